@@ -1,0 +1,178 @@
+"""What the account side of an exchange is: credentials, signed requests, a private session. No I/O here either.
+
+The rule for fills, everywhere: one row per (account, symbol, fill id), **stored before shown**. Fills arrive by stream,
+by REST after every start and reconnect, and again by REST; the store tells which were new. Progress of the REST
+history is a *cursor* per symbol, moved only in the transaction that stores a page: a fill that came by stream never
+moves it, so a worker that dies with older fills still missing reads them at its next start.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from feeds.domain import Balance, Fill, Order, Position, PrivateEvent
+from feeds.exchange import MarketIndex, Request
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """An exchange API key. ``repr`` shows no secret."""
+
+    key: str
+    secret: str
+    passphrase: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.fingerprint})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Enough to tell keys apart, too little to use: the key's first four and last two characters."""
+        return f"{self.key[:4]}…{self.key[-2:]}" if len(self.key) >= 12 else "…"
+
+
+class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills."""
+
+    id: int
+    exchange: str
+    label: str
+    credentials: Credentials
+    products: tuple[str, ...]
+    symbols: tuple[str, ...] = ()
+    poll_s: float = 5.0
+
+
+class KeyRights(msgspec.Struct, frozen=True):
+    """What a key may do, as the exchange says. ``None``: the exchange cannot be asked."""
+
+    read: bool | None
+    trade: bool | None
+    withdraw: bool | None
+    withdraw_name: str = ""  # the exchange's own name of the permission
+
+
+class PrivateSession(Protocol):
+    """One private connection's protocol, like :class:`feeds.exchange.Session`."""
+
+    def opening(self, now_ms: int) -> list[str]:
+        """Login and subscription messages. ``now_ms`` is the exchange's time."""
+
+    def keepalive(self) -> str | None: ...
+
+    def parse(self, raw: bytes | str) -> list[PrivateEvent]:
+        """Events of one frame, in order. ``Ack`` tells that the subscription stands. Raises ParseError only."""
+
+
+class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A private connection: where, and how it is kept valid.
+
+    ``token_request`` (signed) gives what the URL or the login needs, ``renew_request`` extends it every
+    ``renew_s`` seconds; both are ``None`` where login messages suffice.
+    """
+
+    name: str
+    product: str
+    token_request: Request | None = None
+    renew_request: Request | None = None
+    renew_s: float | None = None
+
+
+class AccountApi(Protocol):
+    """The private side of one exchange for one account. Pure: builds requests, reads answers."""
+
+    def sign(self, request: Request, now_ms: int) -> Request:
+        """The request with key header, time and signature; ``now_ms`` is the exchange's time."""
+
+    def time_request(self, product: str) -> Request: ...
+
+    def parse_time(self, product: str, raw: bytes) -> int:
+        """The exchange's clock, ms."""
+
+    def rights_request(self) -> Request | None:
+        """Asks what the key may do; None where the exchange cannot be asked."""
+
+    def parse_rights(self, raw: bytes) -> KeyRights: ...
+
+    def routes(self) -> list[PrivateRoute]: ...
+
+    def parse_token(self, route: PrivateRoute, raw: bytes) -> str: ...
+
+    def url(self, route: PrivateRoute, token: str | None) -> str: ...
+
+    def session(self, route: PrivateRoute, token: str | None) -> PrivateSession: ...
+
+    def balances_requests(self) -> list[Request]: ...
+
+    def parse_balances(self, request: Request, raw: bytes, asof_ms: int) -> list[Balance]:
+        """All non-zero balances of that product: what is missing is zero."""
+
+    def positions_requests(self) -> list[Request]: ...
+
+    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
+        """All open positions of that product: what is missing is closed."""
+
+    def orders_requests(self) -> list[Request]: ...
+
+    def parse_orders(self, request: Request, raw: bytes) -> list[Order]:
+        """All open orders of that product."""
+
+    def fills_request(self, symbol: str, cursor: str | None) -> Request:
+        """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning."""
+
+    def parse_fills(self, symbol: str, raw: bytes) -> tuple[list[Fill], str | None]:
+        """The page, and the cursor for the next one; ``None`` if this was the last page so far.
+
+        The cursor to store is that of the last fill: see :meth:`cursor_of`.
+        """
+
+    def cursor_of(self, fill: Fill) -> str:
+        """The cursor that continues after this fill."""
+
+
+class AccountStore(Protocol):
+    """Where accounts live (the database). Every method is durable when it returns; none loses or doubles a fill."""
+
+    async def add_fills(
+        self, account: int, fills: Sequence[Fill], *, source: str, cursor: tuple[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Store; return the rows that were new, oldest first, as /api/fills/ shows them.
+
+        ``source`` is "stream" or "rest"; ``cursor`` (symbol, value) is set in the same transaction.
+        """
+
+    async def cursors(self, account: int) -> Mapping[str, str]:
+        """The stored REST cursor of each symbol."""
+
+    async def fill_symbols(self, account: int) -> set[str]:
+        """Symbols that this account has ever filled or ordered, as far as stored."""
+
+    async def put_balances(
+        self, account: int, balances: Sequence[Balance], *, recv_ns: int, complete: str | None = None
+    ) -> None:
+        """Merge by (product, asset); the later ``asof_ms`` holds. ``complete`` names a product whose assets that are
+        not in the list are zero now."""
+
+    async def put_positions(
+        self, account: int, positions: Sequence[Position], *, recv_ns: int, complete: str | None = None
+    ) -> None:
+        """The same by (symbol, side)."""
+
+    async def put_orders(
+        self, account: int, orders: Sequence[Order], *, recv_ns: int, complete: str | None = None
+    ) -> None:
+        """Merge by (symbol, id); a state never goes back in ``updated_ms``. ``complete`` names a product whose open
+        orders that are not in the list are no longer open."""
+
+    async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
+        """How well the account is followed ("LIVE", "STALE", "DOWN", ...), and why, for the screen."""
+
+    async def account_frame(self, account: int, kind: str) -> dict[str, Any]:
+        """The present content of topic ``<kind>:<account>``, as docs/protocol.md describes its ``data``."""
+
+
+AccountApiFactory = Callable[[AccountSpec, MarketIndex, Mapping[str, str]], AccountApi]
+"""(account, the exchange's markets, its endpoints) -> its private side."""
+
+Notify = Callable[[int, str], Awaitable[None]]
+"""(account, kind): this topic of this account has new content in the store."""

@@ -1,0 +1,369 @@
+"""What the feeds speak of: immutable values, in the field's own words.
+
+Units, everywhere in the project:
+
+* prices are in quote currency per unit of base, sizes in base currency (contracts are converted by the adapter);
+* money, prices and sizes of trades, candles, orders, fills, positions and balances are ``Decimal``;
+* order book levels are ``float`` pairs: a book is a picture, and a float of a printed decimal keeps all its digits
+  (up to 15) and serves as an exact dictionary key, since equal text always gives the equal float;
+* times carry their unit in the name: ``exchange_ms`` is the exchange's clock, ``recv_ns`` ours, both UTC since 1970.
+
+``symbol`` is always the unified one: ``BTC/USDT`` (spot) or ``BTC/USDT:USDT`` (perpetual, settled in USDT).
+``native`` is the exchange's own spelling.
+"""
+
+import enum
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Level: TypeAlias = tuple[float, float]
+"""One price level: (price, absolute size). Size 0 in a delta removes the level."""
+
+Side: TypeAlias = Literal["buy", "sell"]
+
+INTERVALS: dict[str, int] = {
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "1h": 3_600_000,
+    "4h": 14_400_000,
+    "1d": 86_400_000,
+}
+"""Candle intervals that every exchange offers, with their length in milliseconds."""
+
+
+class StreamState(enum.StrEnum):
+    """How far a market's data may be trusted. Decided by data received, never by an open socket."""
+
+    CONNECTING = "CONNECTING"  # no connection yet, or one being made
+    SYNCING = "SYNCING"  # connected and subscribed, book not complete yet
+    LIVE = "LIVE"  # the book equals the exchange's, data flow
+    QUIET = "QUIET"  # nothing new, and the exchange confirms that there is nothing new
+    SLOW = "SLOW"  # right, but late: frames wait in our buffer
+    STALE = "STALE"  # silence that nothing explains: old, and shown as old
+    RESYNC = "RESYNC"  # a gap, a wrong checksum or a crossed book: dropped, being rebuilt
+    POLLED = "POLLED"  # snapshots by REST, because the stream keeps failing
+    DOWN = "DOWN"  # the exchange refuses or cannot be reached
+
+    @property
+    def usable(self) -> bool:
+        """May this market take part in spreads, marks and alerts?"""
+        return self in _USABLE
+
+
+_USABLE = frozenset({StreamState.LIVE, StreamState.QUIET, StreamState.SLOW, StreamState.POLLED})
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all values: immutable, keyword only, compared by content."""
+
+
+# -- markets ---------------------------------------------------------------------------------------------------------
+
+
+class Market(Value, frozen=True, kw_only=True):
+    """An instrument, as the exchange lists it."""
+
+    exchange: str
+    symbol: str
+    native: str
+    product: str  # "spot" or "usdm": which of the exchange's products it belongs to
+    base: str
+    quote: str
+    settle: str | None = None  # None for spot
+    tick: Decimal  # smallest price step
+    lot: Decimal  # smallest size step, in base currency
+    min_size: Decimal = Decimal(0)
+    min_notional: Decimal = Decimal(0)
+    status: str = "trading"  # "trading", or the exchange's own word in lower case
+
+    @property
+    def price_decimals(self) -> int:
+        return decimals(self.tick)
+
+    @property
+    def size_decimals(self) -> int:
+        return decimals(self.lot)
+
+
+def decimals(step: Decimal) -> int:
+    """Digits after the point that a multiple of ``step`` needs: 0.10 -> 1, 1E-8 -> 8, 5 -> 0."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+class Channel(enum.StrEnum):
+    """Kinds of public data."""
+
+    BOOK = "book"
+    BBO = "bbo"
+    TRADES = "trades"
+    TICKER = "ticker"
+    CANDLES = "candles"
+    MARK = "mark"
+
+
+class Subscription(Value, frozen=True, kw_only=True):
+    """One stream of one market. ``interval`` is for candles only."""
+
+    channel: Channel
+    symbol: str
+    interval: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.channel}{f'@{self.interval}' if self.interval else ''} {self.symbol}"
+
+
+# -- public events: what a frame says --------------------------------------------------------------------------------
+
+
+class BookSnapshot(Value, frozen=True, kw_only=True):
+    """A whole book, or its best ``depth`` levels a side (``None``: all there are).
+
+    ``seq`` is the exchange's update id that the snapshot contains, ``None`` where the exchange has none.
+    """
+
+    symbol: str
+    bids: list[Level]
+    asks: list[Level]
+    seq: int | None = None
+    depth: int | None = None
+    checksum: int | None = None
+    exchange_ms: int | None = None
+
+
+class BookDelta(Value, frozen=True, kw_only=True):
+    """Changed levels. It follows a book whose ``seq`` is at least ``prev``, and leads to ``seq``.
+
+    Each adapter turns its exchange's rule into these two, so one check in ``book.py`` serves all. Both are ``None``
+    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof).
+    """
+
+    symbol: str
+    bids: list[Level]
+    asks: list[Level]
+    prev: int | None = None
+    seq: int | None = None
+    checksum: int | None = None
+    exchange_ms: int | None = None
+
+
+class Bbo(Value, frozen=True, kw_only=True):
+    """Best bid and offer, from the exchange's own best-price stream or REST call."""
+
+    symbol: str
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+    seq: int | None = None
+    exchange_ms: int | None = None
+
+
+class Trade(Value, frozen=True, kw_only=True):
+    """A print. ``side`` is the taker's."""
+
+    symbol: str
+    id: str
+    side: Side
+    price: Decimal
+    size: Decimal
+    exchange_ms: int
+
+
+class Ticker(Value, frozen=True, kw_only=True):
+    """Rolling 24 h figures. ``change`` is a ratio: 0.0123 is +1.23 %."""
+
+    symbol: str
+    last: Decimal
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    change: Decimal | None = None
+    base_volume: Decimal | None = None
+    quote_volume: Decimal | None = None
+    exchange_ms: int | None = None
+
+
+class MarkPrice(Value, frozen=True, kw_only=True):
+    """A perpetual's mark and index price; ``funding_rate`` is a ratio per funding interval."""
+
+    symbol: str
+    mark: Decimal
+    index: Decimal | None = None
+    funding_rate: Decimal | None = None
+    next_funding_ms: int | None = None
+    exchange_ms: int | None = None
+
+
+class Candle(Value, frozen=True, kw_only=True):
+    """One bar. ``closed`` is False while it can still change."""
+
+    symbol: str
+    interval: str
+    open_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    base_volume: Decimal
+    closed: bool = False
+
+
+class Ack(Value, frozen=True, kw_only=True):
+    """The exchange accepted these subscriptions (or their end, if ``ended``)."""
+
+    subscriptions: tuple[Subscription, ...]
+    ended: bool = False
+
+
+class Rejected(Value, frozen=True, kw_only=True):
+    """The exchange refused these subscriptions; ``reason`` in its own words.
+
+    Empty ``subscriptions`` means that the exchange did not say which: everything asked for in that message.
+    """
+
+    subscriptions: tuple[Subscription, ...]
+    reason: str
+
+
+class Heartbeat(Value, frozen=True, kw_only=True):
+    """The exchange says that the connection and all its subscriptions are alive."""
+
+
+class Markets(Value, frozen=True, kw_only=True):
+    """Instruments told by stream: all of them if ``complete``, else the changed ones."""
+
+    markets: tuple[Market, ...]
+    complete: bool
+
+
+class Notice(Value, frozen=True, kw_only=True):
+    """Something about the whole exchange or connection that a person should know (maintenance, status)."""
+
+    text: str
+    trading: bool | None = None  # False: the exchange says that it does not trade now
+
+
+class Closing(Value, frozen=True, kw_only=True):
+    """The exchange announced that it will close this connection soon."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    BookSnapshot
+    | BookDelta
+    | Bbo
+    | Trade
+    | Ticker
+    | MarkPrice
+    | Candle
+    | Ack
+    | Rejected
+    | Heartbeat
+    | Markets
+    | Notice
+    | Closing
+)
+
+# -- private values --------------------------------------------------------------------------------------------------
+
+
+class Balance(Value, frozen=True, kw_only=True):
+    """One asset of one account and product. ``total`` is the wallet's balance, without unrealised profit.
+
+    ``free`` is what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
+    ``asof_ms`` is the exchange's time that the figure speaks of: the event's, or for a REST answer the moment the
+    question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds.
+    """
+
+    product: str
+    asset: str
+    total: Decimal
+    free: Decimal | None = None
+    locked: Decimal | None = None
+    asof_ms: int
+
+
+class Position(Value, frozen=True, kw_only=True):
+    """An open position, or a closed one if ``size`` is 0. ``size`` is signed: negative is short.
+
+    ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``mark`` and ``unrealised`` are the
+    exchange's at ``asof_ms``; the screen's come from live marks.
+    """
+
+    product: str
+    symbol: str
+    side: Literal["both", "long", "short"]
+    size: Decimal
+    entry: Decimal
+    mark: Decimal | None = None
+    unrealised: Decimal | None = None
+    liquidation: Decimal | None = None  # None: none
+    leverage: Decimal | None = None
+    margin_mode: str | None = None  # "cross" or "isolated"
+    settle: str | None = None  # asset of profit and margin
+    asof_ms: int
+
+
+class Order(Value, frozen=True, kw_only=True):
+    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired"."""
+
+    product: str
+    symbol: str
+    id: str
+    client_id: str | None = None
+    side: Side
+    type: str  # "limit", "market", or the exchange's own word in lower case
+    price: Decimal | None = None
+    size: Decimal
+    filled: Decimal
+    average: Decimal | None = None
+    status: str
+    reduce_only: bool = False
+    time_in_force: str | None = None
+    created_ms: int | None = None
+    updated_ms: int
+
+
+class Fill(Value, frozen=True, kw_only=True):
+    """One execution of an own order. ``(symbol, id)`` is unique within an account.
+
+    ``fee`` positive was charged, negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
+    ``realised`` is the exchange's realised profit of this fill, where it gives one.
+    """
+
+    product: str
+    symbol: str
+    id: str
+    order_id: str
+    client_id: str | None = None
+    side: Side
+    price: Decimal
+    size: Decimal
+    fee: Decimal | None = None  # None: not told (yet); 0: none
+    fee_asset: str | None = None
+    maker: bool | None = None
+    realised: Decimal | None = None
+    position_side: str | None = None
+    exchange_ms: int
+
+
+class Expired(Value, frozen=True, kw_only=True):
+    """A private stream's login, token or listen key is no longer valid: log in anew."""
+
+    reason: str
+
+
+class AccountChanged(Value, frozen=True, kw_only=True):
+    """Something changed that only a REST answer tells fully (funding, transfer, leverage): ask again soon."""
+
+    reason: str
+
+
+PrivateEvent: TypeAlias = (
+    Balance | Position | Order | Fill | Expired | AccountChanged | Ack | Rejected | Heartbeat | Notice | Closing
+)

@@ -1,0 +1,158 @@
+"""What an exchange adapter is: facts, requests, and one protocol session per connection. No I/O anywhere.
+
+An adapter says *what* to send and *what came*; ``stream`` and ``rest`` own the sockets and ``engine`` the order of
+things. So every adapter can be tested, and a recording verified, with bytes in and events out.
+
+Adding one: a file in ``exchanges/`` with a class that fits :class:`Exchange`, a line in ``exchanges/__init__.py``, a
+test, a simulator.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from feeds.book import Checksum
+from feeds.domain import Bbo, BookSnapshot, Candle, Event, Market, Subscription
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One REST call. ``product`` chooses the host, ``weight`` is what it costs of that host's budget.
+
+    ``params`` are sent in this order, percent-encoded, as the query, or as a form body if ``body`` is set.
+    """
+
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
+    product: str = ""
+    weight: int = 1
+    body: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A REST budget: ``limit`` weight per ``per_s`` seconds (windows on the wall clock), and the response header that
+    tells what is used. ``share`` is how much of it we allow ourselves: other programs use the same address."""
+
+    limit: int
+    per_s: int
+    used_header: str | None = None
+    share: float = 0.5
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exchange documents about its connections."""
+
+    streams_per_connection: int
+    messages_per_s: float  # that we may send on one connection
+    connects_per_minute: float  # per address
+    heartbeat_s: float | None  # the exchange sends data or a heartbeat at least this often; None: it does not
+    ping_s: float | None  # we send keepalive() this often; None: WebSocket pings of the exchange suffice
+    max_life_s: float | None  # the exchange ends connections of this age
+    snapshot_by_rest: bool  # the book's snapshot comes by REST (else as the stream's first message)
+    truncates: bool  # the exchange keeps a window of levels and sends no removal for what leaves it
+    markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
+    probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
+
+
+class MarketIndex:
+    """An exchange's instruments, by unified symbol and by (product, native name)."""
+
+    def __init__(self, markets: Iterable[Market] = ()) -> None:
+        self._by_symbol: dict[str, Market] = {}
+        self._by_native: dict[tuple[str, str], Market] = {}
+        self.update(markets)
+
+    def update(self, markets: Iterable[Market]) -> None:
+        for market in markets:
+            self._by_symbol[market.symbol] = market
+            self._by_native[market.product, market.native] = market
+
+    def get(self, symbol: str) -> Market | None:
+        return self._by_symbol.get(symbol)
+
+    def __getitem__(self, symbol: str) -> Market:
+        return self._by_symbol[symbol]
+
+    def native(self, product: str, native: str) -> Market | None:
+        return self._by_native.get((product, native))
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self._by_symbol
+
+    def __iter__(self) -> Iterator[Market]:
+        return iter(self._by_symbol.values())
+
+    def __len__(self) -> int:
+        return len(self._by_symbol)
+
+
+class Session(Protocol):
+    """One connection's side of the protocol: what to send, and what the received means. Made anew per connection."""
+
+    def opening(self) -> list[str]:
+        """Messages to send once connected, before any subscription (e.g. to get the instruments)."""
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        """Messages that ask for these, in as few as the exchange allows."""
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        """Messages that end these."""
+
+    def keepalive(self) -> str | None:
+        """Message to send every ``Facts.ping_s``, or None to send a WebSocket ping."""
+
+    def parse(self, raw: bytes | str) -> list[Event]:
+        """The events of one frame, in order; [] for one that is understood and says nothing we use.
+
+        Raises ParseError for anything else, never another exception.
+        """
+
+
+class Exchange(Protocol):
+    """The public side of one exchange."""
+
+    name: str
+    facts: Facts
+    products: tuple[str, ...]
+    endpoints: Mapping[str, str]  # "<product>.ws", "<product>.rest" and the like -> base URL
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """The REST budget of each product."""
+
+    def markets_requests(self) -> list[Request]:
+        """Requests that list all instruments; [] if they come by stream."""
+
+    def parse_markets(self, request: Request, raw: bytes) -> list[Market]: ...
+
+    def route(self, subscription: Subscription, market: Market) -> str:
+        """Which kind of connection carries this subscription."""
+
+    def opening_route(self) -> str:
+        """The route whose session tells the instruments, where ``facts.markets_by_stream``."""
+
+    def url(self, route: str) -> str:
+        """Where a connection of this route is opened."""
+
+    def session(self, route: str, markets: MarketIndex) -> Session: ...
+
+    def checksum(self, market: Market | None) -> Checksum | None:
+        """How the exchange sums a book; ``market`` None: not known, take the precision from what was printed."""
+
+    def snapshot_request(self, market: Market) -> Request: ...
+
+    def parse_snapshot(self, market: Market, raw: bytes) -> BookSnapshot: ...
+
+    def probe_request(self, market: Market) -> Request:
+        """One cheap request that shows whether our book is the exchange's present one."""
+
+    def parse_probe(self, market: Market, raw: bytes) -> Bbo: ...
+
+    def candles_request(self, market: Market, interval: str, limit: int) -> Request: ...
+
+    def parse_candles(self, market: Market, interval: str, raw: bytes) -> list[Candle]:
+        """Oldest first; the last one may still be open."""
+
+    def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
+        """The error that a REST answer means, or None if it is good. Never raises."""
