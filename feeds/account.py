@@ -6,13 +6,15 @@ history is a *cursor* per symbol, moved only in the transaction that stores a pa
 moves it, so a worker that dies with older fills still missing reads them at its next start.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from feeds.domain import Balance, Fill, Order, Position, PrivateEvent
-from feeds.exchange import MarketIndex, Request
+from feeds.domain import Balance, Fill, Order, Position, PrivateEvent, Rejected
+from feeds.errors import ExchangeError
+from feeds.exchange import Facts, MarketIndex, Request
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -56,12 +58,14 @@ class PrivateSession(Protocol):
     """One private connection's protocol, like :class:`feeds.exchange.Session`."""
 
     def opening(self, now_ms: int) -> list[str]:
-        """Login and subscription messages. ``now_ms`` is the exchange's time."""
+        """Login and subscription messages; ``now_ms`` is the exchange's time. [] where the address alone subscribes:
+        then the subscription stands as soon as the socket is open, and no ``Ack`` comes."""
 
     def keepalive(self) -> str | None: ...
 
     def parse(self, raw: bytes | str) -> list[PrivateEvent]:
-        """Events of one frame, in order. ``Ack`` tells that the subscription stands. Raises ParseError only."""
+        """Events of one frame, in order. ``Ack`` tells that the subscription stands, ``Rejected`` that it was
+        refused (what to make of that: :meth:`AccountApi.refusal`). Raises ParseError only."""
 
 
 class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +77,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     product: str
+    facts: Facts  # of this connection
     token_request: Request | None = None
     renew_request: Request | None = None
     renew_s: float | None = None
@@ -94,6 +99,12 @@ class AccountApi(Protocol):
 
     def parse_rights(self, raw: bytes) -> KeyRights: ...
 
+    def clock_error(self, error: ExchangeError) -> bool:
+        """Was the request refused for its time alone? Then measure the clock anew and ask again."""
+
+    def refusal(self, rejected: Rejected) -> ExchangeError:
+        """What a refused login or subscription means: CredentialsError if trying again cannot help."""
+
     def routes(self) -> list[PrivateRoute]: ...
 
     def parse_token(self, route: PrivateRoute, raw: bytes) -> str: ...
@@ -101,6 +112,12 @@ class AccountApi(Protocol):
     def url(self, route: PrivateRoute, token: str | None) -> str: ...
 
     def session(self, route: PrivateRoute, token: str | None) -> PrivateSession: ...
+
+    def settings_requests(self) -> list[Request]:
+        """Requests for what the exchange tells apart from the positions (leverage, margin mode); may be []."""
+
+    def take_settings(self, request: Request, raw: bytes) -> None:
+        """Keep such an answer: :meth:`parse_positions` and the sessions complete their figures from it."""
 
     def balances_requests(self) -> list[Request]: ...
 
@@ -117,6 +134,10 @@ class AccountApi(Protocol):
     def parse_orders(self, request: Request, raw: bytes) -> list[Order]:
         """All open orders of that product."""
 
+    def candidates(self, assets: Collection[str]) -> set[str]:
+        """Symbols that may have been traded by an account that holds these assets: asked for fills at every start,
+        where the exchange tells fills only symbol by symbol."""
+
     def fills_request(self, symbol: str, cursor: str | None) -> Request:
         """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning."""
 
@@ -128,6 +149,23 @@ class AccountApi(Protocol):
 
     def cursor_of(self, fill: Fill) -> str:
         """The cursor that continues after this fill."""
+
+
+def supersedes(new: Order, old: Order) -> bool:
+    """May ``new`` replace ``old``, both of one order?
+
+    By ``updated_ms``. One millisecond may hold the order's acceptance, its fills and its end, told by stream in that
+    order, and by a REST answer that was on its way meanwhile: of equal times the ended one and the more filled wins.
+    """
+    return _progress(new) >= _progress(old)
+
+
+def _progress(order: Order) -> tuple[int, bool, Decimal]:
+    return order.updated_ms, order.status not in OPEN_STATUSES, order.filled
+
+
+OPEN_STATUSES = frozenset({"open", "partial"})
+"""Values of ``Order.status`` of an order that can still be filled."""
 
 
 class AccountStore(Protocol):
@@ -148,21 +186,45 @@ class AccountStore(Protocol):
         """Symbols that this account has ever filled or ordered, as far as stored."""
 
     async def put_balances(
-        self, account: int, balances: Sequence[Balance], *, recv_ns: int, complete: str | None = None
+        self,
+        account: int,
+        balances: Sequence[Balance],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
     ) -> None:
-        """Merge by (product, asset); the later ``asof_ms`` holds. ``complete`` names a product whose assets that are
-        not in the list are zero now."""
+        """Merge by (product, asset): the later ``asof_ms`` holds, of two equal ones what comes last.
+
+        ``complete`` names a product of which these are all: its other assets are zero as of ``asof_ms`` (always given
+        then), unless what is stored of them is later.
+        """
 
     async def put_positions(
-        self, account: int, positions: Sequence[Position], *, recv_ns: int, complete: str | None = None
+        self,
+        account: int,
+        positions: Sequence[Position],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
     ) -> None:
         """The same by (symbol, side)."""
 
     async def put_orders(
-        self, account: int, orders: Sequence[Order], *, recv_ns: int, complete: str | None = None
+        self,
+        account: int,
+        orders: Sequence[Order],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
     ) -> None:
-        """Merge by (symbol, id); a state never goes back in ``updated_ms``. ``complete`` names a product whose open
-        orders that are not in the list are no longer open."""
+        """Merge by (symbol, id), by the rule of :func:`supersedes`.
+
+        ``complete`` names a product of which these are all open orders: others of it that are stored as open and were
+        last changed at ``asof_ms`` or before are open no longer (how they ended, the list does not tell).
+        """
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         """How well the account is followed ("LIVE", "STALE", "DOWN", ...), and why, for the screen."""

@@ -227,6 +227,7 @@ class Rejected(Value, frozen=True, kw_only=True):
 
     subscriptions: tuple[Subscription, ...]
     reason: str
+    code: int | str | None = None  # the exchange's own
 
 
 class Heartbeat(Value, frozen=True, kw_only=True):
