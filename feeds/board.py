@@ -1,0 +1,140 @@
+"""The status board: what every connection and market is doing, for the screen, ``/healthz`` and the log."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from feeds.clock import Clock
+from feeds.market import MarketFeed
+from feeds.publisher import Picture, Publisher
+from feeds.venue import Lane, Venue
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Board:
+    """Draws the ``streams`` topic and the health report. ``pinned`` is the set of pinned (exchange, symbol)."""
+
+    def __init__(
+        self, venues: dict[str, Venue], publisher: Publisher, pinned: set[tuple[str, str]], clock: Clock
+    ) -> None:
+        self._venues = venues
+        self._publisher = publisher
+        self._pinned = pinned
+        self._clock = clock
+        self.started_ms = clock.now_ns() // 1_000_000
+        self._cpu = (time.monotonic(), time.process_time())
+        self._share = 0.0
+
+    def measure(self) -> None:
+        """Take the worker's share of a core since the last call (once a second)."""
+        now_s, cpu_s = time.monotonic(), time.process_time()
+        passed = now_s - self._cpu[0]
+        if passed > 0.2:
+            self._share = (cpu_s - self._cpu[1]) / passed
+            self._cpu = (now_s, cpu_s)
+
+    def draw(self) -> Picture:
+        """The ``streams`` picture, see docs/protocol.md."""
+        data = {
+            "worker": {
+                "started_ms": self.started_ms,
+                "cpu": round(self._share, 3),
+                "rss_mb": round(_rss_bytes() / 1e6, 1),
+                "published": self._publisher.published,
+                "conflated": self._publisher.conflated,
+                "overhead_ms": self._publisher.overhead.summary(),
+            },
+            "exchanges": [
+                {
+                    "exchange": venue.name,
+                    "simulated": venue.config.simulated,
+                    "notice": venue.notice,
+                    "markets": len(venue.markets),
+                    "budget": venue.rest.usage(),
+                }
+                for venue in self._venues.values()
+            ],
+            "connections": [self._connection(v, lane) for v in self._venues.values() for lane in v.lanes],
+            "markets": [self._market(v, feed) for v, feed in self._feeds()],
+        }
+        return Picture(data=data, recv_ns=0)
+
+    def health(self) -> dict[str, Any]:
+        """The worker's part of ``/healthz``: ``streams`` of all open markets, pinned ones that are missing included."""
+        rows = [self._market(venue, feed) for venue, feed in self._feeds()]
+        known = {(row["exchange"], row["symbol"]) for row in rows}
+        for exchange, symbol in sorted(self._pinned - known):
+            venue = self._venues.get(exchange)
+            loaded = venue is not None and venue.markets_loaded.is_set()
+            reason = "The exchange has no such market." if loaded else "Waiting for the exchange's instruments."
+            rows.append(
+                {
+                    "exchange": exchange,
+                    "symbol": symbol,
+                    "state": "DOWN" if loaded else "CONNECTING",
+                    "reason": reason,
+                    "age_ms": None,
+                    "since_ms": self.started_ms,
+                    "resyncs": 0,
+                    "reconnects": 0,
+                    "messages": 0,
+                    "seq": None,
+                    "pinned": True,
+                    "simulated": venue is not None and venue.config.simulated,
+                }
+            )
+        return {"started_ms": self.started_ms, "streams": rows}
+
+    def _feeds(self) -> Iterable[tuple[Venue, MarketFeed]]:
+        return ((venue, feed) for venue in self._venues.values() for feed in venue.feeds.values())
+
+    def _age_ms(self, then_ns: int | None) -> int | None:
+        return max(0, (self._clock.now_ns() - then_ns) // 1_000_000) if then_ns else None
+
+    def _connection(self, venue: Venue, lane: Lane) -> dict[str, Any]:
+        connection = lane.connection
+        return {
+            "exchange": venue.name,
+            "route": lane.route,
+            "number": lane.number,
+            "state": str(connection.state),
+            "reason": connection.reason,
+            "since_ms": connection.since_ns // 1_000_000,
+            "subscriptions": len(connection.subscriptions),
+            "messages_per_s": round(connection.messages_per_s, 1),
+            "messages": connection.messages,
+            "dropped": connection.dropped,
+            "buffered": connection.buffered,
+            "reconnects": connection.reconnects,
+            "not_understood": connection.not_understood,
+            "last_data_age_ms": self._age_ms(connection.last_frame_ns),
+            "latency_ms": lane.latency.summary(),
+            "overhead_ms": self._publisher.overhead.summary(),
+            "clock_offset_ms": None,
+            "url_host": connection.url_host,
+        }
+
+    def _market(self, venue: Venue, feed: MarketFeed) -> dict[str, Any]:
+        market = feed.market
+        lane = venue.book_lane(market.symbol)
+        return {
+            "exchange": market.exchange,
+            "symbol": market.symbol,
+            "state": str(feed.state),
+            "reason": feed.reason,
+            "age_ms": self._age_ms(feed.data_ns or feed.book_ns),
+            "since_ms": feed.since_ns // 1_000_000,
+            "resyncs": feed.sync.resyncs,
+            "reconnects": lane.connection.reconnects if lane else 0,
+            "messages": feed.frames,
+            "seq": feed.sync.book.seq,
+            "pinned": (market.exchange, market.symbol) in self._pinned,
+            "simulated": venue.config.simulated,
+        }
+
+
+def _rss_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE

@@ -1,0 +1,176 @@
+"""The accounts at work: a follower for each, and the pictures of their topics.
+
+The store is the truth for balances, orders and fills: a picture is what the store says after the follower reported a
+change. Positions get live marks: from the market's own mark price stream while that is usable, else the exchange's
+last one with its age.
+"""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from feeds import accounts
+from feeds.account import AccountSpec, AccountStore
+from feeds.clock import Clock
+from feeds.domain import MarkPrice
+from feeds.errors import FeedError
+from feeds.follower import AccountFollower
+from feeds.publisher import Picture, Render
+from feeds.topics import ACCOUNT_KINDS, Topic
+from feeds.venue import Venue
+
+log = structlog.get_logger(__name__)
+
+MARK_FRESH_S = 10.0
+
+
+class Desk:
+    """All followed accounts. ``changed`` is called with topics whose content is new, ``lease_marks`` with the quote
+    topics that positions need."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        venues: dict[str, Venue],
+        changed: Callable[[str], None],
+        lease_marks: Callable[[set[str]], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._venues = venues
+        self._changed = changed
+        self._lease_marks = lease_marks
+        self._clock = clock
+        self.followers: dict[int, AccountFollower] = {}
+        self._content: dict[str, dict[str, Any]] = {}  # topic -> the store's answer
+        self._recv_ns: dict[str, int] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._marks: dict[str, tuple[int, ...]] = {}  # positions topic -> times of the marks last drawn
+
+    async def follow(self, spec: AccountSpec) -> None:
+        """Start to follow; an account that is followed already is started anew with the new details."""
+        await self.unfollow(spec.id)
+        venue = self._venues.get(spec.exchange)
+        factory = accounts.REGISTRY.get(spec.exchange)
+        if venue is None or factory is None:
+            raise FeedError(f"account {spec.label!r}: {spec.exchange!r} is not configured or has no account side")
+        api = factory(spec, venue.markets, venue.adapter.endpoints)
+        follower = AccountFollower(
+            spec, api, venue.rest, self._store, self.notify, markets=venue.markets, clock=self._clock
+        )
+        self.followers[spec.id] = follower
+        await venue.wait_for_markets(10.0)
+        await follower.start()
+
+    async def unfollow(self, account_id: int) -> None:
+        follower = self.followers.pop(account_id, None)
+        if follower is not None:
+            await follower.stop()
+
+    async def stop(self) -> None:
+        """Stop every follower. Idempotent."""
+        for task in self._reading.values():
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        await asyncio.gather(*(self.unfollow(account_id) for account_id in list(self.followers)))
+
+    def states(self) -> dict[int, tuple[str, str]]:
+        return {account: (str(f.state), f.sentence) for account, f in self.followers.items()}
+
+    # -- pictures ----------------------------------------------------------------------------------------------------
+
+    async def notify(self, account: int, kind: str) -> None:
+        """The store has new content for this topic."""
+        self._read(f"{kind}:{account}")
+
+    def renderer(self, topic: Topic) -> Render:
+        """How an account's topic is drawn; reading begins now and is told through ``changed``."""
+        name = str(topic)
+        self._read(name)
+        return lambda: self._draw(name, topic.kind)
+
+    def _read(self, name: str) -> None:
+        """Read the store for one topic. A change that comes while it is read is read again, never missed."""
+        if name in self._reading:
+            self._again.add(name)
+            return
+        task = asyncio.create_task(self._read_store(name), name=f"read {name}")
+        self._reading[name] = task
+        task.add_done_callback(lambda done: self._was_read(name, done))
+
+    async def _read_store(self, name: str) -> None:
+        kind, _, account = name.partition(":")
+        self._recv_ns[name] = self._clock.now_ns()
+        self._content[name] = await self._store.account_frame(int(account), kind)
+
+    def _was_read(self, name: str, task: asyncio.Task[None]) -> None:
+        self._reading.pop(name, None)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("account not read", topic=name, exc_info=error)
+        elif name.startswith("positions:"):
+            self._lease_positions()
+        self._changed(name)
+        if name in self._again:
+            self._again.discard(name)
+            self._read(name)
+
+    def _lease_positions(self) -> None:
+        self._lease_marks(
+            {
+                f"quote:{follower.spec.exchange}:{symbol}"
+                for follower in self.followers.values()
+                for symbol in follower.position_symbols()
+            }
+        )
+
+    def _draw(self, name: str, kind: str) -> Picture | None:
+        content = self._content.get(name)
+        if content is None:
+            return None
+        if kind == "positions":
+            content = {**content, "positions": [self._with_mark(row) for row in content["positions"]]}
+        return Picture(data=content, recv_ns=self._recv_ns.get(name, 0))
+
+    def _mark(self, exchange: str, symbol: str) -> tuple[MarkPrice, int] | None:
+        """A live mark and when it came, or None if there is none that may be shown as live."""
+        venue = self._venues.get(exchange)
+        feed = venue.feeds.get(symbol) if venue is not None else None
+        if feed is None or feed.mark is None or self._clock.now_ns() - feed.mark_ns > MARK_FRESH_S * 1e9:
+            return None
+        return feed.mark, feed.mark_ns
+
+    def _with_mark(self, row: dict[str, Any]) -> dict[str, Any]:
+        live = self._mark(row["exchange"], row["symbol"])
+        if live is None:
+            return row
+        mark, mark_ns = live
+        size, entry = Decimal(row["size"]), Decimal(row["entry"])
+        unrealised = (mark.mark - entry) * size  # linear: profit in quote, size in base, negative for a short
+        cost = entry * abs(size)
+        return row | {
+            "mark": f"{mark.mark:f}",
+            "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
+            "unrealised": f"{unrealised.normalize():f}",
+            "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
+        }
+
+    def tick(self) -> None:
+        """Redraw positions whose marks moved, and every account topic's ages once in a while."""
+        for account, follower in self.followers.items():
+            name = f"positions:{account}"
+            times = tuple(
+                live[1] if (live := self._mark(follower.spec.exchange, symbol)) else 0
+                for symbol in sorted(follower.position_symbols())
+            )
+            if times != self._marks.get(name):
+                self._marks[name] = times
+                self._changed(name)
+
+    def topics(self) -> list[str]:
+        return [f"{kind}:{account}" for account in self.followers for kind in ACCOUNT_KINDS]

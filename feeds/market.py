@@ -1,0 +1,478 @@
+"""One market: its book, prints, bars and prices, and the one state that says how far they may be trusted.
+
+No I/O: ``venue`` feeds it events and the state of the connection that carries its book, and does what ``wants`` says.
+Pictures of its topics are drawn on demand by the publisher.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from feeds import levels
+from feeds.book import OrderBook
+from feeds.clock import Clock
+from feeds.domain import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Level,
+    MarkPrice,
+    Market,
+    StreamState,
+    Ticker,
+    Trade,
+)
+from feeds.errors import SyncError
+from feeds.publisher import Picture
+from feeds.sync import BookSync, Need
+from feeds.topics import Topic
+
+log = structlog.get_logger(__name__)
+
+TRADES_KEPT = 200
+TRADES_SHOWN = 50
+
+_BUILDING = frozenset({StreamState.CONNECTING, StreamState.SYNCING, StreamState.RESYNC, StreamState.DOWN})
+
+
+class Want(enum.Enum):
+    """What the owner of the sockets shall do for this market."""
+
+    SNAPSHOT = "snapshot"
+    RESUBSCRIBE = "resubscribe"
+
+
+class Link:
+    """What a market knows of the connection that carries one of its channels."""
+
+    __slots__ = ("reason", "state")
+
+    def __init__(self) -> None:
+        self.state = StreamState.CONNECTING
+        self.reason = ""
+
+
+class MarketFeed:
+    """The present of one market. All methods are synchronous; use from one event loop.
+
+    ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
+    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        sync: BookSync,
+        *,
+        depth: int,
+        stale_s: float,
+        heartbeat: bool,
+        clock: Clock,
+        changed: Callable[[str], None],
+        want: Callable[["MarketFeed", Want], None],
+    ) -> None:
+        self.market = market
+        self.sync = sync
+        self.depth = depth
+        self.stale_s = stale_s
+        self.heartbeat = heartbeat
+        self._clock = clock
+        self._changed = changed
+        self._want = want
+        self._log = log.bind(exchange=market.exchange, market=market.symbol)
+
+        self.state = StreamState.CONNECTING
+        self.reason = ""
+        self.since_ns = clock.now_ns()
+        self.generation = 0  # rises whenever the book starts anew, so that a late snapshot is known as late
+        self.old: OrderBook | None = None  # the book from before the start, until there is a live one
+        self.refused = ""  # why the exchange refuses the book, if it does
+
+        self.book_link = Link()
+        self.links: dict[str, Link] = {"book": self.book_link}  # kind of topic -> the connection behind it
+        self.data_ns = 0  # when the last book or best-price frame came
+        self.book_ns = 0  # when the last applied book update came
+        self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
+        self.frames = 0
+        self._resyncing = False
+        self._fault = ""
+
+        self.bbo: Bbo | None = None
+        self.bbo_ns = 0
+        self.ticker: Ticker | None = None
+        self.mark: MarkPrice | None = None
+        self.mark_ns = 0
+        self.price_ns = 0  # when the last ticker, mark or best price came
+        self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self._trade_ids: set[str] = set()
+        self.trades_ns = 0
+        self.candles: dict[str, deque[Candle]] = {}
+        self.candles_ns = 0
+        self._topics: dict[str, dict[str, Topic]] = {"book": {}, "quote": {}, "trades": {}, "candles": {}}
+
+    # -- topics ------------------------------------------------------------------------------------------------------
+
+    def watch(self, topic: Topic) -> Callable[[], Picture | None]:
+        """Begin to report changes of a topic; returns its renderer. Raises ValueError if it cannot be drawn."""
+        if topic.kind == "book" and topic.step is not None:
+            levels.check_step(topic.step, self.market.tick)
+        self._topics[topic.kind][str(topic)] = topic
+        match topic.kind:
+            case "book":
+                return lambda: self._draw_book(topic.step)
+            case "quote":
+                return self._draw_quote
+            case "trades":
+                return self._draw_trades
+            case _:
+                interval = topic.interval or "1m"
+                return lambda: self._draw_candles(interval)
+
+    def unwatch(self, topic: Topic) -> None:
+        self._topics[topic.kind].pop(str(topic), None)
+
+    def watched(self) -> list[Topic]:
+        return [topic for group in self._topics.values() for topic in group.values()]
+
+    def _tell(self, kind: str) -> None:
+        for topic in self._topics[kind]:
+            self._changed(topic)
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def _set_state(self, state: StreamState, reason: str = "") -> None:
+        """The one setter: logs the change and shows it at once."""
+        if state is self.state:
+            self.reason = reason or self.reason
+            return
+        usable = self.state.usable, state.usable
+        line = self._log.info if usable[1] or not usable[0] else self._log.warning
+        line("market state", state=str(state), was=str(self.state), reason=reason)
+        self.state, self.reason, self.since_ns = state, reason, self._clock.now_ns()
+        for kind in self._topics:
+            self._tell(kind)
+
+    def evaluate(self) -> None:
+        """Decide the state anew from the connection, the book and the silence."""
+        link = self.book_link
+        if self.refused:
+            self._set_state(StreamState.DOWN, self.refused)
+        elif self.old is not None:
+            self._set_state(StreamState.STALE, "From before the start; the book is being loaded.")
+        elif link.state in (StreamState.DOWN, StreamState.CONNECTING):
+            self._set_state(link.state, link.reason)
+        elif not self.sync.ready:
+            if self._resyncing:
+                self._set_state(StreamState.RESYNC, self._fault)
+            else:
+                self._set_state(StreamState.SYNCING)
+        elif link.state is StreamState.STALE:
+            self._set_state(StreamState.STALE, link.reason)
+        elif link.state is StreamState.SLOW:
+            self._set_state(StreamState.SLOW, link.reason)
+        else:
+            silent_s = self.silent_s()
+            if silent_s < self.stale_s:
+                self._set_state(StreamState.LIVE)
+            elif self.heartbeat:
+                self._set_state(StreamState.QUIET, "The exchange's heartbeats go on; nothing changed.")
+            elif self._clock.monotonic_s() - self.confirmed_s < 2 * self.stale_s:
+                self._set_state(StreamState.QUIET, "The exchange confirmed that nothing changed.")
+            else:
+                self._set_state(StreamState.STALE, f"No data for {self.stale_s:g} s or more.")
+
+    def silent_s(self) -> float:
+        """Seconds since the last book or best-price frame."""
+        return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
+
+    def on_link(self, kind: str, state: StreamState, reason: str) -> None:
+        """The connection that carries this kind of topic changed its state."""
+        link = self.links.setdefault(kind, Link())
+        link.state, link.reason = state, reason
+        if kind == "book":
+            if state in (StreamState.CONNECTING, StreamState.SYNCING, StreamState.DOWN):
+                self._forget()
+            self.evaluate()
+        else:
+            self._tell(kind)
+
+    def _forget(self) -> None:
+        """The connection is gone: what comes next starts from a new snapshot."""
+        self.generation += 1
+        self._resyncing = False
+        self.confirmed_s = float("-inf")
+        self.sync.start()
+        self.bbo = None
+
+    def on_subscribed(self) -> None:
+        """The exchange accepted the book's subscription: a book can be built from here on."""
+        self.refused = ""
+        if self.sync.from_rest or not self.sync.ready:
+            self.generation += 1
+            self.sync.start()
+            self._want_what_is_needed()
+        self.evaluate()
+
+    def on_refused(self, reason: str) -> None:
+        self.refused = reason
+        self.generation += 1
+        self.sync.start()
+        self.evaluate()
+
+    def on_lost(self, reason: str) -> None:
+        """Frames were lost or not understood: the book cannot be trusted."""
+        if self.sync.ready or self._resyncing:
+            self._rebuild(reason)
+
+    def confirmed(self) -> None:
+        """The exchange was asked and has the same book."""
+        self.confirmed_s = self._clock.monotonic_s()
+        self.evaluate()
+
+    def mute(self, reason: str) -> None:
+        """The exchange was asked and has a newer book: our stream is dead."""
+        self._set_state(StreamState.STALE, reason)
+
+    def _rebuild(self, reason: str) -> None:
+        if self.sync.ready:  # a fault found by the book itself has dropped it already
+            self.sync.drop()
+        self.generation += 1
+        self._resyncing, self._fault = True, reason
+        self.old = None
+        self.bbo = None
+        self.evaluate()
+        self._want_what_is_needed()
+
+    def _want_what_is_needed(self) -> None:
+        if self.sync.needs is Need.SNAPSHOT:
+            self._want(self, Want.SNAPSHOT)
+        elif self.sync.needs is Need.RESUBSCRIBE:
+            self._want(self, Want.RESUBSCRIBE)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def on_delta(self, delta: BookDelta, recv_ns: int) -> None:
+        self.frames += 1
+        self.data_ns = recv_ns
+        try:
+            changed = self.sync.take_delta(delta)
+        except SyncError as error:
+            self._log.warning("book dropped", error=str(error))
+            self._rebuild(error.sentence)
+            return
+        if changed:
+            self._book_changed(recv_ns)
+            if self.sync.refresh():
+                self._want(self, Want.SNAPSHOT)
+
+    def on_snapshot(self, snapshot: BookSnapshot, recv_ns: int) -> None:
+        """A whole book, by stream or REST. REST answers must belong to the present ``generation``."""
+        self.frames += 1
+        self.data_ns = recv_ns
+        try:
+            taken = self.sync.take_snapshot(snapshot)
+        except SyncError as error:
+            self._log.warning("snapshot dropped", error=str(error))
+            self._rebuild(error.sentence)
+            return
+        if not taken:
+            self._want(self, Want.SNAPSHOT)
+            return
+        self.old = None
+        self._resyncing = False
+        self._fault = ""
+        self._book_changed(recv_ns)
+
+    def _book_changed(self, recv_ns: int) -> None:
+        self.book_ns = recv_ns
+        if self.state is not StreamState.LIVE:
+            self.evaluate()
+        self._tell("book")
+        self._tell("quote")
+
+    def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
+        self.bbo, self.bbo_ns, self.price_ns = bbo, recv_ns, recv_ns
+        self._tell("quote")
+
+    def on_ticker(self, ticker: Ticker, recv_ns: int) -> None:
+        self.ticker, self.price_ns = ticker, recv_ns
+        self._tell("quote")
+
+    def on_mark(self, mark: MarkPrice, recv_ns: int) -> None:
+        self.mark, self.mark_ns, self.price_ns = mark, recv_ns, recv_ns
+        self._tell("quote")
+
+    def on_trade(self, trade: Trade, recv_ns: int) -> None:
+        """A print; one that came before (a snapshot after a reconnect) is not shown twice."""
+        if trade.id in self._trade_ids:
+            return
+        if len(self.trades) == TRADES_KEPT:
+            self._trade_ids.discard(self.trades[0].id)
+        self._trade_ids.add(trade.id)
+        self.trades.append(trade)
+        self.trades_ns = recv_ns
+        self._tell("trades")
+
+    def on_candle(self, candle: Candle, recv_ns: int) -> None:
+        bars = self.candles.setdefault(candle.interval, deque(maxlen=2))
+        if bars and bars[-1].open_ms == candle.open_ms:
+            bars[-1] = candle
+        elif not bars or bars[-1].open_ms < candle.open_ms:
+            bars.append(candle)
+        else:
+            return  # older than the running bar: history is read by REST
+        self.candles_ns = recv_ns
+        for name, topic in self._topics["candles"].items():
+            if topic.interval == candle.interval:
+                self._changed(name)
+
+    # -- what is known -----------------------------------------------------------------------------------------------
+
+    def best(self) -> tuple[Level | None, Level | None]:
+        """Best bid and ask: from the best-price stream while it is ahead of the book, else from the book.
+
+        Both are whole views of one moment of the exchange; they are never mixed within a pair.
+        """
+        book, bbo = self.old or self.sync.book, self.bbo
+        if bbo is not None and self._ahead(bbo):
+            return (bbo.bid, bbo.bid_size), (bbo.ask, bbo.ask_size)
+        return (book.bid, book.ask) if book.ready else (None, None)
+
+    def _ahead(self, bbo: Bbo) -> bool:
+        if not self.sync.ready:
+            return False
+        if bbo.seq is not None and self.sync.book.seq is not None:
+            return bbo.seq > self.sync.book.seq
+        return False  # without ids nobody can tell which is newer: the book, which is verified, holds
+
+    @property
+    def last_price(self) -> Decimal | None:
+        """Price of the newest print, else of the ticker."""
+        trade = self.trades[-1] if self.trades else None
+        ticker = self.ticker
+        if trade is not None and (
+            ticker is None or ticker.exchange_ms is None or trade.exchange_ms >= ticker.exchange_ms
+        ):
+            return trade.price
+        return ticker.last if ticker is not None else None
+
+    def _state_of(self, kind: str) -> StreamState:
+        """A topic is as good as the book's state and the connection that carries it, whichever is worse."""
+        link = self.links.get(kind)
+        if link is not None and not link.state.usable and link.state is not StreamState.SYNCING:
+            return link.state
+        return self.state
+
+    # -- pictures ----------------------------------------------------------------------------------------------------
+
+    def _draw_book(self, step: Decimal | None) -> Picture:
+        book, market = self.old or self.sync.book, self.market
+        data: dict[str, Any] = {"checksum": book.checksum}
+        if step is not None:
+            data["step"] = f"{step:f}"
+        if self.old is not None:
+            data["restored"] = True
+        if not book.ready or self.state in _BUILDING:
+            data |= {"price_decimals": market.price_decimals, "size_decimals": market.size_decimals}
+            data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
+            return Picture(state=self.state, data=data, recv_ns=self.book_ns)
+        best = levels.scale(
+            book, max(1, self.depth) if step is None else 1, market.price_decimals, market.size_decimals
+        )
+        price_decimals, size_decimals, bids, asks = best
+        data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
+        if step is not None:
+            grouped = levels.group(book, step, self.depth, price_decimals, size_decimals)
+            wider = grouped[0] - price_decimals, grouped[1] - size_decimals
+            price_decimals, size_decimals, bids, asks = grouped
+            for side in ("bid", "ask"):
+                if data[side] is not None and any(wider):
+                    data[side] = [data[side][0] * 10 ** wider[0], data[side][1] * 10 ** wider[1]]
+        data |= {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
+        return Picture(state=self.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=self.book_ns, data=data)
+
+    def _draw_quote(self) -> Picture:
+        market, ticker, mark = self.market, self.ticker, self.mark
+        state = self._state_of("quote")
+        bid, ask = self.best() if self.state not in _BUILDING else (None, None)
+        last = self.last_price
+
+        def text(value: Decimal | None) -> str | None:
+            return None if value is None else f"{value:f}"
+
+        def price(level: Level | None) -> str | None:
+            return None if level is None else levels.text(level[0], market.price_decimals)
+
+        def size(level: Level | None) -> str | None:
+            return None if level is None else levels.text(level[1], market.size_decimals)
+
+        change = ticker.change if ticker is not None else None
+        if ticker is not None and ticker.open and last is not None:
+            change = last / ticker.open - 1
+        data = {
+            "bid": price(bid),
+            "bid_size": size(bid),
+            "ask": price(ask),
+            "ask_size": size(ask),
+            "last": text(last),
+            "open": text(ticker.open) if ticker else None,
+            "high": text(ticker.high) if ticker else None,
+            "low": text(ticker.low) if ticker else None,
+            "change": None if change is None else f"{change:.6f}",
+            "base_volume": text(ticker.base_volume) if ticker else None,
+            "quote_volume": text(ticker.quote_volume) if ticker else None,
+            "mark": text(mark.mark) if mark else None,
+            "index": text(mark.index) if mark else None,
+            "funding_rate": text(mark.funding_rate) if mark else None,
+            "next_funding_ms": mark.next_funding_ms if mark else None,
+        }
+        ahead = self.bbo is not None and self._ahead(self.bbo)
+        return Picture(
+            state=state,
+            seq=self.bbo.seq if ahead and self.bbo else self.sync.book.seq,
+            exchange_ms=self.bbo.exchange_ms if ahead and self.bbo else self.sync.book.exchange_ms,
+            recv_ns=max(self.price_ns, self.book_ns),
+            data=data,
+        )
+
+    def _draw_trades(self) -> Picture:
+        shown = list(self.trades)[: -TRADES_SHOWN - 1 : -1]
+        rows = [
+            {"id": t.id, "side": t.side, "price": f"{t.price:f}", "size": f"{t.size:f}", "exchange_ms": t.exchange_ms}
+            for t in shown
+        ]
+        return Picture(
+            state=self._state_of("trades"),
+            exchange_ms=shown[0].exchange_ms if shown else None,
+            recv_ns=self.trades_ns,
+            data={"trades": rows},
+        )
+
+    def _draw_candles(self, interval: str) -> Picture | None:
+        bars = self.candles.get(interval)
+        if not bars:
+            return None
+        return Picture(
+            state=self._state_of("candles"),
+            exchange_ms=None,
+            recv_ns=self.candles_ns,
+            data={"interval": interval, "bars": [candle_row(bar) for bar in bars]},
+        )
+
+
+def candle_row(bar: Candle) -> dict[str, Any]:
+    """A bar as docs/protocol.md shows it."""
+    return {
+        "open_ms": bar.open_ms,
+        "open": f"{bar.open:f}",
+        "high": f"{bar.high:f}",
+        "low": f"{bar.low:f}",
+        "close": f"{bar.close:f}",
+        "base_volume": f"{bar.base_volume:f}",
+        "closed": bar.closed,
+    }
