@@ -55,6 +55,9 @@ class StreamState(enum.StrEnum):
 
 _USABLE = frozenset({StreamState.LIVE, StreamState.QUIET, StreamState.SLOW, StreamState.POLLED})
 
+BUILDING = frozenset({StreamState.CONNECTING, StreamState.SYNCING, StreamState.RESYNC, StreamState.DOWN})
+"""States in which there is no book to show."""
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all values: immutable, keyword only, compared by content."""

@@ -21,8 +21,8 @@ from feeds.config import Config, ExchangeConfig
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
-from feeds.market import candle_row
-from feeds.publisher import Picture, Publisher, Render, Sink
+from feeds.pictures import candle_row
+from feeds.publisher import Publisher, Render, Sink
 from feeds.rest import RestClient, rest_bases
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.topics import ACCOUNT_KINDS, STREAMS, Topic, parse_topic

@@ -8,11 +8,10 @@ import enum
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import structlog
 
-from feeds import levels
+from feeds import levels, pictures
 from feeds.book import OrderBook
 from feeds.clock import Clock
 from feeds.domain import (
@@ -21,8 +20,8 @@ from feeds.domain import (
     BookSnapshot,
     Candle,
     Level,
-    MarkPrice,
     Market,
+    MarkPrice,
     StreamState,
     Ticker,
     Trade,
@@ -35,9 +34,6 @@ from feeds.topics import Topic
 log = structlog.get_logger(__name__)
 
 TRADES_KEPT = 200
-TRADES_SHOWN = 50
-
-_BUILDING = frozenset({StreamState.CONNECTING, StreamState.SYNCING, StreamState.RESYNC, StreamState.DOWN})
 
 
 class Want(enum.Enum):
@@ -124,14 +120,14 @@ class MarketFeed:
         self._topics[topic.kind][str(topic)] = topic
         match topic.kind:
             case "book":
-                return lambda: self._draw_book(topic.step)
+                return lambda: pictures.draw_book(self, topic.step)
             case "quote":
-                return self._draw_quote
+                return lambda: pictures.draw_quote(self)
             case "trades":
-                return self._draw_trades
+                return lambda: pictures.draw_trades(self)
             case _:
                 interval = topic.interval or "1m"
-                return lambda: self._draw_candles(interval)
+                return lambda: pictures.draw_candles(self, interval)
 
     def unwatch(self, topic: Topic) -> None:
         self._topics[topic.kind].pop(str(topic), None)
@@ -339,11 +335,11 @@ class MarketFeed:
         Both are whole views of one moment of the exchange; they are never mixed within a pair.
         """
         book, bbo = self.old or self.sync.book, self.bbo
-        if bbo is not None and self._ahead(bbo):
+        if bbo is not None and self.ahead(bbo):
             return (bbo.bid, bbo.bid_size), (bbo.ask, bbo.ask_size)
         return (book.bid, book.ask) if book.ready else (None, None)
 
-    def _ahead(self, bbo: Bbo) -> bool:
+    def ahead(self, bbo: Bbo) -> bool:
         if not self.sync.ready:
             return False
         if bbo.seq is not None and self.sync.book.seq is not None:
@@ -361,118 +357,9 @@ class MarketFeed:
             return trade.price
         return ticker.last if ticker is not None else None
 
-    def _state_of(self, kind: str) -> StreamState:
+    def state_of(self, kind: str) -> StreamState:
         """A topic is as good as the book's state and the connection that carries it, whichever is worse."""
         link = self.links.get(kind)
         if link is not None and not link.state.usable and link.state is not StreamState.SYNCING:
             return link.state
         return self.state
-
-    # -- pictures ----------------------------------------------------------------------------------------------------
-
-    def _draw_book(self, step: Decimal | None) -> Picture:
-        book, market = self.old or self.sync.book, self.market
-        data: dict[str, Any] = {"checksum": book.checksum}
-        if step is not None:
-            data["step"] = f"{step:f}"
-        if self.old is not None:
-            data["restored"] = True
-        if not book.ready or self.state in _BUILDING:
-            data |= {"price_decimals": market.price_decimals, "size_decimals": market.size_decimals}
-            data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
-            return Picture(state=self.state, data=data, recv_ns=self.book_ns)
-        best = levels.scale(
-            book, max(1, self.depth) if step is None else 1, market.price_decimals, market.size_decimals
-        )
-        price_decimals, size_decimals, bids, asks = best
-        data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
-        if step is not None:
-            grouped = levels.group(book, step, self.depth, price_decimals, size_decimals)
-            wider = grouped[0] - price_decimals, grouped[1] - size_decimals
-            price_decimals, size_decimals, bids, asks = grouped
-            for side in ("bid", "ask"):
-                if data[side] is not None and any(wider):
-                    data[side] = [data[side][0] * 10 ** wider[0], data[side][1] * 10 ** wider[1]]
-        data |= {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
-        return Picture(state=self.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=self.book_ns, data=data)
-
-    def _draw_quote(self) -> Picture:
-        market, ticker, mark = self.market, self.ticker, self.mark
-        state = self._state_of("quote")
-        bid, ask = self.best() if self.state not in _BUILDING else (None, None)
-        last = self.last_price
-
-        def text(value: Decimal | None) -> str | None:
-            return None if value is None else f"{value:f}"
-
-        def price(level: Level | None) -> str | None:
-            return None if level is None else levels.text(level[0], market.price_decimals)
-
-        def size(level: Level | None) -> str | None:
-            return None if level is None else levels.text(level[1], market.size_decimals)
-
-        change = ticker.change if ticker is not None else None
-        if ticker is not None and ticker.open and last is not None:
-            change = last / ticker.open - 1
-        data = {
-            "bid": price(bid),
-            "bid_size": size(bid),
-            "ask": price(ask),
-            "ask_size": size(ask),
-            "last": text(last),
-            "open": text(ticker.open) if ticker else None,
-            "high": text(ticker.high) if ticker else None,
-            "low": text(ticker.low) if ticker else None,
-            "change": None if change is None else f"{change:.6f}",
-            "base_volume": text(ticker.base_volume) if ticker else None,
-            "quote_volume": text(ticker.quote_volume) if ticker else None,
-            "mark": text(mark.mark) if mark else None,
-            "index": text(mark.index) if mark else None,
-            "funding_rate": text(mark.funding_rate) if mark else None,
-            "next_funding_ms": mark.next_funding_ms if mark else None,
-        }
-        ahead = self.bbo is not None and self._ahead(self.bbo)
-        return Picture(
-            state=state,
-            seq=self.bbo.seq if ahead and self.bbo else self.sync.book.seq,
-            exchange_ms=self.bbo.exchange_ms if ahead and self.bbo else self.sync.book.exchange_ms,
-            recv_ns=max(self.price_ns, self.book_ns),
-            data=data,
-        )
-
-    def _draw_trades(self) -> Picture:
-        shown = list(self.trades)[: -TRADES_SHOWN - 1 : -1]
-        rows = [
-            {"id": t.id, "side": t.side, "price": f"{t.price:f}", "size": f"{t.size:f}", "exchange_ms": t.exchange_ms}
-            for t in shown
-        ]
-        return Picture(
-            state=self._state_of("trades"),
-            exchange_ms=shown[0].exchange_ms if shown else None,
-            recv_ns=self.trades_ns,
-            data={"trades": rows},
-        )
-
-    def _draw_candles(self, interval: str) -> Picture | None:
-        bars = self.candles.get(interval)
-        if not bars:
-            return None
-        return Picture(
-            state=self._state_of("candles"),
-            exchange_ms=None,
-            recv_ns=self.candles_ns,
-            data={"interval": interval, "bars": [candle_row(bar) for bar in bars]},
-        )
-
-
-def candle_row(bar: Candle) -> dict[str, Any]:
-    """A bar as docs/protocol.md shows it."""
-    return {
-        "open_ms": bar.open_ms,
-        "open": f"{bar.open:f}",
-        "high": f"{bar.high:f}",
-        "low": f"{bar.low:f}",
-        "close": f"{bar.close:f}",
-        "base_volume": f"{bar.base_volume:f}",
-        "closed": bar.closed,
-    }

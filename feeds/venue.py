@@ -6,7 +6,6 @@ into the market they belong to: frame received to picture marked is one synchron
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -22,8 +21,8 @@ from feeds.domain import (
     Channel,
     Event,
     Market,
-    MarkPrice,
     Markets,
+    MarkPrice,
     Notice,
     StreamState,
     Subscription,
@@ -32,8 +31,9 @@ from feeds.domain import (
 )
 from feeds.errors import FeedError
 from feeds.exchange import Exchange, MarketIndex
+from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
-from feeds.market import MarketFeed, Want
+from feeds.market import MarketFeed
 from feeds.rest import RestClient
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
@@ -47,8 +47,6 @@ _KIND = {
     Channel.TRADES: "trades",
     Channel.CANDLES: "candles",
 }
-RESYNCS_PER_MINUTE = 3
-"""More rebuilds of one book than this within a minute are spaced out, doubling up to 30 s."""
 
 
 class Lane:
@@ -169,12 +167,8 @@ class Venue:
         self._gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
         self._lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fetching: dict[str, int] = {}  # symbol -> generation whose snapshot is being fetched
-        self._faults: dict[str, deque[float]] = {}  # symbol -> times of its last rebuilds
-        self._probed_s: dict[str, float] = {}
-        self._snapshots = asyncio.Semaphore(4)
-        self._probes = asyncio.Semaphore(4)
-        self._stopping = False
+        self._keeper = BookKeeper(self, clock, self._spawn)
+        self.stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -184,11 +178,11 @@ class Venue:
             self._open_lane(self.adapter.opening_route())
         else:
             self._spawn(self._load_markets(), "instruments")
-        self._spawn(self._watch(), "watch")
+        self._spawn(self._keeper.watch(), "watch")
 
     async def stop(self) -> None:
         """Close every socket. Idempotent."""
-        self._stopping = True
+        self.stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -261,7 +255,7 @@ class Venue:
                 heartbeat=facts.heartbeat_s is not None,
                 clock=self._clock,
                 changed=self._changed,
-                want=self._wanted,
+                want=self._keeper.wanted,
             )
             self.feeds[symbol] = feed
         return feed
@@ -291,8 +285,7 @@ class Venue:
             gone = [s for s in self._lane_of if s.symbol == symbol]
             for subscription in gone:
                 self._lane_of.pop(subscription).connection.remove([subscription])
-            self._faults.pop(symbol, None)
-            self._probed_s.pop(symbol, None)
+            self._keeper.forget(symbol)
 
     def _subscriptions(self, market: Market, topics: Iterable[Topic]) -> Iterable[Subscription]:
         topics = list(topics)
@@ -354,110 +347,6 @@ class Venue:
             and (feed := self.feeds.get(subscription.symbol)) is not None
         ]
 
-    # -- snapshots and rebuilding ------------------------------------------------------------------------------------
-
-    def _wanted(self, feed: MarketFeed, want: Want) -> None:
-        symbol = feed.market.symbol
-        if self._stopping or self.feeds.get(symbol) is not feed:
-            return
-        if want is Want.RESUBSCRIBE:
-            self._spawn(self._resubscribe_book(feed), f"resubscribe {symbol}")
-        elif symbol not in self._fetching:
-            self._fetching[symbol] = feed.generation
-            self._spawn(self._fetch_snapshot(feed), f"snapshot {symbol}")
-
-    async def _pause_after_faults(self, feed: MarketFeed) -> None:
-        """Space out rebuilds of a market that keeps failing."""
-        now_s = self._clock.monotonic_s()
-        times = self._faults.setdefault(feed.market.symbol, deque(maxlen=16))
-        while times and now_s - times[0] > 60:
-            times.popleft()
-        extra = len(times) - RESYNCS_PER_MINUTE
-        times.append(now_s)
-        if extra >= 0:
-            await asyncio.sleep(min(30.0, 2.0**extra))
-
-    async def _resubscribe_book(self, feed: MarketFeed) -> None:
-        await self._pause_after_faults(feed)
-        lane = self.book_lane(feed.market.symbol)
-        if lane is not None and not feed.sync.ready:
-            lane.connection.resubscribe(Subscription(channel=Channel.BOOK, symbol=feed.market.symbol))
-
-    async def _fetch_snapshot(self, feed: MarketFeed) -> None:
-        """Fetch until the book stands. A market that starts anew meanwhile makes the answer void, not the work."""
-        symbol = feed.market.symbol
-        try:
-            if feed.state is StreamState.RESYNC:
-                await self._pause_after_faults(feed)
-            delays = backoff()
-            while self.feeds.get(symbol) is feed and feed.sync.needs.value == Want.SNAPSHOT.value:
-                if not feed.book_link.state.usable and feed.book_link.state is not StreamState.SYNCING:
-                    return  # disconnected: the next subscription asks again
-                generation = self._fetching[symbol] = feed.generation
-                try:
-                    async with self._snapshots:
-                        answer = await self.rest.send(self.adapter.snapshot_request(feed.market))
-                    snapshot = self.adapter.parse_snapshot(feed.market, answer.raw)
-                except FeedError as error:
-                    log.warning("snapshot failed", exchange=self.name, market=symbol, error=str(error))
-                    await asyncio.sleep(next(delays))
-                    continue
-                if generation == feed.generation:
-                    feed.on_snapshot(snapshot, answer.recv_ns)
-                    if feed.sync.needs.value == Want.SNAPSHOT.value:
-                        await asyncio.sleep(0.2)  # too old: let the exchange's snapshot pass our first update
-        finally:
-            self._fetching.pop(symbol, None)
-
-    # -- quiet or mute -----------------------------------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        """Look at every market four times a second: states that time alone changes, and quiet ones to be probed."""
-        while True:
-            await asyncio.sleep(0.25)
-            now_s = self._clock.monotonic_s()
-            for symbol, feed in list(self.feeds.items()):
-                feed.evaluate()
-                due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s
-                quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
-                if due and quiet and self.adapter.facts.probe_by_rest and feed.book_link.state is not StreamState.STALE:
-                    self._probed_s[symbol] = now_s
-                    self._spawn(self._probe(feed), f"probe {symbol}")
-
-    async def _probe(self, feed: MarketFeed) -> None:
-        """Ask the exchange whether our silent book is its present one."""
-        lane = self.book_lane(feed.market.symbol)
-        if lane is None:
-            return
-        if not await lane.connection.ping(timeout_s=2.0):
-            lane.connection.reconnect("no answer to a ping")
-            return
-        last_ns = lane.connection.last_frame_ns
-        if last_ns is not None and self._clock.now_ns() - last_ns > self.config.reconnect_s * 1e9:
-            # However quiet the exchange says it is: a connection on which nothing at all comes is cheap to renew,
-            # and a server that froze as a whole would confirm its frozen book for ever.
-            lane.connection.reconnect(f"nothing received for {self.config.reconnect_s:g} s")
-            return
-        try:
-            async with self._probes:
-                answer = await self.rest.send(self.adapter.probe_request(feed.market))
-            theirs = self.adapter.parse_probe(feed.market, answer.raw)
-        except FeedError as error:
-            log.info("probe failed", exchange=self.name, market=feed.market.symbol, error=str(error))
-            return
-        deadline_s = self._clock.monotonic_s() + 1.0  # what they know may be on its way to us
-        while not agrees(feed, theirs):
-            if not feed.sync.ready or feed.data_ns > answer.recv_ns:
-                return  # data came: not silent any more, the next silence is asked about anew
-            if self._clock.monotonic_s() > deadline_s:
-                log.warning("mute stream", exchange=self.name, market=feed.market.symbol, theirs=theirs.seq)
-                feed.mute("The exchange has newer data than its stream sent us.")
-                lane.connection.reconnect("mute: the exchange has newer data than it sent")
-                return
-            await asyncio.sleep(0.05)
-        lane.connection.confirm_quiet(2 * feed.stale_s)
-        feed.confirmed()
-
     # -- for the status board ----------------------------------------------------------------------------------------
 
     async def fetch_candles(self, symbol: str, interval: str, limit: int) -> list[Candle]:
@@ -470,13 +359,3 @@ class Venue:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.markets_loaded.wait(), timeout_s)
         return self.markets_loaded.is_set()
-
-
-def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
-    """Is our book the one that the exchange answered with, or a newer one?"""
-    book = feed.sync.book
-    if theirs.seq is not None and book.seq is not None and theirs.seq <= book.seq:
-        return True
-    if theirs.seq is not None and feed.market.settle is None:
-        return False  # spot ids count this market's changes, so a later id means that we miss one
-    return book.bid == (theirs.bid, theirs.bid_size) and book.ask == (theirs.ask, theirs.ask_size)

@@ -1,0 +1,160 @@
+"""Keeping a venue's books right: snapshots, rebuilding, and telling quiet markets from mute ones."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from feeds.clock import Clock
+from feeds.domain import Bbo, Channel, StreamState, Subscription
+from feeds.errors import FeedError
+from feeds.market import MarketFeed, Want
+from feeds.stream import backoff
+
+if TYPE_CHECKING:
+    from feeds.venue import Venue
+
+log = structlog.get_logger(__name__)
+
+RESYNCS_PER_MINUTE = 3
+"""More rebuilds of one book than this within a minute are spaced out, doubling up to 30 s."""
+
+
+class BookKeeper:
+    """Does what a venue's markets want. ``spawn`` runs a coroutine as a task that the venue owns."""
+
+    def __init__(self, venue: "Venue", clock: Clock, spawn: Callable[[Coroutine[Any, Any, None], str], None]) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._spawn = spawn
+        self._fetching: set[str] = set()  # symbols whose snapshot is being fetched
+        self._faults: dict[str, deque[float]] = {}  # symbol -> times of its last rebuilds
+        self._probed_s: dict[str, float] = {}
+        self._snapshots = asyncio.Semaphore(4)
+        self._probes = asyncio.Semaphore(4)
+
+    def forget(self, symbol: str) -> None:
+        """The market was closed."""
+        self._faults.pop(symbol, None)
+        self._probed_s.pop(symbol, None)
+
+    # -- snapshots and rebuilding ------------------------------------------------------------------------------------
+
+    def wanted(self, feed: MarketFeed, want: Want) -> None:
+        symbol = feed.market.symbol
+        if self._venue.stopping or self._venue.feeds.get(symbol) is not feed:
+            return
+        if want is Want.RESUBSCRIBE:
+            self._spawn(self._resubscribe_book(feed), f"resubscribe {symbol}")
+        elif symbol not in self._fetching:
+            self._fetching.add(symbol)
+            self._spawn(self._fetch_snapshot(feed), f"snapshot {symbol}")
+
+    async def _pause_after_faults(self, feed: MarketFeed) -> None:
+        """Space out rebuilds of a market that keeps failing."""
+        now_s = self._clock.monotonic_s()
+        times = self._faults.setdefault(feed.market.symbol, deque(maxlen=16))
+        while times and now_s - times[0] > 60:
+            times.popleft()
+        extra = len(times) - RESYNCS_PER_MINUTE
+        times.append(now_s)
+        if extra >= 0:
+            await asyncio.sleep(min(30.0, 2.0**extra))
+
+    async def _resubscribe_book(self, feed: MarketFeed) -> None:
+        await self._pause_after_faults(feed)
+        lane = self._venue.book_lane(feed.market.symbol)
+        if lane is not None and not feed.sync.ready:
+            lane.connection.resubscribe(Subscription(channel=Channel.BOOK, symbol=feed.market.symbol))
+
+    async def _fetch_snapshot(self, feed: MarketFeed) -> None:
+        """Fetch until the book stands. A market that starts anew meanwhile makes the answer void, not the work."""
+        symbol = feed.market.symbol
+        try:
+            if feed.state is StreamState.RESYNC:
+                await self._pause_after_faults(feed)
+            delays = backoff()
+            while self._venue.feeds.get(symbol) is feed and feed.sync.needs.value == Want.SNAPSHOT.value:
+                if not feed.book_link.state.usable and feed.book_link.state is not StreamState.SYNCING:
+                    return  # disconnected: the next subscription asks again
+                generation = feed.generation
+                try:
+                    async with self._snapshots:
+                        answer = await self._venue.rest.send(self._venue.adapter.snapshot_request(feed.market))
+                    snapshot = self._venue.adapter.parse_snapshot(feed.market, answer.raw)
+                except FeedError as error:
+                    log.warning("snapshot failed", exchange=self._venue.name, market=symbol, error=str(error))
+                    await asyncio.sleep(next(delays))
+                    continue
+                if generation == feed.generation:
+                    feed.on_snapshot(snapshot, answer.recv_ns)
+                    if feed.sync.needs.value == Want.SNAPSHOT.value:
+                        await asyncio.sleep(0.2)  # too old: let the exchange's snapshot pass our first update
+        finally:
+            self._fetching.discard(symbol)
+
+    # -- quiet or mute -----------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Look at every market four times a second: states that time alone changes, and quiet ones to be probed."""
+        while True:
+            await asyncio.sleep(0.25)
+            now_s = self._clock.monotonic_s()
+            for symbol, feed in list(self._venue.feeds.items()):
+                feed.evaluate()
+                due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s
+                quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
+                if (
+                    due
+                    and quiet
+                    and self._venue.adapter.facts.probe_by_rest
+                    and feed.book_link.state is not StreamState.STALE
+                ):
+                    self._probed_s[symbol] = now_s
+                    self._spawn(self._probe(feed), f"probe {symbol}")
+
+    async def _probe(self, feed: MarketFeed) -> None:
+        """Ask the exchange whether our silent book is its present one."""
+        lane = self._venue.book_lane(feed.market.symbol)
+        if lane is None:
+            return
+        if not await lane.connection.ping(timeout_s=2.0):
+            lane.connection.reconnect("no answer to a ping")
+            return
+        last_ns = lane.connection.last_frame_ns
+        if last_ns is not None and self._clock.now_ns() - last_ns > self._venue.config.reconnect_s * 1e9:
+            # However quiet the exchange says it is: a connection on which nothing at all comes is cheap to renew,
+            # and a server that froze as a whole would confirm its frozen book for ever.
+            lane.connection.reconnect(f"nothing received for {self._venue.config.reconnect_s:g} s")
+            return
+        try:
+            async with self._probes:
+                answer = await self._venue.rest.send(self._venue.adapter.probe_request(feed.market))
+            theirs = self._venue.adapter.parse_probe(feed.market, answer.raw)
+        except FeedError as error:
+            log.info("probe failed", exchange=self._venue.name, market=feed.market.symbol, error=str(error))
+            return
+        deadline_s = self._clock.monotonic_s() + 1.0  # what they know may be on its way to us
+        while not agrees(feed, theirs):
+            if not feed.sync.ready or feed.data_ns > answer.recv_ns:
+                return  # data came: not silent any more, the next silence is asked about anew
+            if self._clock.monotonic_s() > deadline_s:
+                log.warning("mute stream", exchange=self._venue.name, market=feed.market.symbol, theirs=theirs.seq)
+                feed.mute("The exchange has newer data than its stream sent us.")
+                lane.connection.reconnect("mute: the exchange has newer data than it sent")
+                return
+            await asyncio.sleep(0.05)
+        lane.connection.confirm_quiet(2 * feed.stale_s)
+        feed.confirmed()
+
+
+def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
+    """Is our book the one that the exchange answered with, or a newer one?"""
+    book = feed.sync.book
+    if theirs.seq is not None and book.seq is not None and theirs.seq <= book.seq:
+        return True
+    if theirs.seq is not None and feed.market.settle is None:
+        return False  # spot ids count this market's changes, so a later id means that we miss one
+    return book.bid == (theirs.bid, theirs.bid_size) and book.ask == (theirs.ask, theirs.ask_size)

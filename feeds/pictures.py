@@ -1,0 +1,122 @@
+"""How a market's topics look on the wire: docs/protocol.md section 2.5. Pure functions of a market's present."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from feeds import levels
+from feeds.domain import BUILDING, Candle, Level
+from feeds.publisher import Picture
+
+if TYPE_CHECKING:
+    from feeds.market import MarketFeed
+
+TRADES_SHOWN = 50
+
+
+def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
+    book, market = feed.old or feed.sync.book, feed.market
+    data: dict[str, Any] = {"checksum": book.checksum}
+    if step is not None:
+        data["step"] = f"{step:f}"
+    if feed.old is not None:
+        data["restored"] = True
+    if not book.ready or feed.state in BUILDING:
+        data |= {"price_decimals": market.price_decimals, "size_decimals": market.size_decimals}
+        data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
+        return Picture(state=feed.state, data=data, recv_ns=feed.book_ns)
+    best = levels.scale(book, max(1, feed.depth) if step is None else 1, market.price_decimals, market.size_decimals)
+    price_decimals, size_decimals, bids, asks = best
+    data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
+    if step is not None:
+        grouped = levels.group(book, step, feed.depth, price_decimals, size_decimals)
+        wider = grouped[0] - price_decimals, grouped[1] - size_decimals
+        price_decimals, size_decimals, bids, asks = grouped
+        for side in ("bid", "ask"):
+            if data[side] is not None and any(wider):
+                data[side] = [data[side][0] * 10 ** wider[0], data[side][1] * 10 ** wider[1]]
+    data |= {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
+    return Picture(state=feed.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=feed.book_ns, data=data)
+
+
+def draw_quote(feed: "MarketFeed") -> Picture:
+    market, ticker, mark = feed.market, feed.ticker, feed.mark
+    state = feed.state_of("quote")
+    bid, ask = feed.best() if feed.state not in BUILDING else (None, None)
+    last = feed.last_price
+
+    def text(value: Decimal | None) -> str | None:
+        return None if value is None else f"{value:f}"
+
+    def price(level: Level | None) -> str | None:
+        return None if level is None else levels.text(level[0], market.price_decimals)
+
+    def size(level: Level | None) -> str | None:
+        return None if level is None else levels.text(level[1], market.size_decimals)
+
+    change = ticker.change if ticker is not None else None
+    if ticker is not None and ticker.open and last is not None:
+        change = last / ticker.open - 1
+    data = {
+        "bid": price(bid),
+        "bid_size": size(bid),
+        "ask": price(ask),
+        "ask_size": size(ask),
+        "last": text(last),
+        "open": text(ticker.open) if ticker else None,
+        "high": text(ticker.high) if ticker else None,
+        "low": text(ticker.low) if ticker else None,
+        "change": None if change is None else f"{change:.6f}",
+        "base_volume": text(ticker.base_volume) if ticker else None,
+        "quote_volume": text(ticker.quote_volume) if ticker else None,
+        "mark": text(mark.mark) if mark else None,
+        "index": text(mark.index) if mark else None,
+        "funding_rate": text(mark.funding_rate) if mark else None,
+        "next_funding_ms": mark.next_funding_ms if mark else None,
+    }
+    ahead = feed.bbo is not None and feed.ahead(feed.bbo)
+    return Picture(
+        state=state,
+        seq=feed.bbo.seq if ahead and feed.bbo else feed.sync.book.seq,
+        exchange_ms=feed.bbo.exchange_ms if ahead and feed.bbo else feed.sync.book.exchange_ms,
+        recv_ns=max(feed.price_ns, feed.book_ns),
+        data=data,
+    )
+
+
+def draw_trades(feed: "MarketFeed") -> Picture:
+    shown = list(feed.trades)[: -TRADES_SHOWN - 1 : -1]
+    rows = [
+        {"id": t.id, "side": t.side, "price": f"{t.price:f}", "size": f"{t.size:f}", "exchange_ms": t.exchange_ms}
+        for t in shown
+    ]
+    return Picture(
+        state=feed.state_of("trades"),
+        exchange_ms=shown[0].exchange_ms if shown else None,
+        recv_ns=feed.trades_ns,
+        data={"trades": rows},
+    )
+
+
+def draw_candles(feed: "MarketFeed", interval: str) -> Picture | None:
+    bars = feed.candles.get(interval)
+    if not bars:
+        return None
+    return Picture(
+        state=feed.state_of("candles"),
+        exchange_ms=None,
+        recv_ns=feed.candles_ns,
+        data={"interval": interval, "bars": [candle_row(bar) for bar in bars]},
+    )
+
+
+def candle_row(bar: Candle) -> dict[str, Any]:
+    """A bar as docs/protocol.md shows it."""
+    return {
+        "open_ms": bar.open_ms,
+        "open": f"{bar.open:f}",
+        "high": f"{bar.high:f}",
+        "low": f"{bar.low:f}",
+        "close": f"{bar.close:f}",
+        "base_volume": f"{bar.base_volume:f}",
+        "closed": bar.closed,
+    }
