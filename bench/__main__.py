@@ -1,0 +1,88 @@
+"""``make bench``: every measurement, each with its baseline in the same run, as a table and as build/bench.json.
+
+    python -m bench            all
+    python -m bench ingest     only the named ones
+
+Each benchmark is a module of this package with ``run() -> list[dict]``, rows of ``name, value, unit, baseline,
+baseline_value, ratio``. Each runs in a process of its own, so that none measures another's leftovers. The machines
+are noisy: read the ratios.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = (
+    "ingest",
+    "overhead",
+    "markets200",
+    "fanout",
+    "slowreader",
+    "endtoend",
+    "fills",
+    "faults",
+    "killtest",
+)
+FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
+
+
+def measure(name: str) -> list[dict[str, object]]:
+    """Run one benchmark in its own process; its rows are the last line of its output."""
+    code = f"import json; from bench.{name} import run; print('\\n' + json.dumps(run()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    lines = done.stdout.rstrip().rsplit("\n", 1)
+    if len(lines) > 1 and lines[0].strip():
+        print(lines[0].strip(), flush=True)
+    if done.returncode:
+        raise SystemExit(f"bench: {name} failed with exit code {done.returncode}")
+    rows: list[dict[str, object]] = json.loads(lines[-1])
+    for row in rows:
+        missing = [field for field in FIELDS if field not in row]
+        if missing:
+            raise SystemExit(f"bench: {name}: a row lacks {', '.join(missing)}: {row}")
+    return rows
+
+
+def text(value: object) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:,.3g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,}"
+        if isinstance(value, int | float)
+        else str(value)
+    )
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    cells = [[text(row[field]) for field in FIELDS] for row in rows]
+    widths = [max(len(line[i]) for line in [list(FIELDS), *cells]) for i in range(len(FIELDS))]
+    for line in [list(FIELDS), *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"bench: no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    rows: list[dict[str, object]] = []
+    for name in names:
+        started = time.monotonic()
+        print(f"-- {name}", flush=True)
+        rows += measure(name)
+        print(f"   {time.monotonic() - started:.0f} s", flush=True)
+    print()
+    show(rows)
+    target = ROOT / "build" / "bench.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"\nwritten to {target.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
