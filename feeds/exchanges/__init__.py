@@ -1,0 +1,24 @@
+"""The exchanges that have an adapter. Written here by hand; a test holds that none is missing."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from feeds.errors import ConfigError
+from feeds.exchange import Exchange
+from feeds.exchanges.binance import Binance
+
+
+ExchangeFactory: TypeAlias = Callable[..., Exchange]
+"""Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
+
+REGISTRY: dict[str, ExchangeFactory] = {
+    "binance": Binance,
+}
+
+
+def create(name: str, endpoints: Mapping[str, str] | None = None, **options: Any) -> Exchange:
+    """The adapter of that name. Raises ConfigError if there is none."""
+    factory = REGISTRY.get(name)
+    if factory is None:
+        raise ConfigError(f"There is no adapter for the exchange {name!r}; there are: {', '.join(sorted(REGISTRY))}.")
+    return factory(endpoints, **options)
