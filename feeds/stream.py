@@ -1,59 +1,47 @@
-"""One supervised WebSocket connection. (Signatures; being filled in.)"""
+"""One supervised WebSocket connection.
 
+A frame's way: the reader puts it into a bounded buffer, stamped with the time of receipt; the drainer hands it, parsed,
+to the owner, synchronously and in order, a few milliseconds at a time, so that the loop stays responsive whatever
+comes. Where frames had to be dropped the owner is told before it gets any later one. (``link`` has these parts.)
+
+Whether the connection is any good is decided by **data**, never by an open socket: only data make it LIVE and reset
+the backoff. An exchange that accepts and kicks is therefore asked more and more rarely.
+
+A proxy is taken from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as by the REST client.
+"""
+
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-import msgspec
+import structlog
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
 
+from feeds.buffer import FrameBuffer
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import StreamState, Subscription
+from feeds.errors import FeedError, Verdict
 from feeds.exchange import Facts
+from feeds.ledger import Ledger
+from feeds.link import Link
+from feeds.pacing import ConnectGate, backoff
+from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
+__all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]
 
-def backoff() -> Iterator[float]:
-    """Seconds to wait before each further attempt: 1 to 60, exponential with jitter."""
-    raise NotImplementedError
+USER_AGENT = "Spreadboard"
 
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes. Snapshots of whole books reach 5 MB (Coinbase)."""
 
-class ConnectGate:
-    """How often connections may be opened from this address; one is shared by all connections of an exchange."""
+log = structlog.get_logger(__name__)
 
-    def __init__(self, per_minute: float, *, clock: Clock = SYSTEM) -> None:
-        raise NotImplementedError
-
-    async def wait(self) -> None:
-        """Return when a connection may be opened now; first come, first served."""
-        raise NotImplementedError
-
-
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Times that are the same for every exchange, in seconds; tests shrink them."""
-
-    open_s: float = 10.0  # TCP, TLS and handshake
-    close_s: float = 1.0  # closing handshake
-    answer_s: float = 10.0  # a subscription without an answer is asked for once more, then reported as rejected
-    end_s: float = 5.0  # wait for the answer to an unsubscribe before subscribing again
-    slow_s: float = 1.0  # the oldest buffered frame waits longer: SLOW
-    slice_s: float = 0.005  # frames are processed this long before others get the loop
-    burst_s: float = 10.0  # frames that are not understood are logged as one burst until this long a pause
-    settled_s: float = 60.0  # a stream that may be silent is settled (backoff reset) after this long
-
-
-class WireSession(Protocol):
-    """What :class:`Connection` needs of a session: ``feeds.exchange.Session``, or a private one wrapped to fit.
-
-    ``parse`` returns events of ``feeds.domain`` (``Event`` or ``PrivateEvent``) and raises ParseError only.
-    """
-
-    def opening(self) -> list[str]: ...
-
-    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]: ...
-
-    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> list[str]: ...
-
-    def keepalive(self) -> str | None: ...
-
-    def parse(self, raw: bytes | str) -> Sequence[Any]: ...
+# The library logs the opening request at level DEBUG, and the address of an account's stream holds its token.
+_library_log = logging.getLogger("spreadboard.websockets")
+_library_log.setLevel(logging.WARNING)
 
 
 class ConnectionHandler(Protocol):
@@ -63,7 +51,7 @@ class ConnectionHandler(Protocol):
         """One frame's events, acknowledgements and heartbeats included; never empty."""
 
     def on_state(self, connection: "Connection", state: StreamState, reason: str) -> None:
-        """The state changed. SYNCING is always a fresh connection: what was received before is void."""
+        """State or reason changed. SYNCING is always a fresh connection: what was received before is void."""
 
     def on_overflow(self, connection: "Connection", dropped: int) -> None:
         """Frames were dropped unread: every book on this connection has a hole and must be rebuilt.
@@ -86,25 +74,12 @@ class Connection:
     """One supervised WebSocket: connect, subscribe, keep alive, watch, back off.
 
     ``name`` is for people and the log: "<exchange>/<route>/<number>"; its first part is logged as the exchange.
-    ``url`` may hold a token: only its host is ever logged.
-    ``may_be_silent``: silence says nothing (an account's stream). Then after ``stale_s`` of silence a WebSocket ping
-    asks, and its answer counts as a heartbeat; an acknowledgement makes the stream LIVE.
+    ``url`` may hold a token: only its host is ever logged. It is asked for before every attempt; a FeedError whose
+    verdict is FATAL ends the attempts until :meth:`reconnect` is called.
+    ``may_be_silent``: silence says nothing (an account's stream). After half of ``stale_s`` of silence a WebSocket ping
+    asks, and its answer counts as a heartbeat; an acknowledgement makes the stream LIVE, or if the session has nothing
+    to say at opening, the first answered ping.
     """
-
-    name: str
-    subscriptions: set[Subscription]  # wanted
-    state: StreamState
-    reason: str
-    url_host: str
-    messages: int
-    bytes: int
-    dropped: int
-    buffered: int
-    reconnects: int
-    not_understood: int
-    last_frame_ns: int | None  # last data or heartbeat, recv_ns
-    since_ns: int  # of the state
-    messages_per_s: float
 
     def __init__(
         self,
@@ -123,41 +98,256 @@ class Connection:
         timing: Timing | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
-        raise NotImplementedError
+        self.name = name
+        self.state = StreamState.CONNECTING
+        self.reason = ""
+        self.since_ns = clock.now_ns()  # of the state
+        self.url_host = ""
+        self.reconnects = 0  # connections made after the first one
+        self._url = url
+        self._new_session = new_session
+        self._handler = handler
+        self._delays = delays
+        self._clock = clock
+        self._timing = timing or Timing()
+        self._gate = gate or ConnectGate(facts.connects_per_minute, clock=clock)
+        self._log = log.bind(exchange=name.partition("/")[0], stream=name)
+        self._setup = Setup(
+            facts=facts,
+            stale_s=stale_s,
+            reconnect_s=reconnect_s,
+            may_be_silent=may_be_silent,
+            timing=self._timing,
+            clock=clock,
+            log=self._log,
+        )
+        self._ledger = Ledger(answer_s=self._timing.answer_s, end_s=self._timing.end_s)
+        self._buffer = FrameBuffer(buffer_frames)
+        self._counters = Counters()
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._awake = asyncio.Event()
+        self._connected_before = False
+
+    # For the owner
 
     def start(self) -> None:
         """Begin; idempotent."""
-        raise NotImplementedError
+        if self._task is None:
+            self._stopping = False
+            self._task = asyncio.get_running_loop().create_task(self._supervise(), name=f"stream {self.name}")
 
     async def stop(self) -> None:
-        """Close and end every task, within 2 s; idempotent. The state is DOWN, reason "stopped"."""
-        raise NotImplementedError
+        """Close and end every task, within 2 s; idempotent. The state is DOWN then, reason "stopped"."""
+        task = self._task
+        if task is None:
+            return
+        if not self._stopping:
+            self._stopping = True
+            task.cancel()
+        await asyncio.wait([task])
+        if self._task is task:
+            self._task = None
+            self.set_state(StreamState.DOWN, "stopped")
 
     def add(self, subscriptions: Iterable[Subscription]) -> None:
         """Want these: asked for now and after every connect, batched, within ``facts.messages_per_s``."""
-        raise NotImplementedError
+        self._ledger.add(subscriptions)
+        self._wake()
 
     def remove(self, subscriptions: Iterable[Subscription]) -> None:
         """Want these no more."""
-        raise NotImplementedError
+        self._ledger.remove(subscriptions)
+        self._wake()
 
     def resubscribe(self, subscription: Subscription) -> None:
         """End it, wait for the answer (5 s at most), and ask for it again: gives a new snapshot (Kraken)."""
-        raise NotImplementedError
+        self._ledger.resubscribe(subscription)
+        self._wake()
 
     def reconnect(self, reason: str) -> None:
-        """Give this connection up and open another: at once if it had data, else after the backoff."""
-        raise NotImplementedError
+        """Give this connection up and open another: at once if it had data, else after the backoff.
+
+        After a fatal error (a refused key): try again. Without a connection there is nothing else to do.
+        """
+        self._awake.set()
+        if self._link:
+            self._link.end(Ending(reason=reason, prompt=True))
 
     def send(self, message: str) -> None:
-        """Send a protocol message of the session's on this connection, within ``facts.messages_per_s``."""
-        raise NotImplementedError
+        """Send a message of the session's own, within ``facts.messages_per_s``; nothing without a connection."""
+        if self._link:
+            self._link.post(message)
 
     def confirm_quiet(self, valid_s: float) -> None:
-        """The owner knows, by a probe, that the silence is right: the state is QUIET and no silence is counted for
-        ``valid_s`` from now."""
-        raise NotImplementedError
+        """The owner knows, by a probe, that the silence is right: QUIET for ``valid_s``, or until data come."""
+        if self._link:
+            self._link.confirm_quiet(valid_s)
 
     async def ping(self, timeout_s: float) -> bool:
         """WebSocket ping; True if the pong came in time. False without a connection."""
-        raise NotImplementedError
+        if self._link is None:
+            return False
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._link.ping()
+        except TimeoutError:
+            return False
+
+    @property
+    def subscriptions(self) -> set[Subscription]:
+        """What is wanted."""
+        return self._ledger.wanted
+
+    @property
+    def messages(self) -> int:
+        """Frames received, over all connections."""
+        return self._counters.messages
+
+    @property
+    def bytes(self) -> int:
+        return self._counters.bytes
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped because the buffer was full."""
+        return self._buffer.dropped
+
+    @property
+    def buffered(self) -> int:
+        """Frames that wait now."""
+        return len(self._buffer)
+
+    @property
+    def not_understood(self) -> int:
+        return self._counters.not_understood
+
+    @property
+    def last_frame_ns(self) -> int | None:
+        """When the last data or heartbeat was received."""
+        return self._counters.last_frame_ns
+
+    @property
+    def messages_per_s(self) -> float:
+        return self._counters.rate(self._clock.monotonic_s())
+
+    # The one setter
+
+    def set_state(self, state: StreamState, reason: str) -> None:
+        """The only place where the state changes. For the connection's own parts."""
+        if (state, reason) == (self.state, self.reason):
+            return
+        was, self.state, self.reason = self.state, state, reason
+        if was is not state:
+            self.since_ns = self._clock.now_ns()
+        serious = state in (StreamState.STALE, StreamState.DOWN) and not self._stopping
+        (self._log.warning if serious else self._log.info)("stream state", state=state, was=was, reason=reason)
+        try:
+            self._handler.on_state(self, state, reason)
+        except Exception:
+            self._log.exception("handler failed", state=state)  # the supervision itself must go on
+
+    # Supervision
+
+    async def _supervise(self) -> None:
+        delays = self._delays()
+        while True:
+            link, ending = await self._attempt()
+            good = link is not None and link.good and not ending.failed
+            self.set_state(StreamState.CONNECTING if good else StreamState.DOWN, ending.reason)
+            if ending.fatal:
+                self._awake.clear()
+                await self._awake.wait()
+            if good or ending.fatal:
+                delays = self._delays()
+            if not ((good and ending.prompt) or ending.fatal):
+                await asyncio.sleep(max(next(delays), ending.retry_after_s))
+
+    async def _attempt(self) -> tuple[Link | None, Ending]:
+        """Connect, and serve the connection to its end. Never raises but when cancelled."""
+        link = None
+        try:
+            await self._gate.wait()
+            url = self._url if isinstance(self._url, str) else await self._url()
+            self.url_host = urlsplit(url).netloc.rpartition("@")[2]
+            link = await self._open(url)
+            return link, await link.run()
+        except FeedError as error:
+            self._log.info("cannot connect", error=str(error))
+            return link, Ending(reason=error.sentence, fatal=error.verdict is Verdict.FATAL)
+        except InvalidStatus as error:
+            return link, Ending(
+                reason=f"refused with HTTP {error.response.status_code}",
+                retry_after_s=_seconds(error.response.headers.get("Retry-After")),
+            )
+        except TimeoutError:
+            return link, Ending(reason=f"no answer within {self._timing.open_s:g} s")
+        except OSError as error:
+            return link, Ending(reason=f"cannot connect: {error.strerror or type(error).__name__}")
+        except WebSocketException as error:
+            return link, Ending(reason=f"cannot connect: {type(error).__name__}")
+        except Exception as error:
+            self._log.exception("stream failed")
+            return link, Ending(reason=f"internal error: {type(error).__name__}", failed=True)
+        finally:
+            self._link = None
+            self._buffer.clear()
+
+    async def _open(self, url: str) -> Link:
+        ws = await connect(
+            url,
+            compression=None,
+            user_agent_header=USER_AGENT,
+            open_timeout=self._timing.open_s,
+            close_timeout=self._timing.close_s,
+            ping_interval=None,
+            max_size=MAX_FRAME,
+            max_queue=None,  # the reader empties it at every turn of the loop; the bound is our own buffer's
+            logger=_library_log,
+        )
+        try:
+            self._ledger.restart()
+            link = Link(
+                ws,
+                self._new_session(),
+                self._setup,
+                ledger=self._ledger,
+                buffer=self._buffer,
+                counters=self._counters,
+                delegate=self,
+            )
+            self.reconnects += self._connected_before
+            self._connected_before = True
+            self._link = link
+            self.set_state(StreamState.SYNCING, "")
+        except BaseException:
+            ws.transport.abort()
+            raise
+        return link
+
+    def _wake(self) -> None:
+        if self._link:
+            self._link.wake()
+
+    # Link's delegate
+
+    def link_events(self, events: list[Any], recv_ns: int) -> None:
+        self._handler.on_events(self, events, recv_ns)
+
+    def link_overflow(self, dropped: int) -> None:
+        self._handler.on_overflow(self, dropped)
+
+    def link_lost(self, detail: str) -> None:
+        self._handler.on_lost(self, detail)
+
+    def link_subscribed(self, subscriptions: list[Subscription]) -> None:
+        self._handler.on_subscribed(self, subscriptions)
+
+    def link_rejected(self, subscriptions: list[Subscription], reason: str) -> None:
+        self._handler.on_rejected(self, subscriptions, reason)
+
+
+def _seconds(text: str | None) -> float:
+    """A Retry-After in seconds; 0 if there is none, or a date."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else 0.0

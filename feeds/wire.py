@@ -1,0 +1,107 @@
+"""What a connection (``stream``) and its open socket (``link``) share: settings, counters, interfaces."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from feeds.clock import Clock
+from feeds.domain import StreamState, Subscription
+from feeds.exchange import Facts
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Times that are the same for every exchange, in seconds; tests shrink them."""
+
+    open_s: float = 10.0  # TCP, TLS and handshake
+    close_s: float = 1.0  # closing handshake
+    answer_s: float = 10.0  # a subscription without an answer is asked for once more, then reported as rejected
+    end_s: float = 5.0  # wait for the answer to an unsubscribe before subscribing again
+    slow_s: float = 1.0  # the oldest buffered frame waits longer: SLOW
+    slice_s: float = 0.005  # frames are processed this long before others get the loop
+    burst_s: float = 10.0  # frames that are not understood are logged as one burst until this long a pause
+    settled_s: float = 60.0  # a stream that may be silent resets the backoff after this long
+    tick_s: float = 0.25  # the watch looks this often
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What stays the same from one connection to the next."""
+
+    facts: Facts
+    stale_s: float
+    reconnect_s: float
+    may_be_silent: bool
+    timing: Timing
+    clock: Clock
+    log: FilteringBoundLogger
+
+
+class Counters:
+    """What was received, over all connections of one stream."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.not_understood = 0
+        self.last_frame_ns: int | None = None
+        self._samples: deque[tuple[float, int]] = deque(maxlen=6)
+
+    def sample(self, now_s: float) -> None:
+        """Note the count about once a second, for the rate."""
+        if not self._samples or now_s - self._samples[-1][0] >= 1.0:
+            self._samples.append((now_s, self.messages))
+
+    def rate(self, now_s: float) -> float:
+        """Messages per second, over about the last five seconds."""
+        if not self._samples or now_s - self._samples[-1][0] > 10.0:
+            return 0.0
+        since_s, messages = self._samples[0]
+        return (self.messages - messages) / (now_s - since_s) if now_s > since_s else 0.0
+
+
+class WireSession(Protocol):
+    """What a link needs of a session: ``feeds.exchange.Session``, or a private one wrapped to fit.
+
+    ``parse`` returns events of ``feeds.domain`` (``Event`` or ``PrivateEvent``) and raises ParseError only.
+    """
+
+    def opening(self) -> list[str]: ...
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]: ...
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> list[str]: ...
+
+    def keepalive(self) -> str | None: ...
+
+    def parse(self, raw: bytes | str) -> Sequence[Any]: ...
+
+
+class Delegate(Protocol):
+    """Whom a link tells what happens; see ``stream.ConnectionHandler`` for the meaning."""
+
+    @property
+    def state(self) -> StreamState: ...
+
+    def set_state(self, state: StreamState, reason: str) -> None: ...
+
+    def link_events(self, events: list[Any], recv_ns: int) -> None: ...
+
+    def link_overflow(self, dropped: int) -> None: ...
+
+    def link_lost(self, detail: str) -> None: ...
+
+    def link_subscribed(self, subscriptions: list[Subscription]) -> None: ...
+
+    def link_rejected(self, subscriptions: list[Subscription], reason: str) -> None: ...
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a connection ended, or could not be made."""
+
+    reason: str
+    prompt: bool = False  # connect anew without delay, if this one was any good
+    failed: bool = False  # our own fault: what it received does not speak for it
+    fatal: bool = False  # a person must act
+    retry_after_s: float = 0.0  # the exchange's wish
