@@ -7,7 +7,6 @@ from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
 
-
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
 """Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
 
