@@ -1,0 +1,52 @@
+"""``python -m feeds.simulator``: see the package's docstring."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from feeds.simulator.process import PARENT_PIPE, READY
+from feeds.simulator.server import start_server
+
+
+async def _serve(port: int, seed: int, ready_file: Path | None, watch_parent: bool) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    if watch_parent:
+        loop.add_reader(sys.stdin.fileno(), _end_of_input, loop, ended)
+    server = await start_server(port, seed)
+    _announce(f"127.0.0.1:{server.port}", ready_file)
+    try:
+        await ended.wait()
+    finally:
+        await server.stop()
+
+
+def _announce(address: str, ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready_file.write_text(address + "\n", encoding="utf-8")
+    print(READY + address, flush=True)
+
+
+def _end_of_input(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        ended.set()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m feeds.simulator", description="Simulated exchanges on loopback.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: any free one (default)")
+    parser.add_argument("--seed", type=int, default=1, help="the market's seed (default 1)")
+    parser.add_argument("--ready-file", type=Path, help="written with host:port when the simulator listens")
+    parser.add_argument(PARENT_PIPE, action="store_true", help="end when standard input ends")
+    options = parser.parse_args()
+    asyncio.run(_serve(options.port, options.seed, options.ready_file, options.parent_pipe))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Misbehaviour on demand. The servers ask :class:`Faults` at the places where a real exchange goes wrong."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "mute",  # connections stay open, no data come (``value`` "private": of user streams instead of market data)
+    "delay",  # every frame comes ``value`` seconds late
+    "drop_depth",  # the next book update is lost
+    "bad_checksum",  # the next book update carries a wrong checksum (Kraken)
+    "crossed",  # the next book update crosses the book
+    "garbage",  # a frame that is no JSON
+    "no_ack",  # subscriptions are neither answered nor carried out
+    "reject",  # subscriptions are answered with the exchange's error
+    "cut",  # all connections: TCP aborted
+    "close",  # all connections: closed with code ``value`` (default 1001)
+    "refuse",  # new connections are answered with HTTP status ``value`` (default 503)
+    "status",  # REST is answered with HTTP status ``value`` (default 503)
+    "expire_listen_key",  # futures user streams end as after an hour (Binance)
+    "terminate_user_stream",  # spot user streams end with eventStreamTerminated (Binance)
+    "shutdown",  # serverShutdown is announced (Binance), the status goes to maintenance (Kraken)
+]
+
+ONE_SHOT = frozenset({"drop_depth", "bad_checksum", "crossed", "garbage"})
+"""Faults that strike once, unless ``count`` or ``for_s`` say otherwise; the others last until they are cleared."""
+ACTIONS = frozenset({"cut", "close", "expire_listen_key", "terminate_user_stream", "shutdown"})
+"""Faults that happen at the moment of the request and leave nothing behind."""
+
+
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is asked for. Empty ``product`` or ``symbol`` (native or unified) mean all; ``count`` strikes or
+    ``for_s`` seconds limit it."""
+
+    exchange: Literal["binance", "kraken"]
+    kind: Kind
+    product: Literal["", "spot", "usdm"] = ""
+    symbol: str = ""
+    value: float | str | None = None
+    count: int | None = None
+    for_s: float | None = None
+
+    def number(self, default: float) -> float:
+        return float(self.value) if isinstance(self.value, int | float) else default
+
+
+class Faults:
+    """The faults that are in force. ``clock`` gives seconds that only rise."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._active: list[tuple[Fault, float | None]] = []
+
+    def add(self, fault: Fault) -> None:
+        if fault.kind in ONE_SHOT and fault.count is None and fault.for_s is None:
+            fault.count = 1
+        self._active.append((fault, None if fault.for_s is None else self._clock() + fault.for_s))
+
+    def clear(self) -> None:
+        self._active.clear()
+
+    def active(self) -> list[Fault]:
+        """What is in force now."""
+        now = self._clock()
+        self._active = [row for row in self._active if (row[1] is None or row[1] > now) and row[0].count != 0]
+        return [fault for fault, _ in self._active]
+
+    def find(self, exchange: str, kind: Kind, product: str = "", names: tuple[str, ...] = ()) -> Fault | None:
+        """The fault of this kind that is in force here, if any. Does not count as a strike."""
+        if not self._active:
+            return None
+        for fault in self.active():
+            if (
+                fault.exchange == exchange
+                and fault.kind == kind
+                and (not fault.product or not product or fault.product == product)
+                and (not fault.symbol or fault.symbol in names)
+            ):
+                return fault
+        return None
+
+    def strike(self, exchange: str, kind: Kind, product: str = "", names: tuple[str, ...] = ()) -> Fault | None:
+        """Like :meth:`find`, and uses up one of its ``count``."""
+        fault = self.find(exchange, kind, product, names)
+        if fault is not None and fault.count is not None:
+            fault.count -= 1
+        return fault
