@@ -36,7 +36,9 @@ class BookSide:
     def replace(self, levels: Iterable[Level], depth: int | None) -> None:
         """Take a whole side. With ``depth`` levels or more the side may go on beyond: levels worse than the last
         one are unknown, so later changes there are left out (a partly known level range is not the truth)."""
-        self.levels = {price: size for price, size in levels if size}
+        self.levels = dict(levels)  # a price that comes twice counts as it came last
+        for price in [price for price, size in self.levels.items() if not size]:
+            del self.levels[price]
         self.bound = None
         self._rebuild()
         if depth is not None and len(self.levels) >= depth:
@@ -80,11 +82,18 @@ class BookSide:
 
     def truncate(self, depth: int) -> None:
         """Keep the best ``depth`` levels only."""
-        if len(self.levels) <= depth:
+        levels, head = self.levels, self.head
+        surplus = len(levels) - depth
+        if surplus <= 0:
             return
-        kept = sorted(self.levels, reverse=self.sign < 0)[:depth]
-        self.levels = {price: self.levels[price] for price in kept}
-        self._rebuild()
+        if self._complete:
+            worst = [self.sign * key for key in head[depth:]]
+        else:
+            worst = nlargest(surplus, levels) if self.sign > 0 else nsmallest(surplus, levels)
+        for price in worst:
+            del levels[price]
+        del head[depth:]
+        self._complete = len(head) == len(levels)
 
     def top(self, n: int) -> list[Level]:
         """The best ``n`` levels, best first."""
@@ -98,7 +107,7 @@ class BookSide:
 class OrderBook:
     """The book of one market. Empty until the first :meth:`replace`."""
 
-    __slots__ = ("asks", "bids", "checksum", "depth", "exchange_ms", "ready", "seq", "verify")
+    __slots__ = ("asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify")
 
     def __init__(self, verify: Checksum | None = None) -> None:
         self.bids = BookSide(-1)
@@ -108,6 +117,7 @@ class OrderBook:
         self.checksum: int | None = None  # the exchange's last checksum, equal to ours
         self.exchange_ms: int | None = None
         self.depth: int | None = None  # levels a side beyond which the exchange expects us to truncate
+        self.printed: tuple[int, int] | None = None  # digits after the point, see BookSnapshot
         self.ready = False
 
     def replace(self, snapshot: BookSnapshot, *, truncates: bool = False) -> None:
@@ -123,8 +133,12 @@ class OrderBook:
         reach = None if truncates else snapshot.depth
         self.bids.replace(snapshot.bids, reach)
         self.asks.replace(snapshot.asks, reach)
+        if self.depth is not None:
+            self.bids.truncate(self.depth)
+            self.asks.truncate(self.depth)
         self.seq = snapshot.seq
         self.exchange_ms = snapshot.exchange_ms
+        self.printed = snapshot.printed
         self._check(snapshot.checksum)
         self.ready = True
 
@@ -152,6 +166,8 @@ class OrderBook:
         self.exchange_ms = delta.exchange_ms
         if delta.checksum is not None or self._crossed():
             self._check(delta.checksum)
+        else:
+            self.checksum = None
         return True
 
     def _crossed(self) -> bool:
@@ -185,5 +201,5 @@ class OrderBook:
         """Forget everything."""
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-        self.seq = self.checksum = self.exchange_ms = self.depth = None
+        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = None
         self.ready = False

@@ -125,7 +125,9 @@ class Subscription(Value, frozen=True, kw_only=True):
 class BookSnapshot(Value, frozen=True, kw_only=True):
     """A whole book, or its best ``depth`` levels a side (``None``: all there are).
 
-    ``seq`` is the exchange's update id that the snapshot contains, ``None`` where the exchange has none.
+    ``seq`` is the exchange's update id that the snapshot contains, ``None`` where the exchange has none. ``printed`` is
+    the number of digits after the point that its prices and its sizes were printed with, told only where a checksum
+    depends on it and the instrument is not known.
     """
 
     symbol: str
@@ -135,6 +137,7 @@ class BookSnapshot(Value, frozen=True, kw_only=True):
     depth: int | None = None
     checksum: int | None = None
     exchange_ms: int | None = None
+    printed: tuple[int, int] | None = None
 
 
 class BookDelta(Value, frozen=True, kw_only=True):
