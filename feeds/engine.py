@@ -210,9 +210,9 @@ class Engine:
         venue = self.venues.get(topic.exchange)
         if venue is None:
             raise ValueError(f"There is no exchange {topic.exchange!r}; there are {', '.join(sorted(self.venues))}.")
-        if not venue.markets_loaded.is_set():
-            return None
         if topic.symbol not in venue.markets:
+            if not venue.markets_loaded.is_set():
+                return None
             raise ValueError(f"{topic.exchange} has no market {topic.symbol!r}.")
         new = topic.symbol not in venue.feeds
         feed = venue.feed(topic.symbol)
@@ -241,7 +241,7 @@ class Engine:
     def _markets_loaded(self, venue: Venue) -> None:
         """Instruments came: pinned symbols can be judged, waiting topics opened and their holders answered."""
         for symbol in venue.config.pinned:
-            if symbol not in venue.markets:
+            if venue.markets_loaded.is_set() and symbol not in venue.markets:
                 known = sorted(market.symbol for market in venue.markets)
                 where = self.config.path.name if self.config.path else "built-in configuration"
                 self._problem = ConfigError(

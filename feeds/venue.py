@@ -30,7 +30,7 @@ from feeds.domain import (
     Trade,
 )
 from feeds.errors import FeedError
-from feeds.exchange import Exchange, MarketIndex
+from feeds.exchange import Exchange, MarketIndex, Request
 from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
@@ -40,6 +40,9 @@ from feeds.sync import BookSync
 from feeds.topics import Topic
 
 log = structlog.get_logger(__name__)
+
+INSTRUMENTS_S = 3600.0
+"""How often instruments are listed anew where they come by REST."""
 
 _KIND = {
     Channel.BOOK: "book",
@@ -159,6 +162,7 @@ class Venue:
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
         self.notice = ""
+        self._missing_lists: set[str] = set()
         self.status_changed = status_changed
         self._depth = depth
         self._clock = clock
@@ -177,7 +181,10 @@ class Venue:
         if self.adapter.facts.markets_by_stream:
             self._open_lane(self.adapter.opening_route())
         else:
-            self._spawn(self._load_markets(), "instruments")
+            requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
+            self._missing_lists = {request.path for request in requests}
+            for request in requests:
+                self._spawn(self._load_markets(request), f"instruments {request.path}")
         self._spawn(self._keeper.watch(), "watch")
 
     async def stop(self) -> None:
@@ -201,35 +208,38 @@ class Venue:
 
     # -- instruments -------------------------------------------------------------------------------------------------
 
-    async def _load_markets(self) -> None:
-        """Load all instruments, at first until it works, then once an hour for new and changed ones."""
+    async def _load_markets(self, request: Request) -> None:
+        """Load one list of instruments, at first until it works, then once an hour for new and changed ones.
+
+        Each list has its own task: where one product cannot be reached, the others' markets open all the same.
+        """
         delays = backoff()
         failed = False
         while True:
             try:
-                found: list[Market] = []
-                for request in self.adapter.markets_requests():
-                    answer = await self.rest.send(request)
-                    found += self.adapter.parse_markets(request, answer.raw)
+                answer = await self.rest.send(request)
+                found = self.adapter.parse_markets(request, answer.raw)
             except FeedError as error:
                 if not failed:
-                    log.warning("instruments not loaded", exchange=self.name, error=str(error))
+                    log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
                 self.notice = error.sentence
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
-                log.info("instruments loaded after all", exchange=self.name)
+                log.info("instruments loaded after all", exchange=self.name, path=request.path)
+                self.notice = ""
             failed, delays = False, backoff()
-            self.notice = ""
-            self.on_markets(Markets(markets=tuple(found), complete=True))
-            await asyncio.sleep(3600)
+            self._missing_lists.discard(request.path)
+            self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
+            await asyncio.sleep(INSTRUMENTS_S)
 
     def on_markets(self, event: Markets) -> None:
-        self.markets.update(event.markets)
-        if event.complete or self.markets_loaded.is_set():
+        """Instruments came. ``markets_loaded`` is set once all lists are there: only then is an unknown symbol wrong."""
+        self.markets.update(market for market in event.markets if market.product in self.config.products)
+        if event.complete:
             self.markets_loaded.set()
-            self._loaded(self)
+        self._loaded(self)
 
     def on_notice(self, notice: Notice) -> None:
         if notice.text != self.notice:
