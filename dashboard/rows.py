@@ -1,0 +1,234 @@
+"""What the database holds of accounts, as docs/protocol.md shows it: the REST answers and the account frames alike.
+
+Numbers are text. An age is counted at the moment of the answer, by the exchange's clock as the worker estimates it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Context, Decimal
+from typing import Any
+
+import msgspec
+
+from dashboard.fields import canonical
+from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
+
+SILENT_S = 5.0
+"""A worker that has not reported for this long is taken for dead: everything of it is STALE."""
+
+Row = dict[str, Any]
+
+Marks = Callable[[str, str], tuple[Decimal, int] | None]
+"""(exchange, symbol) -> live mark price and its age in ms; None: not known, or not usable."""
+
+_EXACT = Context(prec=100)
+_RATIO = Context(prec=12)
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When an answer is made, and what is known of the clocks and of the worker then.
+
+    ``offsets_ms`` is each exchange's clock minus ours; ``silent_s`` how long the worker has been silent, None if it
+    reports as it should.
+    """
+
+    now_ns: int
+    offsets_ms: Mapping[str, float] = {}
+    silent_s: float | None = None
+
+    @classmethod
+    def of(cls, report: WorkerReport | None) -> "Moment":
+        """The moment of a web process, which knows the worker by its report (None: it has never reported)."""
+        now_ns = time.time_ns()
+        if report is None:
+            return cls(now_ns=now_ns, silent_s=float("inf"))
+        silent_s = (now_ns - report.recv_ns) / 1e9
+        offsets = {name: float(ms) for name, ms in report.body.get("clock_offsets_ms", {}).items() if ms is not None}
+        return cls(now_ns=now_ns, offsets_ms=offsets, silent_s=silent_s if silent_s > SILENT_S else None)
+
+    def age_ms(self, exchange: str, exchange_ms: int) -> int:
+        """Age of something that happened at ``exchange_ms``; never negative, whatever the clocks say."""
+        return max(0, round(self.now_ns / 1e6 + self.offsets_ms.get(exchange, 0.0)) - exchange_ms)
+
+    def age_here_ms(self, recv_ns: int) -> int:
+        return max(0, (self.now_ns - recv_ns) // 1_000_000)
+
+    def state(self, account: ExchangeAccount) -> tuple[str, str]:
+        """State and sentence of an account: whatever the worker wrote last is old news once it is silent."""
+        if self.silent_s is None:
+            return account.state, account.sentence
+        if self.silent_s == float("inf"):
+            return "DOWN", "The worker has not reported yet."
+        return "STALE", f"The worker has been silent for {self.silent_s:.0f} s."
+
+
+def account_row(account: ExchangeAccount, moment: Moment, simulated: bool) -> Row:
+    state, sentence = moment.state(account)
+    return {
+        "id": account.pk,
+        "exchange": account.exchange,
+        "label": account.label,
+        "fingerprint": account.fingerprint,
+        "products": account.products,
+        "source": account.source,
+        "state": state,
+        "sentence": sentence,
+        "age_ms": moment.age_here_ms(account.state_recv_ns) if account.state_recv_ns else None,
+        "simulated": simulated,
+    }
+
+
+def account_head(account: ExchangeAccount, moment: Moment) -> Row:
+    """How well an account is followed, as its frames tell it beside their rows."""
+    state, sentence = moment.state(account)
+    return {
+        "id": account.pk,
+        "exchange": account.exchange,
+        "label": account.label,
+        "state": state,
+        "sentence": sentence,
+    }
+
+
+def balance_rows(balances: Iterable[Balance], moment: Moment) -> list[Row]:
+    return [
+        _head(row)
+        | {
+            "asset": row.asset,
+            "total": canonical(row.total),
+            "free": _text(row.free),
+            "locked": _text(row.locked),
+            "asof_ms": row.asof_ms,
+            "recv_us": row.recv_ns // 1000,
+            "age_ms": moment.age_ms(row.account.exchange, row.asof_ms),
+            "state": moment.state(row.account)[0],
+        }
+        for row in balances
+    ]
+
+
+def position_rows(positions: Iterable[Position], moment: Moment, marks: Marks | None = None) -> list[Row]:
+    """Open positions. With ``marks``, mark and unrealised profit are the live ones where there is one."""
+    return [_position(row, moment, marks) for row in positions]
+
+
+def _position(row: Position, moment: Moment, marks: Marks | None) -> Row:
+    exchange = row.account.exchange
+    age_ms = moment.age_ms(exchange, row.asof_ms)
+    mark, mark_age_ms, unrealised = row.mark, age_ms if row.mark is not None else None, row.unrealised
+    live = marks(exchange, row.symbol) if marks else None
+    if live is not None:
+        mark, mark_age_ms = live
+        unrealised = _EXACT.multiply(row.size, _EXACT.subtract(mark, row.entry))
+    at_entry = _EXACT.multiply(abs(row.size), row.entry)
+    return _head(row) | {
+        "symbol": row.symbol,
+        "side": row.side,
+        "size": canonical(row.size),
+        "entry": canonical(row.entry),
+        "mark": _text(mark),
+        "mark_age_ms": mark_age_ms,
+        "unrealised": _text(unrealised),
+        "unrealised_ratio": _text(_RATIO.divide(unrealised, at_entry)) if unrealised is not None and at_entry else None,
+        "liquidation": _text(row.liquidation),
+        "leverage": _text(row.leverage),
+        "margin_mode": row.margin_mode or None,
+        "settle": row.settle or None,
+        "asof_ms": row.asof_ms,
+        "recv_us": row.recv_ns // 1000,
+        "age_ms": age_ms,
+        "state": moment.state(row.account)[0],
+    }
+
+
+def order_rows(orders: Iterable[Order], moment: Moment) -> list[Row]:
+    return [
+        _head(row)
+        | {
+            "symbol": row.symbol,
+            "id": row.order_id,
+            "client_id": row.client_id or None,
+            "side": row.side,
+            "type": row.type,
+            "price": _text(row.price),
+            "size": canonical(row.size),
+            "filled": canonical(row.filled),
+            "average": _text(row.average),
+            "status": row.status,
+            "reduce_only": row.reduce_only,
+            "time_in_force": row.time_in_force or None,
+            "created_ms": row.created_ms,
+            "updated_ms": row.updated_ms,
+            "age_ms": moment.age_ms(row.account.exchange, row.asof_ms),
+            "state": moment.state(row.account)[0],
+        }
+        for row in orders
+    ]
+
+
+def fill_rows(fills: Iterable[Fill], moment: Moment) -> list[Row]:
+    return [
+        {"row": row.pk}
+        | _head(row)
+        | {
+            "symbol": row.symbol,
+            "id": row.fill_id,
+            "order_id": row.order_id,
+            "side": row.side,
+            "price": canonical(row.price),
+            "size": canonical(row.size),
+            "notional": canonical(_EXACT.multiply(row.price, row.size)),
+            "fee": _text(row.fee),
+            "fee_asset": row.fee_asset or None,
+            "maker": row.maker,
+            "realised": _text(row.realised),
+            "exchange_ms": row.exchange_ms,
+            "recv_us": row.recv_ns // 1000,
+            "age_ms": moment.age_ms(row.account.exchange, row.exchange_ms),
+        }
+        for row in fills
+    ]
+
+
+def fills_page(rows: list[Row], *, more: bool) -> Row:
+    """A page of fill rows with the smallest and the largest row number in it."""
+    numbers = [row["row"] for row in rows]
+    return {
+        "fills": rows,
+        "first_row": min(numbers, default=None),
+        "last_row": max(numbers, default=None),
+        "more": more,
+    }
+
+
+def market_row(row: MarketRow) -> Row:
+    return {
+        "exchange": row.exchange,
+        "symbol": row.symbol,
+        "native": row.native,
+        "product": row.product,
+        "base": row.base,
+        "quote": row.quote,
+        "settle": row.settle or None,
+        "tick": canonical(row.tick),
+        "lot": canonical(row.lot),
+        "min_size": canonical(row.min_size),
+        "min_notional": canonical(row.min_notional),
+        "status": row.status,
+        "pinned": row.pinned,
+        "simulated": row.simulated,
+    }
+
+
+def _head(row: AccountRow) -> Row:
+    account = row.account
+    return {
+        "account": account.pk,
+        "exchange": account.exchange,
+        "label": account.label,
+        "product": row.product,
+    }
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else canonical(number)

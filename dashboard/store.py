@@ -1,0 +1,121 @@
+"""``feeds.account.AccountStore`` on Django's database: the asynchronous shell of ``dashboard.ledger``.
+
+One thread with one connection does all of it, in order: so a hundred fills a second wait for each other in memory and
+not for SQLite's lock, nothing is read half-written, and the connection lasts.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, connections
+
+from dashboard import ledger
+from dashboard.rows import Marks, Moment, Row
+from feeds import domain
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class DjangoAccountStore:
+    """The account store of a worker. ``marks`` gives live mark prices for the positions' frames, ``moment`` the time
+    and the exchanges' clocks.
+
+    ``start`` is implicit, ``close`` ends the thread after what was asked before.
+    """
+
+    def __init__(self, *, marks: Marks | None = None, moment: Callable[[], Moment] | None = None) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._marks = marks
+        self._moment = moment or _now
+        self._closed = False
+
+    async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run a synchronous function on the database in the store's thread."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: _with_connection(lambda: function(*args, **kwargs))
+        )
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._executor, connections.close_all)
+        self._executor.shutdown(wait=True)
+
+    # feeds.account.AccountStore
+
+    async def add_fills(
+        self, account: int, fills: Sequence[domain.Fill], *, source: str, cursor: tuple[str, str] | None = None
+    ) -> list[Row]:
+        return await self.run(ledger.add_fills, account, fills, source, cursor, self._moment())
+
+    async def cursors(self, account: int) -> Mapping[str, str]:
+        return await self.run(ledger.cursors, account)
+
+    async def fill_symbols(self, account: int) -> set[str]:
+        return await self.run(ledger.fill_symbols, account)
+
+    async def put_balances(
+        self,
+        account: int,
+        balances: Sequence[domain.Balance],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
+    ) -> None:
+        await self.run(ledger.put_balances, account, balances, recv_ns, complete, asof_ms)
+
+    async def put_positions(
+        self,
+        account: int,
+        positions: Sequence[domain.Position],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
+    ) -> None:
+        await self.run(ledger.put_positions, account, positions, recv_ns, complete, asof_ms)
+
+    async def put_orders(
+        self,
+        account: int,
+        orders: Sequence[domain.Order],
+        *,
+        recv_ns: int,
+        complete: str | None = None,
+        asof_ms: int | None = None,
+    ) -> None:
+        await self.run(ledger.put_orders, account, orders, recv_ns, complete, asof_ms)
+
+    async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
+        await self.run(ledger.set_account_state, account, state, sentence, recv_ns)
+
+    async def account_frame(self, account: int, kind: str) -> Row:
+        return await self.run(ledger.account_frame, account, kind, self._moment(), self._marks)
+
+
+def _now() -> Moment:
+    return Moment(now_ns=time.time_ns())
+
+
+def _with_connection(function: Callable[[], T]) -> T:
+    """Run ``function``; once more with a new connection if the old one turns out to be broken.
+
+    Everything here may be done twice: what was committed unseen is found again as known.
+    """
+    used = connection.connection is not None
+    try:
+        return function()
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        if not used:
+            raise
+        log.warning("database connection lost, trying once more", error=str(error))
+        return function()

@@ -1,0 +1,32 @@
+"""The project's settings for tests: everything kept goes to a folder of this run, and nothing of the caller's
+environment counts."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+from dashboard.environment import VARIABLES
+
+for _name in VARIABLES:
+    os.environ.pop(_name, None)
+_folder = tempfile.mkdtemp(prefix="spreadboard-test-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ.update(SPREADBOARD_VAR=_folder, SECRET_KEY="only-for-tests-" + "x" * 32, LOG_FORMAT="json")
+
+from dashboard.settings import *  # noqa: E402, F403
+from dashboard.settings import DATABASES, STORAGES  # noqa: E402
+
+# A file, because SQLite's memory databases know no WAL and no waiting for locks, and threads shall share it.
+DATABASES["default"]["TEST"] = {"NAME": os.path.join(_folder, "test.sqlite3")}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for real passwords
+# As with DEBUG: found where they are, without collecting them first.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_AUTOREFRESH = True
+SERVESTATIC_USE_MANIFEST = False
+
+# Processes that tests start (manage.py serve) are the real thing, in an environment that the test chooses.
+for _name in ("SPREADBOARD_VAR", "SECRET_KEY", "LOG_FORMAT"):
+    del os.environ[_name]
+os.environ["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
