@@ -88,7 +88,8 @@ class Board:
         due += reversed(changed)
         if not due:
             return None
-        parts, size, taken = [], 0, 0
+        parts: list[str] = []
+        size = taken = 0
         for _, frame, _ in due:
             size += len(frame) if frame.isascii() else len(frame.encode())
             size += 1  # the comma

@@ -1,0 +1,117 @@
+"""From the board to the browsers: one task that brings every outbox up to date, at most once in 50 ms.
+
+The cost per browser and bundle decides how many browsers one process bears, so what can be shared is: browsers with
+equal needs get the very same text, encoded once (see ``outbox``), and the same WebSocket frame, built once (``wire``).
+The sending call of Daphne never waits (it hands over to the transport), so one browser cannot hold up the others; how
+much may wait in the transport for one browser is what the outbox caps.
+"""
+
+import asyncio
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from dashboard.outbox import INTERVAL_S, Board, Bundle, Outbox
+
+log = structlog.get_logger(__name__)
+
+GATHER_S = 0.002
+"""A first frame waits this long for those that come with it."""
+
+SLICE_S = 0.005
+"""After this long the other tasks of the process have their turn."""
+
+SHARE = 0.6
+"""Of the process's time, at most this much goes into sending: with too many browsers the bundles come less often."""
+
+
+class Reader(Protocol):
+    """Somebody to whom bundles are sent."""
+
+    outbox: Outbox
+
+    async def deliver(self, bundle: Bundle) -> None:
+        """Send it. Whatever this raises ends the delivery to this reader alone."""
+
+
+R = TypeVar("R", bound=Reader)
+
+
+class Fanout(Generic[R]):
+    """Serves all readers of one board. :meth:`run` is the task; the rest is called from the same event loop."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.bundles = 0  # sent, to all readers together
+        self._readers: dict[R, None] = {}
+        self._due = asyncio.Event()
+        self._number = 0
+        self._next_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def add(self, reader: R) -> None:
+        self._readers[reader] = None
+
+    def remove(self, reader: R) -> None:
+        self._readers.pop(reader, None)
+
+    def readers(self) -> list[R]:
+        return list(self._readers)
+
+    def wake(self) -> None:
+        """Something may be due for somebody."""
+        self._due.set()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(max(GATHER_S, self._next_s - loop.time()))
+            self._due.clear()
+            began_s = max(loop.time(), self._next_s)
+            await self._serve_all(began_s)
+            self._next_s = began_s + max(INTERVAL_S, (loop.time() - began_s) / SHARE)
+
+    async def _serve_all(self, now_s: float) -> None:
+        """One round. ``now_s`` counts as the time of all its bundles."""
+        loop = asyncio.get_running_loop()
+        self._number += 1
+        shared: dict[Hashable, tuple[Bundle | None, int]] = {}  # need -> its bundle, and the version it was made at
+        slice_ends_s = loop.time() + SLICE_S
+        for reader in list(self._readers):
+            if loop.time() >= slice_ends_s:
+                await asyncio.sleep(0)
+                slice_ends_s = loop.time() + SLICE_S
+            if reader not in self._readers:
+                continue  # left meanwhile
+            outbox = reader.outbox
+            if outbox.too_soon(now_s) or outbox.blocked(self.board, now_s):
+                continue
+            need = outbox.need
+            known = shared.get(need)
+            if known is None:
+                known = shared[need] = (outbox.owed(self.board, self._number), self.board.version)
+            bundle, version = known
+            if bundle is None:
+                outbox.caught_up(version)
+            elif outbox.fits(bundle, now_s):
+                await self._send(reader, bundle, now_s)
+
+    async def _send(self, reader: R, bundle: Bundle, now_s: float) -> None:
+        reader.outbox.sent(bundle, now_s)
+        try:
+            await reader.deliver(bundle)
+        except Exception as error:  # whatever a server's send may raise: the others must get theirs
+            log.info("browser cannot be reached, no more is sent to it", error=repr(error))
+            self.remove(reader)
+            return
+        self.bundles += 1
+        if bundle.left:
+            self._due.set()
+
+    def gave_up(self, now_s: float) -> list[R]:
+        """Readers that have confirmed nothing for too long."""
+        return [reader for reader in self._readers if reader.outbox.gave_up(now_s)]
