@@ -46,6 +46,18 @@ def start_link(user: User) -> str:
     return f"/signin/{_issue(SignInLink(user=user))}/"
 
 
+def address_of(path: str, port: int | None = None) -> str:
+    """The full address of a path, as a browser on this machine (or the first of ``CSRF_TRUSTED_ORIGINS``) reaches it.
+
+    ``port``: the one really listened on, where PORT is 0.
+    """
+    if settings.CSRF_TRUSTED_ORIGINS:
+        return f"{settings.CSRF_TRUSTED_ORIGINS[0]}{path}"
+    host = "localhost" if settings.HOST in ("0.0.0.0", "::", "[::]") else settings.HOST
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{'https' if settings.HTTPS else 'http'}://{host}:{port or settings.PORT}{path}"
+
+
 def link_of(text: str) -> SignInLink | None:
     """The link that can sign in now, or None: unknown, used, expired, or its user is not active."""
     link = _found(SignInLink, text)
