@@ -235,7 +235,7 @@ class Venue:
             await asyncio.sleep(INSTRUMENTS_S)
 
     def on_markets(self, event: Markets) -> None:
-        """Instruments came. ``markets_loaded`` is set once all lists are there: only then is an unknown symbol wrong."""
+        """Instruments came. ``markets_loaded`` is set once all lists are here: only then is an unknown symbol wrong."""
         self.markets.update(market for market in event.markets if market.product in self.config.products)
         if event.complete:
             self.markets_loaded.set()
