@@ -6,7 +6,7 @@ history is a *cursor* per symbol, moved only in the transaction that stores a pa
 moves it, so a worker that dies with older fills still missing reads them at its next start.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -134,9 +134,12 @@ class AccountApi(Protocol):
     def parse_orders(self, request: Request, raw: bytes) -> list[Order]:
         """All open orders of that product."""
 
-    def candidates(self, assets: Collection[str]) -> set[str]:
-        """Symbols that may have been traded by an account that holds these assets: asked for fills at every start,
-        where the exchange tells fills only symbol by symbol."""
+    def candidates(self, balances: Sequence[Balance]) -> set[str]:
+        """Symbols that may have been traded by an account that holds these: asked for fills at every start, where the
+        exchange tells fills only symbol by symbol."""
+
+    def product_of(self, symbol: str) -> str:
+        """The product that this symbol belongs to; raises ExchangeError if it is none of the exchange's."""
 
     def fills_request(self, symbol: str, cursor: str | None) -> Request:
         """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning."""

@@ -71,9 +71,10 @@ class CrossedError(SyncError):
 
 
 class TransportError(FeedError):
-    """Connecting, reading or an HTTP status failed."""
+    """Connecting, reading or an HTTP status failed. ``status`` is that status, None if there was no answer."""
 
     sentence = "The exchange cannot be reached at the moment."
+    status: int | None = None
 
 
 class RateLimited(TransportError):
