@@ -326,14 +326,14 @@ class Engine:
         cached = self._bars.get(key)
         if cached is None or now_s - cached[0] > CANDLES_CACHED_S or len(cached[1]) < limit:
             bars = await venue.fetch_candles(symbol, interval, max(limit, 500))
-            cached = (now_s, [candle_row(bar) for bar in bars])
+            cached = (now_s, [candle_row(bar, venue.markets[symbol]) for bar in bars])
             self._bars = {k: v for k, v in self._bars.items() if now_s - v[0] <= CANDLES_CACHED_S}
             self._bars[key] = cached
         rows = {row["open_ms"]: row for row in cached[1]}
         feed = venue.feeds.get(symbol)
         if feed is not None and feed.state in (StreamState.LIVE, StreamState.QUIET, StreamState.SLOW):
             for bar in feed.candles.get(interval, ()):
-                rows[bar.open_ms] = candle_row(bar)
+                rows[bar.open_ms] = candle_row(bar, venue.markets[symbol])
         return [rows[open_ms] for open_ms in sorted(rows)][-limit:]
 
     # -- accounts ----------------------------------------------------------------------------------------------------

@@ -4,13 +4,22 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from feeds import levels
-from feeds.domain import BUILDING, Candle, Level
+from feeds.domain import BUILDING, Candle, Level, Market
 from feeds.publisher import Picture
 
 if TYPE_CHECKING:
     from feeds.market import MarketFeed
 
 TRADES_SHOWN = 50
+
+
+def money(value: Decimal, decimals: int) -> str:
+    """A Decimal as text with ``decimals`` digits after the point: padding goes, further digits that say something stay.
+
+    Exchanges pad (Binance prints every spot price with eight decimals); a reader wants the instrument's own.
+    """
+    shown = round(value, decimals)
+    return f"{shown if shown == value else value.normalize():f}"
 
 
 def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
@@ -47,6 +56,9 @@ def draw_quote(feed: "MarketFeed") -> Picture:
     def text(value: Decimal | None) -> str | None:
         return None if value is None else f"{value:f}"
 
+    def paid(value: Decimal | None) -> str | None:
+        return None if value is None else money(value, market.price_decimals)
+
     def price(level: Level | None) -> str | None:
         return None if level is None else levels.text(level[0], market.price_decimals)
 
@@ -61,15 +73,15 @@ def draw_quote(feed: "MarketFeed") -> Picture:
         "bid_size": size(bid),
         "ask": price(ask),
         "ask_size": size(ask),
-        "last": text(last),
-        "open": text(ticker.open) if ticker else None,
-        "high": text(ticker.high) if ticker else None,
-        "low": text(ticker.low) if ticker else None,
+        "last": paid(last),
+        "open": paid(ticker.open) if ticker else None,
+        "high": paid(ticker.high) if ticker else None,
+        "low": paid(ticker.low) if ticker else None,
         "change": None if change is None else f"{change:.6f}",
         "base_volume": text(ticker.base_volume) if ticker else None,
         "quote_volume": text(ticker.quote_volume) if ticker else None,
-        "mark": text(mark.mark) if mark else None,
-        "index": text(mark.index) if mark else None,
+        "mark": paid(mark.mark) if mark else None,
+        "index": paid(mark.index) if mark else None,
         "funding_rate": text(mark.funding_rate) if mark else None,
         "next_funding_ms": mark.next_funding_ms if mark else None,
     }
@@ -84,9 +96,16 @@ def draw_quote(feed: "MarketFeed") -> Picture:
 
 
 def draw_trades(feed: "MarketFeed") -> Picture:
+    market = feed.market
     shown = list(feed.trades)[: -TRADES_SHOWN - 1 : -1]
     rows = [
-        {"id": t.id, "side": t.side, "price": f"{t.price:f}", "size": f"{t.size:f}", "exchange_ms": t.exchange_ms}
+        {
+            "id": t.id,
+            "side": t.side,
+            "price": money(t.price, market.price_decimals),
+            "size": money(t.size, market.size_decimals),
+            "exchange_ms": t.exchange_ms,
+        }
         for t in shown
     ]
     return Picture(
@@ -105,18 +124,18 @@ def draw_candles(feed: "MarketFeed", interval: str) -> Picture | None:
         state=feed.state_of("candles"),
         exchange_ms=None,
         recv_ns=feed.candles_ns,
-        data={"interval": interval, "bars": [candle_row(bar) for bar in bars]},
+        data={"interval": interval, "bars": [candle_row(bar, feed.market) for bar in bars]},
     )
 
 
-def candle_row(bar: Candle) -> dict[str, Any]:
+def candle_row(bar: Candle, market: Market) -> dict[str, Any]:
     """A bar as docs/protocol.md shows it."""
     return {
         "open_ms": bar.open_ms,
-        "open": f"{bar.open:f}",
-        "high": f"{bar.high:f}",
-        "low": f"{bar.low:f}",
-        "close": f"{bar.close:f}",
-        "base_volume": f"{bar.base_volume:f}",
+        "open": money(bar.open, market.price_decimals),
+        "high": money(bar.high, market.price_decimals),
+        "low": money(bar.low, market.price_decimals),
+        "close": money(bar.close, market.price_decimals),
+        "base_volume": money(bar.base_volume, market.size_decimals),
         "closed": bar.closed,
     }

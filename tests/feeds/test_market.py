@@ -232,7 +232,7 @@ def test_a_quote_keeps_every_digit():
     )
     stage.feed.on_mark(MarkPrice(symbol="BTC/USDT", mark=Decimal("100.45000000")), stage.clock.now_ns())
     data = stage.quote().data
-    assert (data["last"], data["open"], data["mark"]) == ("100.50", "80.00", "100.45000000")
+    assert (data["last"], data["open"], data["mark"]) == ("100.50", "80.00", "100.45")
     assert data["change"] == "0.256250"
 
 
@@ -244,15 +244,15 @@ def test_trades_are_newest_first_and_never_twice():
                 symbol="BTC/USDT",
                 id=str(number),
                 side="sell",
-                price=Decimal("1.0"),
-                size=Decimal("2.50"),
+                price=Decimal("1.00000000"),
+                size=Decimal("2.5000000001"),
                 exchange_ms=number,
             ),
             stage.clock.now_ns(),
         )
     rows = stage.trades().data["trades"]
     assert [row["id"] for row in rows] == [str(n) for n in range(259, 209, -1)]
-    assert rows[0] == {"id": "259", "side": "sell", "price": "1.0", "size": "2.50", "exchange_ms": 259}
+    assert rows[0] == {"id": "259", "side": "sell", "price": "1.00", "size": "2.5000000001", "exchange_ms": 259}
 
 
 def test_the_running_bar_is_replaced_and_an_older_one_ignored():
