@@ -1,15 +1,32 @@
-"""The HTTP client of one exchange. (Signatures; being filled in.)"""
+"""The HTTP client of one exchange: budgets, Retry-After, timeouts, errors of our own tree.
+
+What is signed must be what is sent, so query and form body are built here (:func:`encode`) and handed to the HTTP
+library as finished bytes. Redirects are not followed: a signed request goes where it was meant to go.
+
+A proxy is taken from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as by the streams.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import structlog
+from yarl import URL
 
+from feeds.budget import WeightGate
 from feeds.clock import SYSTEM, Clock
+from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
+
+log = structlog.get_logger(__name__)
 
 ErrorOf = Callable[[int, bytes, Mapping[str, str]], Exception | None]
 """(status, body, headers) -> the error that the answer means, or None if it is good. ``Exchange.error_of``."""
+
+WAIT_429_S = 10.0
+WAIT_418_S = 120.0
+"""How long we wait where the exchange does not say (Binance bans from 2 minutes on)."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,15 +41,29 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(params: Iterable[tuple[str, str]]) -> str:
     """``a=1&b=x%2Fy``: percent-encoded, in the given order. Exactly these bytes are sent, so sign exactly these."""
-    raise NotImplementedError
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params)
 
 
 def rest_bases(endpoints: Mapping[str, str]) -> dict[str, str]:
     """Product -> base URL, from an adapter's endpoints: every "<product>.rest"."""
-    raise NotImplementedError
+    return {key.removesuffix(".rest"): url for key, url in endpoints.items() if key.endswith(".rest")}
+
+
+class _Host:
+    """One product's host: its base URL, its budget, and how it has been doing."""
+
+    def __init__(self, base: str, gate: WeightGate) -> None:
+        self.base = base.rstrip("/")
+        self.gate = gate
+        self.requests = 0
+        self.failures = 0
+        self.broken_s: float | None = None  # since when nothing has worked
+        self.failed = 0  # requests since then
 
 
 class RestClient:
+    """All REST calls to one exchange. ``bases`` and ``budgets`` are by product; one session, made at first use."""
+
     def __init__(
         self,
         exchange: str,
@@ -45,7 +76,21 @@ class RestClient:
         clock: Clock = SYSTEM,
         new_session: Callable[[], aiohttp.ClientSession] | None = None,
     ) -> None:
-        raise NotImplementedError
+        missing = bases.keys() - budgets.keys()
+        if missing:
+            raise ValueError(f"{exchange}: no budget for {', '.join(sorted(missing))}")
+        self._exchange = exchange
+        self._error_of = error_of
+        self._timeout_s = timeout_s
+        self._max_wait_s = max_wait_s
+        self._clock = clock
+        self._new_session = new_session or self._default_session
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._hosts = {
+            product: _Host(base, WeightGate(f"{exchange} {product}", budgets[product], clock))
+            for product, base in bases.items()
+        }
 
     async def send(
         self, request: Request, *, urgent: bool = False, prepare: Callable[[Request], Request] | None = None
@@ -56,14 +101,165 @@ class RestClient:
         however long the request had to wait.
 
         Raises TransportError, RateLimited (also when the wait would be longer than ``max_wait_s``), ExchangeError,
-        CredentialsError; nothing else.
+        CredentialsError; nothing else but ValueError for a product that has no host.
         """
-        raise NotImplementedError
+        host = self._hosts.get(request.product)
+        if host is None:
+            raise ValueError(f"{self._exchange} has no host for product {request.product!r}")
+        self._check_open()
+        weight = request.weight
+        await host.gate.acquire(weight, urgent=urgent, max_wait_s=self._max_wait_s)
+        sent_ns, told = self._clock.now_ns(), None
+        try:
+            self._check_open()
+            if prepare:
+                request = prepare(request)
+            sent_ns = self._clock.now_ns()
+            host.requests += 1
+            answer = await self._exchange_bytes(host, request, sent_ns)
+            told = _count(answer.headers, host.gate.weights.budget.used_header)
+        except TransportError as error:
+            self._note_failure(host, request, error)
+            raise
+        finally:
+            host.gate.answered(weight, told, sent_ns)
+        self._judge(host, request, answer)
+        return answer
 
     def usage(self) -> dict[str, dict[str, float]]:
-        """Per product: used, limit, allowed (weight in this window), waiting, blocked_s, requests, failures."""
-        raise NotImplementedError
+        """Per product: used and limit (weight, this window), allowed (ordinary requests), waiting (requests),
+        blocked_s (Retry-After left), requests and failures (since the start)."""
+        return {
+            product: {
+                "used": host.gate.weights.used(self._clock.now_ns()),
+                "limit": host.gate.weights.budget.limit,
+                "allowed": host.gate.weights.allowed(False),
+                "waiting": host.gate.waiting,
+                "blocked_s": host.gate.blocked_s,
+                "requests": host.requests,
+                "failures": host.failures,
+            }
+            for product, host in self._hosts.items()
+        }
 
     async def close(self) -> None:
         """Close the sockets; idempotent. Requests that wait or run end with TransportError."""
-        raise NotImplementedError
+        self._closed = True
+        for host in self._hosts.values():
+            host.gate.close(TransportError(f"{self._exchange}: the client is closed"))
+        session, self._session = self._session, None
+        if session:
+            await session.close()
+
+    # One request
+
+    async def _exchange_bytes(self, host: _Host, request: Request, sent_ns: int) -> Answer:
+        """Send and receive, whatever the answer. Raises TransportError; its text never holds the parameters."""
+        query = encode(request.params)
+        headers = dict(request.headers)
+        url = f"{host.base}{request.path}"
+        body = None
+        if request.body:
+            body = query.encode()
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        elif query:
+            url = f"{url}?{query}"
+        if self._session is None:
+            self._session = self._new_session()
+        where = f"{self._exchange} {request.method} {request.path}"
+        try:
+            async with self._session.request(
+                request.method,
+                URL(url, encoded=True),
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            ) as response:
+                raw = await response.read()
+                return Answer(
+                    raw=raw,
+                    status=response.status,
+                    sent_ns=sent_ns,
+                    recv_ns=self._clock.now_ns(),
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                )
+        except TimeoutError as error:
+            raise TransportError(f"{where}: no answer within {self._timeout_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The library's texts may quote the whole address, and with it a signature or a listen key.
+            detail = getattr(error, "strerror", None) or type(error).__name__
+            raise TransportError(f"{where}: {detail}") from None
+        except Exception as error:
+            if self._closed:  # the library fails in ways of its own when it is closed under a request
+                raise TransportError(f"{where}: the client is closed") from error
+            raise
+
+    def _judge(self, host: _Host, request: Request, answer: Answer) -> None:
+        """Raise what the answer means, and keep the record of the host."""
+        where = f"{self._exchange} {request.method} {request.path}"
+        error = self._error_of(answer.status, answer.raw, answer.headers)
+        if answer.status in (418, 429) or isinstance(error, RateLimited):
+            limited = self._limited(where, answer, error)
+            host.gate.block(limited.retry_after_s)
+            self._note_failure(host, request, limited)
+            raise limited
+        if answer.status >= 300 and not isinstance(error, FeedError):
+            beginning = answer.raw[:200].decode(errors="replace")
+            error = TransportError(f"{where}: HTTP {answer.status} {beginning}".rstrip())
+        if answer.status >= 500 or isinstance(error, TransportError):
+            self._note_failure(host, request, error or TransportError(f"HTTP {answer.status}"))
+        else:
+            self._note_success(host, request)
+        if error is None:
+            return
+        if isinstance(error, FeedError):
+            raise error
+        raise ExchangeError(f"{where}: {error}") from error
+
+    @staticmethod
+    def _limited(where: str, answer: Answer, error: Exception | None) -> RateLimited:
+        waits = [error.retry_after_s] if isinstance(error, RateLimited) else []
+        if (header := _count(answer.headers, "retry-after")) is not None:
+            waits.append(float(header))
+        wait_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
+        return RateLimited(f"{where}: HTTP {answer.status}, wait {wait_s:g} s: {error or 'too many requests'}", wait_s)
+
+    # The host's record
+
+    def _note_failure(self, host: _Host, request: Request, error: Exception) -> None:
+        host.failures += 1
+        host.failed += 1
+        if host.broken_s is None:
+            host.broken_s = self._clock.monotonic_s()
+            log.warning("rest fails", exchange=self._exchange, product=request.product, error=str(error))
+
+    def _note_success(self, host: _Host, request: Request) -> None:
+        if host.broken_s is not None:
+            lasted_s = round(self._clock.monotonic_s() - host.broken_s, 1)
+            log.info(
+                "rest works again",
+                exchange=self._exchange,
+                product=request.product,
+                failed=host.failed,
+                lasted_s=lasted_s,
+            )
+            host.broken_s, host.failed = None, 0
+
+    # Life
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransportError(f"{self._exchange}: the client is closed")
+
+    @staticmethod
+    def _default_session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            headers={"User-Agent": "Spreadboard"}, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        )
+
+
+def _count(headers: Mapping[str, str], name: str | None) -> int | None:
+    """A header that is a whole number, None if it is not there or no number."""
+    text = headers.get(name.lower(), "") if name else ""
+    return int(text) if text.isascii() and text.isdigit() else None
