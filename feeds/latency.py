@@ -60,10 +60,10 @@ class Histogram:
 
 def _bucket(ms: float) -> int:
     """Negative ones first, the largest of them at 0; zero in the middle."""
-    size = abs(ms)
+    size = min(abs(ms), LARGEST_MS)
     if size < SMALLEST_MS:
         return _SIDE
-    step = 1 + min(_SIDE - 1, int(math.log(size / SMALLEST_MS) / _LOG))
+    step = 1 + int(math.log(size / SMALLEST_MS) / _LOG)
     return _SIDE + step if ms > 0 else _SIDE - step
 
 
