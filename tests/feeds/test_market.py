@@ -277,7 +277,7 @@ def test_the_running_bar_is_replaced_and_an_older_one_ignored():
     for candle in (bar(0, "1"), bar(0, "2", closed=True), bar(60_000, "3"), bar(0, "9")):
         stage.feed.on_candle(candle, stage.clock.now_ns())
     bars = draw().data["bars"]
-    assert [(b["open_ms"], b["close"], b["closed"]) for b in bars] == [(0, "2", True), (60_000, "3", False)]
+    assert [(b["open_ms"], b["close"], b["closed"]) for b in bars] == [(0, "2.00", True), (60_000, "3.00", False)]
 
 
 def test_a_step_that_is_no_multiple_of_the_tick_is_refused_with_a_sentence():
