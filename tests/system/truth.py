@@ -1,0 +1,96 @@
+"""What a recording says the books were: replayed naively, with nothing of the project.
+
+Dictionaries of Decimal by Decimal, sorted on demand. Slow and plain on purpose: it judges the product.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Side = list[tuple[Decimal, Decimal]]
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The recording's lines after its header."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        next(file)
+        yield from map(json.loads, file)
+
+
+class Book:
+    def __init__(self) -> None:
+        self.bids: dict[Decimal, Decimal] = {}
+        self.asks: dict[Decimal, Decimal] = {}
+
+    def change(self, bids: list[Any], asks: list[Any]) -> None:
+        for side, levels in ((self.bids, bids), (self.asks, asks)):
+            for price, size in levels:
+                if Decimal(size):
+                    side[Decimal(price)] = Decimal(size)
+                else:
+                    side.pop(Decimal(price), None)
+
+    def top(self, n: int) -> tuple[Side, Side]:
+        return sorted(self.bids.items(), reverse=True)[:n], sorted(self.asks.items())[:n]
+
+    def keep(self, n: int) -> None:
+        self.bids, self.asks = (dict(side) for side in self.top(n))
+
+
+def binance_books(path: Path, wanted: dict[str, set[int]], depth: int) -> dict[tuple[str, int], tuple[Side, Side]]:
+    """(native symbol, update id) -> the best ``depth`` levels of both sides, for the wanted ids."""
+    books: dict[str, Book] = {}
+    at: dict[str, int] = {}
+    found = {}
+    # REST answers may stand anywhere in the file: the book starts from the first snapshot, whatever came before it.
+    snapshots = {}
+    deltas = []
+    for record in records(path):
+        if record["via"] == "rest" and "/depth" in record["path"]:
+            symbol = record["path"].partition("symbol=")[2].partition("&")[0]
+            snapshots.setdefault(symbol, json.loads(record["raw"]))
+        elif record["via"] == "ws" and "@depth" in record["raw"][:60]:
+            deltas.append(json.loads(record["raw"])["data"])
+    for symbol, snapshot in snapshots.items():
+        books[symbol] = Book()
+        books[symbol].change(snapshot["bids"], snapshot["asks"])
+        at[symbol] = snapshot["lastUpdateId"]
+        if at[symbol] in wanted.get(symbol, ()):
+            found[symbol, at[symbol]] = books[symbol].top(depth)
+    for delta in deltas:
+        symbol = delta["s"]
+        if symbol not in books or delta["u"] <= at[symbol]:
+            continue
+        books[symbol].change(delta["b"], delta["a"])
+        at[symbol] = delta["u"]
+        if delta["u"] in wanted.get(symbol, ()):
+            found[symbol, delta["u"]] = books[symbol].top(depth)
+    return found
+
+
+def kraken_books(path: Path, depth: int) -> dict[tuple[str, int], tuple[Side, Side]]:
+    """(symbol, checksum) -> the best ``depth`` levels of both sides."""
+    book, found = Book(), {}
+    for record in records(path):
+        frame = json.loads(record["raw"], parse_float=str, parse_int=str)
+        if frame.get("channel") != "book":
+            continue
+        data = frame["data"][0]
+        if frame["type"] == "snapshot":
+            book = Book()
+            window = len(data["bids"])
+        book.change(*([(level["price"], level["qty"]) for level in data[side]] for side in ("bids", "asks")))
+        book.keep(window)
+        found[data["symbol"], int(data["checksum"])] = book.top(depth)
+    return found
+
+
+def shown(frame: dict[str, Any]) -> tuple[Side, Side]:
+    """The levels of a ``book`` frame as decimals."""
+    data = frame["data"]
+    price, size = Decimal(1).scaleb(-data["price_decimals"]), Decimal(1).scaleb(-data["size_decimals"])
+    bids, asks = ([(p * price, s * size) for p, s in data[side]] for side in ("bids", "asks"))
+    return bids, asks
