@@ -1,0 +1,8 @@
+"""The private sides of the exchanges, by name."""
+
+from feeds.account import AccountApiFactory
+from feeds.accounts.binance import BinanceAccount
+
+REGISTRY: dict[str, AccountApiFactory] = {
+    "binance": BinanceAccount,
+}

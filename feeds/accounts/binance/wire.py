@@ -1,0 +1,104 @@
+"""What Binance's two products write alike: numbers, names, states."""
+
+from decimal import Context, Decimal
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from feeds.domain import Side
+from feeds.errors import ExchangeError, ParseError
+from feeds.exchange import MarketIndex
+
+Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+MAX_DIGITS = 30
+"""Digits before the point: far more than any figure that means money."""
+
+EXACT = Context(prec=100)
+AVERAGE = Context(prec=16)  # an average price is a quotient: it needs an end somewhere
+
+STATUSES = {
+    "NEW": "open",
+    "PENDING_NEW": "open",
+    "PENDING_CANCEL": "open",
+    "PARTIALLY_FILLED": "partial",
+    "FILLED": "filled",
+    "CANCELED": "canceled",
+    "REJECTED": "rejected",
+    "EXPIRED": "expired",
+    "EXPIRED_IN_MATCH": "expired",
+    "TRIGGERING": "open",  # conditional orders only, as are TRIGGERED and FINISHED, which keep their names
+}
+
+EXECUTIONS = frozenset({"TRADE", "CALCULATED"})
+"""Execution types that may carry a fill; CALCULATED is a liquidation."""
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """Base of all that Binance sends. Unknown fields are ignored.
+
+    Numbers are text, read as Decimal; that also reads "NaN" and "1e999999", which are no figures.
+    """
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < MAX_DIGITS):
+                raise ValueError(f"{name} is not a sensible number")
+
+
+T = TypeVar("T")
+
+
+def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
+    """One message or answer; raises ParseError if it is not what the documentation says."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
+        raise ParseError(f"Binance: {type(error).__name__}: {error}", text) from error
+
+
+def status_of(text: str) -> str:
+    """Our word for an order's status; an unknown one keeps Binance's, in lower case."""
+    return STATUSES.get(text, text.lower())
+
+
+def side_of(text: Literal["BUY", "SELL"]) -> Side:
+    return "buy" if text == "BUY" else "sell"
+
+
+def margin_mode_of(text: str) -> str:
+    """ "cross" or "isolated": Binance writes cross, CROSSED, isolated and ISOLATED."""
+    mode = text.lower()
+    return "cross" if mode == "crossed" else mode
+
+
+def if_any(figure: Decimal) -> Decimal | None:
+    """Binance writes 0 for a price that does not exist."""
+    return figure or None
+
+
+def average_of(quote: Decimal, filled: Decimal) -> Decimal | None:
+    """The average price of a filled quantity; a negative quote amount says that Binance does not know it."""
+    return AVERAGE.divide(quote, filled) if filled > 0 and quote >= 0 else None
+
+
+# A symbol that the instrument list does not know (delisted meanwhile) must not cost a fill: it is called by Binance's
+# spelling and the product, and its history can be asked for under that name.
+
+
+def symbol_of(markets: MarketIndex, product: str, native: str) -> str:
+    market = markets.native(product, native)
+    return market.symbol if market is not None else f"{native}@{product}"
+
+
+def native_of(markets: MarketIndex, symbol: str) -> tuple[str, str]:
+    """(product, native) of what :func:`symbol_of` gave; raises ExchangeError for anything else."""
+    market = markets.get(symbol)
+    if market is not None:
+        return market.product, market.native
+    native, at, product = symbol.rpartition("@")
+    if not at:
+        raise ExchangeError(f"Binance lists no market {symbol}")
+    return product, native

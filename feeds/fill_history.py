@@ -1,0 +1,292 @@
+"""An account's fills by REST: what the streams did not tell, because nobody listened.
+
+Binance and others tell fills only market by market, so each market has its own progress. What is stored of it is the
+*cursor*, and three rules keep it right:
+
+1. It moves only together with the page that it ends, in one transaction. A fill told by a stream never moves it: older
+   ones may still be missing.
+2. It never moves to a fill that is younger than ``settle_s``. An exchange serves its history from copies of its
+   database; one that is a moment late may show fill 8 and not yet fill 7. What is younger is stored, and read again.
+3. A market is read to the end after every start and every reconnect of its stream, once more when ``settle_s`` have
+   passed (for what was in flight at the first reading), and from time to time for ever.
+
+Which markets? Those named in the configuration; those with a stored fill or order; those with an open order, a
+position or a fill now; and where the exchange cannot tell, those in which the assets now held may have been bought
+(:meth:`feeds.account.AccountApi.candidates`). A market that was traded only while nobody listened, and left without a
+trace in balances and positions, can be missed if it is none of these: name it in ``symbols``.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import structlog
+
+from feeds.account import AccountApi
+from feeds.clock import SYSTEM, Clock
+from feeds.domain import Fill
+from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
+from feeds.journal import Journal
+from feeds.pacing import backoff
+from feeds.signed_rest import SignedRest, Told
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = 3
+"""A market whose history is refused so often in a row holds up the others no longer, and is asked every ``idle_s``."""
+
+ACTIVE_ROUNDS = 10
+"""A market counts as traded for so many ``active_s`` after its last fill or order."""
+
+GAP_S = 1.0
+"""Between two readings of one market, however often its stream begins anew."""
+
+
+class _Market:
+    """One market's progress. Times are monotonic."""
+
+    __slots__ = (
+        "cursor",
+        "due_s",
+        "known",
+        "missing",
+        "read_s",
+        "refusal",
+        "refusals",
+        "second_look",
+        "traded_s",
+        "wishes",
+    )
+
+    def __init__(self, known: bool, cursor: str | None) -> None:
+        self.known = known  # not a mere candidate
+        self.cursor = cursor
+        self.due_s = 0.0
+        self.read_s = float("-inf")
+        self.missing = True  # must be read to the end before it can be said that no fill is missing
+        self.second_look = True
+        self.wishes = 0  # counts read_again: a wish during a reading is not fulfilled by it
+        self.traded_s: float | None = None
+        self.refusals = 0
+        self.refusal = ""  # in the exchange's words, once it is taken for final
+
+    def wish(self, now_s: float) -> None:
+        self.wishes += 1
+        self.missing = self.second_look = True
+        self.refusals = 0
+        self.due_s = max(now_s, self.read_s + GAP_S)
+
+
+class FillHistory:
+    """Reads the fill history of all markets of an account, page by page, into the journal.
+
+    ``on_new`` is told which fills were new, with the answer that had them: the stream should have told them.
+    """
+
+    def __init__(
+        self,
+        api: AccountApi,
+        rest: SignedRest,
+        journal: Journal,
+        *,
+        on_fatal: Callable[[FeedError], None],
+        on_change: Callable[[], None] = lambda: None,
+        on_new: Callable[[list[Fill], Told], None] = lambda fills, told: None,
+        settle_s: float = 10.0,
+        active_s: float = 60.0,
+        idle_s: float = 900.0,
+        delays: Callable[[], Iterator[float]] = backoff,
+        labels: Mapping[str, Any] | None = None,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.error: FeedError | None = None
+        """Why nothing can be read at the moment; None if it can."""
+        self._api = api
+        self._rest = rest
+        self._journal = journal
+        self._on_fatal = on_fatal
+        self._on_change = on_change
+        self._on_new = on_new
+        self._settle_s = settle_s
+        self._active_s = active_s
+        self._idle_s = idle_s
+        self._delays = delays
+        self._clock = clock
+        self._log = log.bind(source="fills", **(labels or {}))
+        self._markets: dict[str, _Market] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # Which markets
+
+    def load(self, symbols: Iterable[str], cursors: Mapping[str, str]) -> None:
+        """Begin with these markets, at the stored cursors."""
+        for symbol in {*symbols, *cursors}:
+            self._markets[symbol] = _Market(True, cursors.get(symbol))
+
+    def add(self, symbols: Iterable[str], *, known: bool) -> None:
+        """These markets have, or (not ``known``) may have, fills of this account."""
+        for symbol in symbols:
+            market = self._markets.get(symbol)
+            if market is None:
+                self._markets[symbol] = _Market(known, None)
+                self._wake.set()
+            else:
+                market.known |= known
+
+    def traded(self, symbol: str) -> None:
+        """The market had a fill or an order just now: look at it more often for a while."""
+        self.add([symbol], known=True)
+        market = self._markets[symbol]
+        market.traded_s = self._clock.monotonic_s()
+        due_s = market.traded_s + self._active_s
+        if due_s < market.due_s:
+            market.due_s = due_s
+            self._wake.set()
+
+    def read_again(self, product: str) -> None:
+        """The stream of this product has begun anew: what came before must be read."""
+        now_s = self._clock.monotonic_s()
+        for symbol, market in self._markets.items():
+            if self._product(symbol) in (product, None):
+                market.wish(now_s)
+        self._wake.set()
+
+    def _product(self, symbol: str) -> str | None:
+        try:
+            return self._api.product_of(symbol)
+        except ExchangeError:
+            return None
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(self._markets)
+
+    @property
+    def to_read(self) -> int:
+        """Markets that must be read to the end before it can be said that no fill is missing."""
+        return sum(market.missing for market in self._markets.values())
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Known markets whose history the exchange refuses, with its reason."""
+        return {symbol: market.refusal for symbol, market in self._markets.items() if market.refusal and market.known}
+
+    # Life
+
+    def start(self) -> None:
+        """Idempotent."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="fill history")
+
+    async def stop(self) -> None:
+        """Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # Reading
+
+    async def _run(self) -> None:
+        delays = self._delays()
+        while True:
+            self._wake.clear()
+            symbol, wait_s = self._next()
+            if symbol is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
+                continue
+            market = self._markets[symbol]
+            try:
+                await self._read(symbol, market)
+            except CredentialsError as error:
+                self._on_fatal(error)
+                return
+            except (ExchangeError, ParseError) as error:
+                self._refused(symbol, market, error, next(delays))
+            except FeedError as error:
+                self._failed(error)
+                await asyncio.sleep(max(next(delays), error.retry_after_s if isinstance(error, RateLimited) else 0.0))
+            except Exception as error:
+                self._log.exception("fills_not_read", market=symbol)
+                self._refused(symbol, market, FeedError(f"internal error: {error!r}"), next(delays))
+            else:
+                delays = self._delays()
+
+    def _next(self) -> tuple[str | None, float | None]:
+        """The market to read now; or None, and the seconds until one is due (None: there is none)."""
+        now_s = self._clock.monotonic_s()
+        due = [(not m.missing, not m.known, m.due_s, symbol) for symbol, m in self._markets.items() if m.due_s <= now_s]
+        if due:
+            return min(due)[-1], None
+        return None, min((m.due_s - now_s for m in self._markets.values()), default=None)
+
+    async def _read(self, symbol: str, market: _Market) -> None:
+        """Read to the end."""
+        wishes = market.wishes
+        cursor: str | None = market.cursor
+        while True:
+            told = await self._rest.ask(self._api.fills_request(symbol, cursor))
+            fills, cursor = self._api.parse_fills(symbol, told.raw)
+            await self._store(symbol, market, fills, told)
+            if cursor is None:
+                break
+        self._succeeded()
+        now_s = market.read_s = self._clock.monotonic_s()
+        market.refusals, market.refusal = 0, ""
+        if market.wishes != wishes:
+            market.due_s = now_s + GAP_S
+            return
+        market.missing = False
+        if market.second_look:
+            market.second_look = False
+            market.due_s = now_s + self._settle_s
+        else:
+            active = market.traded_s is not None and now_s - market.traded_s < ACTIVE_ROUNDS * self._active_s
+            market.due_s = now_s + (self._active_s if active else self._idle_s) * random.uniform(0.9, 1.1)
+        self._on_change()
+
+    async def _store(self, symbol: str, market: _Market, fills: list[Fill], told: Told) -> None:
+        if not fills:
+            return
+        settled_ms = told.asof_ms - self._settle_s * 1000
+        settled = list(itertools.takewhile(lambda fill: fill.exchange_ms <= settled_ms, fills))
+        moved = self._api.cursor_of(settled[-1]) if settled else market.cursor
+        keep = (symbol, moved) if moved is not None and moved != market.cursor else None
+        rows = await self._journal.history_page(fills, keep)
+        market.cursor = moved
+        market.known = True
+        if rows:
+            new = {row["id"] for row in rows}
+            self._on_new([fill for fill in fills if fill.id in new], told)
+
+    # Trouble
+
+    def _refused(self, symbol: str, market: _Market, error: FeedError, delay_s: float) -> None:
+        """Only this market's trouble."""
+        market.refusals += 1
+        if market.refusals < REFUSALS:
+            market.due_s = self._clock.monotonic_s() + delay_s
+            return
+        if not market.refusal:
+            self._log.warning("fills_refused", market=symbol, error=str(error))
+        market.refusal = str(error) or error.sentence
+        market.missing = False
+        market.due_s = self._clock.monotonic_s() + self._idle_s
+        self._on_change()
+
+    def _failed(self, error: FeedError) -> None:
+        if self.error is None:
+            self._log.warning("fills_failed", error=str(error))
+        self.error = error
+        self._on_change()
+
+    def _succeeded(self) -> None:
+        if self.error is not None:
+            self._log.info("fills_recovered")
+            self.error = None

@@ -1,0 +1,391 @@
+"""One account, followed: private streams, polling, the fill history, in the right order.
+
+The order of things, at the start and after every reconnect of a stream:
+
+1. The stream stands first (nothing is replayed, so what happens from here on comes by it).
+2. Then REST is asked: balances, positions, open orders, and every market's fills from its stored cursor to the end.
+3. Stream events that came meanwhile were applied as they came: every figure carries the exchange's time that it speaks
+   of, and the later one holds, whichever way and in whichever order they came.
+
+What becomes of each class: fills go into the journal and are shown when stored, none is lost or merged. A balance, a
+position or an order is replaced by a later one. After a fill, or a change that only REST tells fully, REST is asked
+again half a second later, once for a burst of changes.
+
+An account is LIVE when every stream stands, everything was read again since it came to stand, each REST source has
+answered within three intervals, and the store takes what it is given. A key that the exchange refuses, or that may
+withdraw, ends everything: DOWN, until a person acts.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+import structlog
+
+from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account_polls import AccountPolls
+from feeds.clock import SYSTEM, Clock
+from feeds.domain import AccountChanged, Balance, Fill, Notice, Order, Position, PrivateEvent, StreamState
+from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, TransportError
+from feeds.fill_history import FillHistory
+from feeds.journal import Journal, retry_delays
+from feeds.private_stream import STANDING, PrivateStream
+from feeds.rest import RestClient
+from feeds.signed_rest import SignedRest, Told
+from feeds.stream import ConnectGate, backoff
+
+log = structlog.get_logger(__name__)
+
+REFETCH_S = 0.5
+"""REST is asked so much later than the change that calls for it."""
+
+STANDING_S = 5.0
+"""REST is asked for the first time when the streams stand, or so much later if they do not."""
+
+CLOCK_S = 600.0
+"""The exchange's clock is measured this often."""
+
+NOTICE_S = 600.0
+"""What the exchange says to the account's owner is shown this long."""
+
+STORE_S = 1.0
+"""A store that fails for so long makes the account STALE; a locked database is free again sooner."""
+
+
+class AccountFollower:
+    """Follows one account from :meth:`start` to :meth:`stop`. ``state`` has one setter, which logs.
+
+    ``streams`` are its private connections. After DOWN it stays down: make another to try again.
+    """
+
+    def __init__(
+        self,
+        spec: AccountSpec,
+        api: AccountApi,
+        rest: RestClient,
+        store: AccountStore,
+        notify: Notify,
+        *,
+        stale_s: float = 5.0,
+        reconnect_s: float = 30.0,
+        settle_s: float = 10.0,
+        gate: ConnectGate | None = None,
+        delays: Callable[[], Iterator[float]] = backoff,
+        store_delays: Callable[[], Iterator[float]] = retry_delays,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.spec = spec
+        self.state = StreamState.CONNECTING
+        self.sentence = ""
+        self._api = api
+        self._store = store
+        self._delays = delays
+        self._settle_s = settle_s
+        self._clock = clock
+        self._exchange = spec.exchange.capitalize()
+        labels = {"exchange": spec.exchange, "account": spec.id}
+        self._log = log.bind(**labels)
+        self._rest = SignedRest(spec.exchange, api, rest, clock=clock)
+        self._journal = Journal(spec.id, store, notify, delays=store_delays, on_change=self._judge, clock=clock)
+        self._history = FillHistory(
+            api,
+            self._rest,
+            self._journal,
+            on_fatal=self._refused,
+            on_change=self._judge,
+            on_new=self._missed,
+            settle_s=settle_s,
+            delays=delays,
+            labels=labels,
+            clock=clock,
+        )
+        self._polls = AccountPolls(
+            api,
+            self._rest,
+            self._journal,
+            self._history,
+            every_s=spec.poll_s,
+            on_fatal=self._refused,
+            on_change=self._judge,
+            labels=labels,
+            clock=clock,
+        )
+        self.streams = [
+            PrivateStream(
+                f"{spec.exchange}/private-{route.name}/{spec.id}",
+                route,
+                api,
+                self._rest,
+                self,
+                stale_s=stale_s,
+                reconnect_s=reconnect_s,
+                gate=gate,
+                delays=delays,
+                clock=clock,
+            )
+            for route in api.routes()
+        ]
+        self._task: asyncio.Task[None] | None = None
+        self._prepared = False
+        self._trouble = ""  # while preparing
+        self._was_live = False
+        self._dead = ""  # why, as a sentence
+        self._died = asyncio.Event()
+        self._notice: tuple[str, float] | None = None
+        self._reported_s: float | None = None
+
+    # For the engine
+
+    @property
+    def last_answer_ns(self) -> int | None:
+        """When the exchange last answered a question about this account."""
+        return self._rest.last_answer_ns
+
+    def position_symbols(self) -> set[str]:
+        """Symbols of open positions: their marks are needed live."""
+        return self._polls.positions.symbols()
+
+    async def start(self) -> None:
+        """Begin; idempotent. Nothing is awaited: the state tells how far it is."""
+        if self._task is None:
+            self._journal.start()
+            self._task = asyncio.create_task(self._run(), name=f"account {self.spec.id}")
+
+    async def stop(self) -> None:
+        """End everything; what waits for the store is written first, for 2 s at most. Idempotent."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._stop_parts()
+        if not self._dead:
+            self._set_state(StreamState.CONNECTING, "Not followed at the moment: the worker stopped.")
+        await self._journal.stop()
+
+    # The order of things
+
+    async def _run(self) -> None:
+        try:
+            await self._prepare()
+            if not self._dead:
+                await self._follow()
+        except Exception as error:
+            self._log.exception("account_failed")
+            self._die(f"Following this account failed ({type(error).__name__}); the log says more.")
+        await self._stop_parts()
+
+    async def _prepare(self) -> None:
+        """The clock first (nothing can be signed without it), then what the key may do, then what is stored."""
+        self._judge()
+        for step in (self._measure_clocks, self._check_rights, self._load):
+            await self._insist(step)
+        self._prepared = True
+
+    async def _insist(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Try until it succeeds; a refused key ends it."""
+        delays = self._delays()
+        while not self._dead:
+            try:
+                await step()
+            except CredentialsError as error:
+                self._refused(error)
+            except Exception as error:
+                if not self._trouble:
+                    self._log.warning("account_waits", error=str(error) or repr(error))
+                self._trouble = error.sentence if isinstance(error, FeedError) else "The database does not answer."
+                self._judge()
+                await asyncio.sleep(next(delays))
+            else:
+                self._trouble = ""
+                return
+
+    async def _measure_clocks(self) -> None:
+        rights = self._api.rights_request()
+        await self._rest.measure_all({*self.spec.products, *([rights.product] if rights else [])})
+
+    async def _check_rights(self) -> None:
+        """A key that may withdraw is refused. Where the exchange cannot be asked (test networks) go on, and say so."""
+        request = self._api.rights_request()
+        if request is None:
+            return
+        try:
+            rights = self._api.parse_rights((await self._rest.ask(request)).raw)
+        except CredentialsError:
+            raise
+        except (ExchangeError, ParseError, TransportError) as error:
+            if isinstance(error, TransportError) and error.status != 404:
+                raise  # an outage: the question stands
+            self._log.warning("key_rights_unknown", error=str(error))
+            return
+        if rights.withdraw is None:
+            self._log.warning("key_rights_unknown", error="the answer does not say whether the key may withdraw")
+        elif rights.withdraw:
+            self._log.error("key_may_withdraw", permission=rights.withdraw_name)
+            self._die(
+                f"This key may withdraw ({rights.withdraw_name} at {self._exchange}) and is therefore not used. "
+                "Switch that permission off, or enter a key that may only read."
+            )
+
+    async def _load(self) -> None:
+        symbols = await self._store.fill_symbols(self.spec.id)
+        self._history.load({*self.spec.symbols, *symbols}, await self._store.cursors(self.spec.id))
+
+    async def _follow(self) -> None:
+        self._polls.start_settings()
+        for stream in self.streams:
+            stream.start()
+        begun_s = measured_s = self._clock.monotonic_s()
+        asking = False
+        while not self._dead:
+            now_s = self._clock.monotonic_s()
+            standing = all(stream.standing_s is not None for stream in self.streams)
+            if not asking and (standing or now_s - begun_s >= STANDING_S):
+                asking = True
+                self._polls.start()
+                self._history.start()
+            if now_s - measured_s >= CLOCK_S:
+                measured_s = now_s
+                try:
+                    await self._measure_clocks()
+                except FeedError as error:  # the last measurement still serves
+                    self._log.warning("clock_not_measured", error=str(error))
+            self._judge()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0 if asking else 0.05):
+                    await self._died.wait()
+
+    async def _stop_parts(self) -> None:
+        await self._history.stop()
+        await self._polls.stop()
+        for stream in self.streams:
+            await stream.stop()
+
+    # Streams (private_stream.StreamOwner)
+
+    def stream_events(self, stream: PrivateStream, events: list[PrivateEvent], recv_ns: int) -> None:
+        fills = [event for event in events if isinstance(event, Fill)]
+        orders = [event for event in events if isinstance(event, Order)]
+        balances = [event for event in events if isinstance(event, Balance)]
+        positions = [event for event in events if isinstance(event, Position)]
+        if fills:
+            self._journal.stream_fills(fills)
+        if balances:
+            self._journal.balances(balances, recv_ns=recv_ns)
+        if positions:
+            self._journal.positions(positions, recv_ns=recv_ns)
+            self._polls.positions.update(positions)
+        if orders:
+            self._journal.orders(orders, recv_ns=recv_ns)
+        for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
+            self._history.traded(symbol)
+        for event in events:
+            if isinstance(event, Notice):
+                self._log.warning("notice", text=event.text)
+                self._notice = event.text, self._clock.monotonic_s()
+                self._judge()
+        if fills or any(isinstance(event, AccountChanged) for event in events):
+            self._polls.changed(stream.route.product, REFETCH_S)
+
+    def stream_standing(self, stream: PrivateStream) -> None:
+        self._polls.read_again(stream.route.product)
+        self._history.read_again(stream.route.product)
+        self._judge()
+
+    def stream_changed(self, stream: PrivateStream) -> None:
+        self._judge()
+
+    def stream_refused(self, stream: PrivateStream, error: FeedError) -> None:
+        self._refused(error)
+
+    def _missed(self, fills: list[Fill], told: Told) -> None:
+        """The history had fills that were new. A stream that stood when they happened is mute: open another."""
+        for stream in self.streams:
+            if stream.standing_s is None:
+                continue
+            product = stream.route.product
+            since_ms = self._rest.at_least_ms(product, stream.standing_s) + 1000
+            until_ms = told.asof_ms - self._settle_s * 1000
+            missed = sum(fill.product == product and since_ms < fill.exchange_ms < until_ms for fill in fills)
+            if missed:
+                self._log.warning("stream_missed_fills", stream=stream.connection.name, fills=missed)
+                stream.reconnect(f"it did not tell {missed} fills")
+
+    # Refusal
+
+    def _refused(self, error: FeedError) -> None:
+        self._log.error("key_refused", error=str(error))
+        self._die(f"{self._exchange} refuses this API key: {self._without_secrets(str(error))}")
+
+    def _die(self, sentence: str) -> None:
+        if not self._dead:
+            self._dead = sentence
+            self._died.set()
+            self._judge()
+
+    def _without_secrets(self, text: str) -> str:
+        """No text of ours holds a secret; an exchange's might quote what it was sent."""
+        credentials = self.spec.credentials
+        for secret in (credentials.secret, credentials.passphrase, credentials.key):
+            if secret:
+                text = text.replace(secret, "…")
+        return text
+
+    # State
+
+    def _judge(self) -> None:
+        state, sentence = self._present_state()
+        if (state, sentence) != (self.state, self.sentence) or self._reported_s is None:
+            self._set_state(state, sentence)
+        elif self._rest.last_answer_ns and self._clock.monotonic_s() - self._reported_s >= self.spec.poll_s:
+            self._report()  # the same state, but younger
+
+    def _present_state(self) -> tuple[StreamState, str]:
+        if self._dead:
+            return StreamState.DOWN, self._dead
+        not_yet = StreamState.STALE if self._was_live else StreamState.CONNECTING
+        if not self._prepared:
+            return not_yet, self._trouble
+        now_s = self._clock.monotonic_s()
+        if self._journal.failing_since_s is not None and now_s - self._journal.failing_since_s >= STORE_S:
+            return StreamState.STALE, "The database does not take the figures. They wait, and are tried again."
+        for stream in self.streams:
+            if stream.state not in STANDING:
+                reason = f" ({stream.reason})" if stream.reason else ""
+                return not_yet, f"The private {stream.route.product} stream is {stream.state}{reason}."
+        if lacking := self._polls.lacking(self._standing_s):
+            return not_yet, lacking
+        if self._history.to_read:
+            why = f" {self._history.error.sentence}" if self._history.error else ""
+            return (
+                not_yet,
+                f"Fills that may have been missed are being read: {self._history.to_read} markets to go.{why}",
+            )
+        return StreamState.LIVE, self._remark(now_s)
+
+    def _standing_s(self, product: str) -> float:
+        return max((s.standing_s or 0.0 for s in self.streams if s.route.product == product), default=0.0)
+
+    def _remark(self, now_s: float) -> str:
+        """What a trader should know although all is well."""
+        if self._notice and now_s - self._notice[1] < NOTICE_S:
+            return self._notice[0]
+        for symbol, reason in self._history.refused.items():
+            return f"The fill history of {symbol} cannot be read: {self._without_secrets(reason)}"
+        return ""
+
+    def _set_state(self, state: StreamState, sentence: str) -> None:
+        """The only place where the state changes."""
+        if state is not self.state:
+            serious = state in (StreamState.DOWN, StreamState.STALE)
+            (self._log.warning if serious else self._log.info)(
+                "account_state", state=state, was=self.state, sentence=sentence
+            )
+        self.state, self.sentence = state, sentence
+        self._was_live |= state is StreamState.LIVE
+        self._report()
+
+    def _report(self) -> None:
+        self._reported_s = self._clock.monotonic_s()
+        recv_ns = self._rest.last_answer_ns or self._clock.now_ns()
+        self._journal.state(self.state, self.sentence, recv_ns=recv_ns)

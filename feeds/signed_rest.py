@@ -1,0 +1,114 @@
+"""Signed questions to an exchange, in its own time.
+
+The exchange's clock is reckoned from its answer to a time request and our *monotonic* clock: a wall clock that is set
+(by NTP, by a person) would put signatures and figures minutes into the wrong time. An answer speaks of the moment that
+its question was sent, never later: of the two readings that the measurement allows the earlier one is used, so that a
+stream event that happened after the question is never taken for older than the answer.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+
+from feeds.account import AccountApi
+from feeds.clock import SYSTEM, Clock
+from feeds.errors import ExchangeError
+from feeds.exchange import Request
+from feeds.rest import RestClient
+
+log = structlog.get_logger(__name__)
+
+SAMPLES = 3
+"""Time requests per measurement; the quickest answer is the most exact."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An answer, and the exchange's time that it speaks of."""
+
+    raw: bytes
+    asof_ms: int
+    recv_ns: int
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """The exchange's clock said ``exchange_ms`` at some moment between ``sent_s`` and ``recv_s`` of ours."""
+
+    exchange_ms: int
+    sent_s: float
+    recv_s: float
+
+
+class SignedRest:
+    """Asks for one account. The clock of a product must be measured before its first question."""
+
+    def __init__(self, exchange: str, api: AccountApi, rest: RestClient, *, clock: Clock = SYSTEM) -> None:
+        self.last_answer_ns: int | None = None
+        self._api = api
+        self._rest = rest
+        self._clock = clock
+        self._readings: dict[str, _Reading] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._log = log.bind(exchange=exchange)
+
+    async def measure_all(self, products: Iterable[str]) -> None:
+        for product in products:
+            await self.measure(product)
+
+    async def measure(self, product: str) -> None:
+        """Read the exchange's clock. Raises what the REST client raises, and ParseError."""
+        readings = [await self._read_clock(product) for _ in range(SAMPLES)]
+        self._readings[product] = min(readings, key=lambda reading: reading.recv_s - reading.sent_s)
+
+    async def _read_clock(self, product: str) -> _Reading:
+        sent_s = 0.0
+
+        def note(request: Request) -> Request:
+            nonlocal sent_s
+            sent_s = self._clock.monotonic_s()
+            return request
+
+        answer = await self._rest.send(self._api.time_request(product), urgent=True, prepare=note)
+        return _Reading(self._api.parse_time(product, answer.raw), sent_s, self._clock.monotonic_s())
+
+    def now_ms(self, product: str) -> int:
+        """The exchange's clock now: the best guess, for signatures."""
+        reading = self._readings[product]
+        middle_s = (reading.sent_s + reading.recv_s) / 2
+        return reading.exchange_ms + round((self._clock.monotonic_s() - middle_s) * 1000)
+
+    def at_least_ms(self, product: str, monotonic_s: float) -> int:
+        """The exchange's clock at a moment of ours: the earliest that it can have shown."""
+        reading = self._readings[product]
+        return reading.exchange_ms + int((monotonic_s - reading.recv_s) * 1000)
+
+    async def ask(self, request: Request, *, urgent: bool = False) -> Told:
+        """Sign, send, and return the answer; one refused for its time is asked again after a new measurement."""
+        try:
+            return await self._ask(request, urgent)
+        except ExchangeError as error:
+            if not self._api.clock_error(error):
+                raise
+            self._log.warning("clock_refused", product=request.product, error=str(error))
+        await self._measure_again(request.product)
+        return await self._ask(request, urgent)
+
+    async def _ask(self, request: Request, urgent: bool) -> Told:
+        sent_s = 0.0
+
+        def sign(request: Request) -> Request:
+            nonlocal sent_s
+            sent_s = self._clock.monotonic_s()
+            return self._api.sign(request, self.now_ms(request.product))
+
+        answer = await self._rest.send(request, urgent=urgent, prepare=sign)
+        self.last_answer_ns = answer.recv_ns
+        return Told(answer.raw, self.at_least_ms(request.product, sent_s), answer.recv_ns)
+
+    async def _measure_again(self, product: str) -> None:
+        """Once for all questions that were refused together."""
+        before = self._readings[product]
+        async with self._locks.setdefault(product, asyncio.Lock()):
+            if self._readings[product] is before:
+                await self.measure(product)
