@@ -60,7 +60,15 @@ class Desk:
             raise FeedError(f"account {spec.label!r}: {spec.exchange!r} is not configured or has no account side")
         api = factory(spec, venue.markets, venue.adapter.endpoints)
         follower = AccountFollower(
-            spec, api, venue.rest, self._store, self.notify, markets=venue.markets, clock=self._clock
+            spec,
+            api,
+            venue.rest,
+            self._store,
+            self.notify,
+            stale_s=venue.config.stale_s,
+            reconnect_s=venue.config.reconnect_s,
+            gate=venue.gate,
+            clock=self._clock,
         )
         self.followers[spec.id] = follower
         await venue.wait_for_markets(10.0)

@@ -168,7 +168,7 @@ class Venue:
         self._clock = clock
         self._changed = changed
         self._loaded = loaded
-        self._gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
+        self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
         self._lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper = BookKeeper(self, clock, self._spawn)
@@ -339,7 +339,7 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
-            gate=self._gate,
+            gate=self.gate,
             clock=self._clock,
         )
 
