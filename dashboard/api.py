@@ -16,7 +16,7 @@ from django.db import DatabaseError, IntegrityError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
-from dashboard import ledger, live, records, rows
+from dashboard import holdings, live, records, rows
 from dashboard.forms import FieldError, NewAccount, StaleKey
 from dashboard.models import ExchangeAccount, MarketRow
 from dashboard.rows import Moment
@@ -235,24 +235,24 @@ def sealing_key(request: HttpRequest) -> HttpResponse:
 
 @endpoint("GET")
 def balances(request: HttpRequest) -> HttpResponse:
-    return answer({"balances": rows.balance_rows(ledger.balances_of(_numbers(request)), Moment.of(records.report()))})
+    return answer({"balances": rows.balance_rows(holdings.balances_of(_numbers(request)), Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def positions(request: HttpRequest) -> HttpResponse:
-    found = ledger.positions_of(_numbers(request))
+    found = holdings.positions_of(_numbers(request))
     return answer({"positions": rows.position_rows(found, Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def orders(request: HttpRequest) -> HttpResponse:
-    return answer({"orders": rows.order_rows(ledger.orders_of(_numbers(request)), Moment.of(records.report()))})
+    return answer({"orders": rows.order_rows(holdings.orders_of(_numbers(request)), Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def fills(request: HttpRequest) -> HttpResponse:
     """Newest first; after a row, oldest first. ``more``: there are further ones in that direction."""
-    found = ledger.fills_of(_numbers(request))
+    found = holdings.fills_of(_numbers(request))
     limit = _number(request, "limit", 100, 1, MOST_FILLS)
     symbol = request.GET.get("symbol")
     if symbol is not None:

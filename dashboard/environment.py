@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
 _HOST_NAME = re.compile(r"\.?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]+")
-_SCHEMES = ("sqlite", "postgres", "postgresql")
 
 
 class Variable(Generic[T]):
@@ -101,8 +101,15 @@ def _secret_key(text: str) -> str:
 
 
 def _database_url(text: str) -> str:
-    if text and urlsplit(text).scheme not in _SCHEMES:
-        raise ValueError("must be like postgres://user:password@host:5432/name or sqlite:////var/lib/board.sqlite3.")
+    if not text:
+        return text
+    form = "must be like postgres://user:password@host:5432/name or sqlite:////var/lib/board.sqlite3."
+    if urlsplit(text).scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError(form)
+    try:
+        dj_database_url.parse(text)
+    except (ValueError, dj_database_url.ParseError) as error:
+        raise ValueError(f"{form} ({error})") from None
     return text
 
 

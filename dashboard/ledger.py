@@ -1,5 +1,5 @@
-"""An account's rows: merging what the exchange says into them, and reading them. Synchronous; the worker's only way to
-write them, through ``dashboard.store``.
+"""Writing an account's rows: merging what the exchange says into them. Synchronous; called through
+``dashboard.store``.
 
 May it be merged, may it be lost? Fills: no and no. Each is a row, and the unique constraint on (account, symbol, fill
 id) has the last word. Balances, positions and orders are states: the later one replaces the earlier, in whichever
@@ -10,22 +10,19 @@ What is written for an account that its owner has just removed is dropped: the w
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+import msgspec
 import structlog
 from django.db import connection, models, transaction
 
 from dashboard import rows
-from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Order, Position
-from dashboard.rows import Marks, Moment, Row
+from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Listing, Order, Position
+from dashboard.rows import Moment, Row
 from feeds import domain
 from feeds.account import OPEN_STATUSES, supersedes
 
 log = structlog.get_logger(__name__)
-
-FRAME_FILLS = 50
-ENDED_ORDERS = 100
-"""How many orders that are open no longer are shown, beside all open ones."""
 
 _CHUNK = 400
 """Keys in one query: SQLite takes a limited number of variables."""
@@ -128,116 +125,153 @@ def _complete(row: Fill, fill: domain.Fill) -> bool:
     return changed
 
 
-def cursors(account_id: int) -> Mapping[str, str]:
-    return dict(FillCursor.objects.filter(account_id=account_id).values_list("symbol", "value"))
-
-
-def fill_symbols(account_id: int) -> set[str]:
-    """Symbols that the account has filled or ordered, as far as stored."""
-    found: set[str] = set()
-    for model in (Fill, Order):
-        found.update(model.objects.filter(account_id=account_id).order_by().values_list("symbol", flat=True).distinct())
-    return found
-
-
 # -- states ----------------------------------------------------------------------------------------------------------
+
+
+class _State(msgspec.Struct, frozen=True):
+    """A balance or position as told: its key within the account, since when it is so, and its columns."""
+
+    key: tuple[str, str]
+    product: str
+    asof_ms: int
+    columns: Mapping[str, Any]
 
 
 def put_balances(
     account_id: int, balances: Sequence[domain.Balance], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
-    _check_complete(complete, asof_ms)
-    with transaction.atomic():
-        account = _held(account_id)
-        if account is None:
-            return
-        stored = {(row.product, row.asset): row for row in Balance.objects.filter(account=account)}
-        changed: dict[tuple[str, str], Balance] = {}
-        for balance in balances:
-            key = balance.product, balance.asset
-            row = stored.get(key)
-            if row is None:
-                row = stored[key] = Balance(account=account, product=balance.product, asset=balance.asset)
-            elif row.asof_ms > balance.asof_ms:
-                continue
-            row.total, row.free, row.locked = balance.total, balance.free, balance.locked
-            row.asof_ms, row.recv_ns = balance.asof_ms, recv_ns
-            changed[key] = row
-        listed = {(balance.product, balance.asset) for balance in balances}
-        for key, row in stored.items():
-            if row.product == complete and key not in listed and row.asof_ms <= _given(asof_ms):
-                row.total = row.free = row.locked = Decimal(0)
-                row.asof_ms, row.recv_ns = _given(asof_ms), recv_ns
-                changed[key] = row
-        _upsert(Balance, changed.values(), ("account", "product", "asset"))
+    told = [
+        _State(
+            (balance.product, balance.asset),
+            balance.product,
+            balance.asof_ms,
+            {"total": balance.total, "free": balance.free, "locked": balance.locked},
+        )
+        for balance in balances
+    ]
+    gone = {"total": Decimal(0), "free": Decimal(0), "locked": Decimal(0)}
+    _put_states(account_id, "balances", Balance, ("product", "asset"), told, gone, recv_ns, complete, asof_ms)
 
 
 def put_positions(
     account_id: int, positions: Sequence[domain.Position], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
-    _check_complete(complete, asof_ms)
+    told = [
+        _State(
+            (position.symbol, position.side),
+            position.product,
+            position.asof_ms,
+            {
+                "size": position.size,
+                "entry": position.entry,
+                "mark": position.mark,
+                "unrealised": position.unrealised,
+                "liquidation": position.liquidation,
+                "leverage": position.leverage,
+                "margin_mode": position.margin_mode or "",
+                "settle": position.settle or "",
+            },
+        )
+        for position in positions
+    ]
+    gone = {"size": Decimal(0), "unrealised": None, "liquidation": None}
+    _put_states(account_id, "positions", Position, ("symbol", "side"), told, gone, recv_ns, complete, asof_ms)
+
+
+def _put_states(
+    account_id: int,
+    kind: str,
+    model: type[Balance] | type[Position],
+    key_names: tuple[str, str],
+    told: Sequence[_State],
+    gone: Mapping[str, Any],
+    recv_ns: int,
+    complete: str | None,
+    asof_ms: int | None,
+) -> None:
+    """Merge: per key the later ``asof_ms`` holds; what a complete list lacks is ``gone`` as of then. The outcome does
+    not depend on the order in which lists and single states arrive."""
     with transaction.atomic():
         account = _held(account_id)
         if account is None:
             return
-        stored = {(row.symbol, row.side): row for row in Position.objects.filter(account=account)}
-        changed: dict[tuple[str, str], Position] = {}
-        for position in positions:
-            key: tuple[str, str] = position.symbol, position.side
-            row = stored.get(key)
+        listed_ms = _take_listing(account, kind, complete, asof_ms)
+        stored: dict[tuple[str, str], Balance | Position] = {
+            (getattr(row, key_names[0]), getattr(row, key_names[1])): row
+            for row in model._default_manager.filter(account=account)
+        }
+        changed: dict[tuple[str, str], Balance | Position] = {}
+
+        def put(row: Balance | Position, key: tuple[str, str], since_ms: int, columns: Mapping[str, Any]) -> None:
+            for name, value in columns.items():
+                setattr(row, name, value)
+            row.asof_ms, row.recv_ns = since_ms, recv_ns
+            changed[key] = stored[key] = row
+
+        for state in told:
+            row = stored.get(state.key)
             if row is None:
-                row = stored[key] = Position(account=account, symbol=position.symbol, side=position.side)
-            elif row.asof_ms > position.asof_ms:
+                if state.asof_ms < listed_ms.get(state.product, 0):
+                    continue
+                row = model(account=account, **dict(zip(key_names, state.key, strict=True)))
+            elif state.asof_ms < row.asof_ms:
                 continue
-            row.product, row.size, row.entry = position.product, position.size, position.entry
-            row.mark, row.unrealised, row.liquidation = position.mark, position.unrealised, position.liquidation
-            row.leverage, row.margin_mode, row.settle = (
-                position.leverage,
-                position.margin_mode or "",
-                position.settle or "",
-            )
-            row.asof_ms, row.recv_ns = position.asof_ms, recv_ns
-            changed[key] = row
-        listed: set[tuple[str, str]] = {(position.symbol, position.side) for position in positions}
-        for key, row in stored.items():
-            if row.product == complete and key not in listed and row.asof_ms <= _given(asof_ms):
-                row.size = Decimal(0)
-                row.unrealised = row.liquidation = None
-                row.asof_ms, row.recv_ns = _given(asof_ms), recv_ns
-                changed[key] = row
-        _upsert(Position, changed.values(), ("account", "symbol", "side"))
+            row.product = state.product
+            put(row, state.key, state.asof_ms, state.columns)
+        if complete is not None and asof_ms is not None:
+            present = {state.key for state in told}
+            for key, row in list(stored.items()):
+                if row.product == complete and key not in present and row.asof_ms <= asof_ms:
+                    put(row, key, asof_ms, gone)
+        _upsert(model, changed.values(), ("account", *key_names))
 
 
 def put_orders(
     account_id: int, orders: Sequence[domain.Order], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
-    _check_complete(complete, asof_ms)
     with transaction.atomic():
         account = _held(account_id)
         if account is None:
             return
+        listed_ms = _take_listing(account, "orders", complete, asof_ms)
         stored = _stored_orders(account_id, orders, complete)
         changed: dict[tuple[str, str], Order] = {}
         for order in orders:
             key = order.symbol, order.id
             told_ms = max(order.updated_ms, asof_ms or 0)
             row = stored.get(key)
+            missed = row is None and told_ms < listed_ms.get(order.product, 0) and order.status in OPEN_STATUSES
             if row is None:
                 row = stored[key] = Order(account=account, symbol=order.symbol, order_id=order.id)
             elif not _replaces(order, told_ms, row):
                 continue
             _set_order(row, order)
             row.asof_ms, row.recv_ns = told_ms, recv_ns
+            if missed:  # open then, but not any more when the list was made
+                row.status, row.asof_ms = Order.CLOSED, listed_ms[order.product]
             changed[key] = row
-        listed = {(order.symbol, order.id) for order in orders}
-        for key, row in stored.items():
-            if row.product != complete or key in listed or row.status not in OPEN_STATUSES:
-                continue
-            if row.updated_ms <= _given(asof_ms):
-                row.status = Order.CLOSED
-                row.asof_ms, row.recv_ns = _given(asof_ms), recv_ns
-                changed[key] = row
+        if complete is not None and asof_ms is not None:
+            present = {(order.symbol, order.id) for order in orders}
+            for key, row in stored.items():
+                still_open = row.product == complete and row.status in OPEN_STATUSES
+                if still_open and key not in present and row.updated_ms <= asof_ms:
+                    row.status, row.asof_ms, row.recv_ns = Order.CLOSED, asof_ms, recv_ns
+                    changed[key] = row
         _upsert(Order, changed.values(), ("account", "symbol", "order_id"))
+
+
+def _take_listing(account: ExchangeAccount, kind: str, complete: str | None, asof_ms: int | None) -> Mapping[str, int]:
+    """Keep a complete list's time; return the time of each product's newest list."""
+    listed_ms = dict(Listing.objects.filter(account=account, kind=kind).values_list("product", "asof_ms"))
+    if complete is not None:
+        if asof_ms is None:
+            raise ValueError("A complete list needs asof_ms: the exchange's time that it speaks of.")
+        if asof_ms > listed_ms.get(complete, -1):
+            listed_ms[complete] = asof_ms
+            Listing.objects.update_or_create(
+                account=account, kind=kind, product=complete, defaults={"asof_ms": asof_ms}
+            )
+    return listed_ms
 
 
 def _stored_orders(
@@ -273,53 +307,6 @@ def set_account_state(account_id: int, state: str, sentence: str, recv_ns: int) 
     ExchangeAccount.objects.filter(pk=account_id).update(state=state, sentence=sentence, state_recv_ns=recv_ns)
 
 
-# -- reading ---------------------------------------------------------------------------------------------------------
-
-
-def balances_of(accounts: Iterable[int]) -> models.QuerySet[Balance]:
-    held = Balance.objects.filter(account__in=accounts).exclude(total=Decimal(0))
-    return held.select_related("account").order_by("account", "product", "asset")
-
-
-def positions_of(accounts: Iterable[int]) -> models.QuerySet[Position]:
-    still_open = Position.objects.filter(account__in=accounts).exclude(size=Decimal(0))
-    return still_open.select_related("account").order_by("account", "symbol", "side")
-
-
-def orders_of(accounts: Iterable[int]) -> list[Order]:
-    """All open orders and the newest of the others; the latest change first."""
-    mine = Order.objects.filter(account__in=accounts).select_related("account").order_by("-updated_ms", "-pk")
-    still_open = list(mine.filter(status__in=sorted(OPEN_STATUSES)))
-    ended = list(mine.exclude(status__in=sorted(OPEN_STATUSES))[:ENDED_ORDERS])
-    return sorted([*still_open, *ended], key=lambda row: (-row.updated_ms, -row.pk))
-
-
-def fills_of(accounts: Iterable[int]) -> models.QuerySet[Fill]:
-    return Fill.objects.filter(account__in=accounts).select_related("account").order_by("-pk")
-
-
-def account_frame(account_id: int, kind: str, moment: Moment, marks: Marks | None) -> Row:
-    """``data`` of the topic ``<kind>:<account>``. Raises LookupError if there is no such account (any more)."""
-    account = ExchangeAccount.objects.filter(pk=account_id).first()
-    if account is None:
-        raise LookupError(f"There is no account {account_id}.")
-    return {"account": rows.account_head(account, moment), **_content(account_id, kind, moment, marks)}
-
-
-def _content(account_id: int, kind: str, moment: Moment, marks: Marks | None) -> Row:
-    mine = [account_id]
-    if kind == "balances":
-        return {"balances": rows.balance_rows(balances_of(mine), moment)}
-    if kind == "positions":
-        return {"positions": rows.position_rows(positions_of(mine), moment, marks)}
-    if kind == "orders":
-        return {"orders": rows.order_rows(orders_of(mine), moment)}
-    if kind == "fills":
-        page = list(fills_of(mine)[: FRAME_FILLS + 1])
-        return rows.fills_page(rows.fill_rows(page[:FRAME_FILLS], moment), more=len(page) > FRAME_FILLS)
-    raise ValueError(f"{kind!r} is no kind of account topic.")
-
-
 # -- helpers ---------------------------------------------------------------------------------------------------------
 
 
@@ -329,16 +316,6 @@ def _held(account_id: int) -> ExchangeAccount | None:
     if account is None:
         log.debug("rows of a removed account dropped", account=account_id)
     return account
-
-
-def _check_complete(complete: str | None, asof_ms: int | None) -> None:
-    if complete is not None and asof_ms is None:
-        raise ValueError("A complete list needs asof_ms: the exchange's time that it speaks of.")
-
-
-def _given(asof_ms: int | None) -> int:
-    assert asof_ms is not None  # see _check_complete
-    return asof_ms
 
 
 RowModel = TypeVar("RowModel", bound=models.Model)

@@ -170,6 +170,24 @@ class FillCursor(models.Model):
         return f"{self.symbol} {self.value}"
 
 
+class Listing(models.Model):
+    """The newest complete list of one kind ("balances", "positions", "orders") and product that the exchange gave.
+
+    What is not in it did not exist at ``asof_ms``: older news of things that have no row must not make one.
+    """
+
+    account = models.ForeignKey(ExchangeAccount, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=16)
+    product = models.CharField(max_length=16)
+    asof_ms = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "kind", "product"), name="listing_kind"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.product}"
+
+
 class MarketRow(models.Model):
     """An instrument that the worker knows."""
 

@@ -1,4 +1,5 @@
-"""``feeds.account.AccountStore`` on Django's database: the asynchronous shell of ``dashboard.ledger``.
+"""``feeds.account.AccountStore`` on Django's database: the asynchronous shell of ``dashboard.ledger`` and
+``dashboard.holdings``.
 
 One thread with one connection does all of it, in order: so a hundred fills a second wait for each other in memory and
 not for SQLite's lock, nothing is read half-written, and the connection lasts.
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
-from dashboard import ledger
+from dashboard import holdings, ledger
 from dashboard.rows import Marks, Moment, Row
 from feeds import domain
 
@@ -56,10 +57,10 @@ class DjangoAccountStore:
         return await self.run(ledger.add_fills, account, fills, source, cursor, self._moment())
 
     async def cursors(self, account: int) -> Mapping[str, str]:
-        return await self.run(ledger.cursors, account)
+        return await self.run(holdings.cursors, account)
 
     async def fill_symbols(self, account: int) -> set[str]:
-        return await self.run(ledger.fill_symbols, account)
+        return await self.run(holdings.fill_symbols, account)
 
     async def put_balances(
         self,
@@ -98,7 +99,7 @@ class DjangoAccountStore:
         await self.run(ledger.set_account_state, account, state, sentence, recv_ns)
 
     async def account_frame(self, account: int, kind: str) -> Row:
-        return await self.run(ledger.account_frame, account, kind, self._moment(), self._marks)
+        return await self.run(holdings.account_frame, account, kind, self._moment(), self._marks)
 
 
 def _now() -> Moment:

@@ -32,7 +32,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dashboard import api, auth, ledger, records, rows
+from dashboard import api, auth, holdings, records, rows
 from dashboard.models import ExchangeAccount
 from dashboard.rows import Moment
 from dashboard.security import API, Throttle, error_answer
@@ -57,7 +57,7 @@ def balances(request: HttpRequest) -> HttpResponse:
         "balances.html",
         {
             "page": "balances",
-            "balances": rows.balance_rows(ledger.balances_of(mine), Moment.of(records.report())),
+            "balances": rows.balance_rows(holdings.balances_of(mine), Moment.of(records.report())),
             "accounts": api.account_rows(user),
         },
     )
