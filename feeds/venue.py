@@ -102,6 +102,8 @@ class Lane:
             self.latency.add(recv_ns / 1e6 - exchange_ms)
 
     def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
+        if self.venue.stopping:
+            return  # we close it ourselves: no market has become worse by that
         for feed, kind in self.venue.carried_by(self):
             feed.on_link(kind, state, reason)
         self.venue.status_changed()
