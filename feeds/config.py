@@ -1,17 +1,74 @@
-"""spreadboard.toml. (Signatures; being filled in.)"""
+"""spreadboard.toml: which exchanges, which markets are always open, and how patient we are.
 
+A wrong file, key, exchange, product, symbol or value raises ConfigError with one sentence that names file, key, value
+and what is allowed. Secrets are never in the file: an account ``[accounts.main]`` takes them from the environment
+(``SPREADBOARD_MAIN_KEY``, ``SPREADBOARD_MAIN_SECRET``, ``SPREADBOARD_MAIN_PASSPHRASE``).
+
+``spreadboard.toml.example`` shows every key with its default.
+"""
+
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from feeds import accounts, exchanges
+from feeds.account import Credentials
+from feeds.domain import INTERVALS
+from feeds.errors import ConfigError
+from feeds.settings_table import Table, shown
+
+BOOK_DEPTHS: Mapping[str, tuple[int, ...]] = {"kraken": (10, 25, 100, 500, 1000)}
+"""Levels a side that can be subscribed, where the exchange lets us choose (Kraken, WebSocket v2, channel book)."""
+
+WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
+"""Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
+
+SECRETS: Mapping[str, str] = {
+    "key": "KEY",
+    "api_key": "KEY",
+    "apikey": "KEY",
+    "secret": "SECRET",
+    "api_secret": "SECRET",
+    "private_key": "SECRET",
+    "password": "PASSPHRASE",
+    "passphrase": "PASSPHRASE",
+}
+"""Keys under which people would write a secret, and the end of the variable's name that is meant for it."""
+
+_SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_EXCHANGE_KEYS = (
+    "enabled",
+    "simulated",
+    "products",
+    "pinned",
+    "candles",
+    "ws_url",
+    "rest_url",
+    "ws_api_url",
+    "stale_s",
+    "reconnect_s",
+    "buffer_frames",
+    "book_depth",
+    "budget_share",
+)
+_PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
+_ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
+_FEEDS_KEYS = ("depth", "conflation_ms", "linger_s", "save_s", "state_dir")
+
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange. ``endpoints`` holds overrides only ("<product>.ws", "<product>.rest", "<product>.ws_api");
+    ``pinned`` markets are always open, whether they exist is known once the instruments are loaded."""
+
     name: str
     enabled: bool = True
     simulated: bool = False
     products: tuple[str, ...]
-    endpoints: Mapping[str, str]  # overrides only: "<product>.ws", "<product>.rest", "<product>.ws_api"
+    endpoints: Mapping[str, str] = {}
     pinned: tuple[str, ...] = ()
     candles: tuple[str, ...] = ("1m",)
     stale_s: float = 5.0
@@ -22,18 +79,42 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One account that is followed from the start. ``key_env`` and the like are names of environment variables."""
+
     name: str
     exchange: str
     label: str
     products: tuple[str, ...]
     symbols: tuple[str, ...] = ()
     poll_s: float = 5.0
-    key_env: str = ""  # SPREADBOARD_<NAME>_KEY and so on: names of variables, never their values
-    secret_env: str = ""
-    passphrase_env: str = ""
+
+    @property
+    def key_env(self) -> str:
+        return _variable(self.name, "KEY")
+
+    @property
+    def secret_env(self) -> str:
+        return _variable(self.name, "SECRET")
+
+    @property
+    def passphrase_env(self) -> str:
+        return _variable(self.name, "PASSPHRASE")
+
+    def credentials(self, env: Mapping[str, str]) -> Credentials:
+        """The key from the environment. Raises ConfigError naming a variable that is not set."""
+        for variable in (self.key_env, self.secret_env):
+            if not env.get(variable, "").strip():
+                raise ConfigError(f"accounts.{self.name}: the environment variable {variable} is not set")
+        return Credentials(
+            key=env[self.key_env].strip(),
+            secret=env[self.secret_env].strip(),
+            passphrase=env.get(self.passphrase_env, "").strip(),
+        )
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything in the file, checked."""
+
     path: Path | None  # None: the built-in demo
     exchanges: Mapping[str, ExchangeConfig]  # enabled ones only
     accounts: tuple[AccountConfig, ...] = ()
@@ -45,6 +126,174 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
 
 
+DEMO = (
+    ExchangeConfig(
+        name="binance",
+        simulated=True,
+        products=("spot", "usdm"),
+        pinned=("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "BTC/USDT:USDT", "ETH/USDT:USDT"),
+    ),
+    ExchangeConfig(
+        name="kraken",
+        simulated=True,
+        products=("spot",),
+        pinned=("BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "BTC/USDT", "ETH/USDT"),
+    ),
+)
+"""Without a file: two exchanges, both made up."""
+
+
 def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
-    """Read and check; ``path`` None is the demo. Raises ConfigError naming file, key, value and what is allowed."""
-    raise NotImplementedError
+    """Read and check; ``path`` None is the demo. Raises ConfigError naming file, key, value and what is allowed.
+
+    ``env`` gives SPREADBOARD_VAR, the folder for what is kept; secrets are not read here.
+    """
+    var = Path(env.get("SPREADBOARD_VAR") or "var")
+    if path is None:
+        return Config(path=None, exchanges={e.name: e for e in DEMO}, state_dir=var / "state", demo=True)
+    root = Table(path.name, "", _read(path), ("feeds", "exchanges", "accounts"))
+    feeds = root.table("feeds", _FEEDS_KEYS)
+    depth = feeds.whole("depth", 25, 1, 1000)
+    found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
+    enabled = {exchange.name: exchange for exchange in found if exchange.enabled}
+    if not enabled:
+        raise ConfigError(f"{root.file}: exchanges: none is enabled; add a table [exchanges.<name>]")
+    state_dir = feeds.text("state_dir", "")
+    return Config(
+        path=path,
+        exchanges=enabled,
+        accounts=_accounts(root, enabled),
+        depth=depth,
+        conflation_ms=feeds.whole("conflation_ms", 50, 10, 1000, "milliseconds"),
+        linger_s=feeds.number("linger_s", 30.0, 0, 3600, "seconds"),
+        save_s=feeds.number("save_s", 5.0, 1, 3600, "seconds"),
+        state_dir=path.parent / state_dir if state_dir else var / "state",
+    )
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: is not valid TOML: {error}") from error
+
+
+def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
+    path = f"exchanges.{name}"
+    if name not in exchanges.REGISTRY:
+        raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
+    adapter = exchanges.create(name)
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *adapter.products))
+    products = table.texts("products", adapter.products, adapter.products, least=1)
+    stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
+    reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
+    if reconnect_s <= stale_s:
+        raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
+    return ExchangeConfig(
+        name=name,
+        enabled=table.flag("enabled", True),
+        simulated=table.flag("simulated", False),
+        products=products,
+        endpoints=_endpoints(table, adapter.endpoints, adapter.products),
+        pinned=_symbols(table, "pinned", products),
+        candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
+        stale_s=stale_s,
+        reconnect_s=reconnect_s,
+        buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
+        book_depth=_book_depth(table, name, depth),
+        budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
+    )
+
+
+def _book_depth(table: Table, name: str, depth: int) -> int | None:
+    if "book_depth" not in table:
+        return None
+    allowed = BOOK_DEPTHS.get(name)
+    if allowed is None:
+        raise table.wrong("book_depth", f"{name} always gives the whole book; the key is for {', '.join(BOOK_DEPTHS)}")
+    chosen = table.one_of("book_depth", allowed)
+    if chosen < depth:
+        raise table.wrong("book_depth", f"must be at least feeds.depth, which is {depth}")
+    return chosen
+
+
+def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:
+    """The overrides: those of the exchange for every product, then those of single products."""
+    overrides: dict[str, str] = {}
+    for product in ("", *products):
+        part = table.table(product, _PRODUCT_KEYS) if product else table
+        for key, kind, schemes in (
+            ("ws_url", "ws", ("ws", "wss")),
+            ("rest_url", "rest", ("http", "https")),
+            ("ws_api_url", "ws_api", ("ws", "wss")),
+        ):
+            url = part.url(key, schemes)
+            targets = [f"{p}.{kind}" for p in ((product,) if product else products) if f"{p}.{kind}" in known]
+            if url is None:
+                continue
+            if not targets:
+                raise part.wrong(key, f"there is no such address of {part.path.removeprefix('exchanges.')}")
+            overrides.update(dict.fromkeys(targets, url))
+            if kind == "ws" and "ws_api_url" not in part and "ws_api_url" not in table:
+                path = WS_API_PATHS.get(table.path.removeprefix("exchanges."), "")
+                moved = [f"{target}_api" for target in targets if f"{target}_api" in known]
+                overrides.update(dict.fromkeys(moved, url.rstrip("/") + path))
+    return overrides
+
+
+def _symbols(table: Table, key: str, products: tuple[str, ...]) -> tuple[str, ...]:
+    """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
+    symbols = table.texts(key, ())
+    derivatives = [product for product in products if product != "spot"]
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise table.wrong(
+                key, f"{shown(symbol)} must be a unified symbol, like BTC/USDT or BTC/USDT:USDT (a perpetual)"
+            )
+        if ":" in symbol and not derivatives:
+            raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
+        if ":" not in symbol and "spot" not in products:
+            raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
+    return symbols
+
+
+def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[AccountConfig, ...]:
+    found: dict[str, AccountConfig] = {}
+    for name, content in root.tables("accounts"):
+        path = f"accounts.{name}"
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{root.file}: {path}: an account's name has letters, digits and _ only and begins with a letter; "
+                "its environment variables are named after it"
+            )
+        if name.upper() in found:
+            raise ConfigError(f"{root.file}: {path}: another account has the same environment variables")
+        if isinstance(content, dict):
+            for key in content.keys() & SECRETS.keys():
+                raise ConfigError(
+                    f"{root.file}: {path}.{key}: secrets do not belong into this file; "
+                    f"set the environment variable {_variable(name, SECRETS[key])} instead"
+                )
+        found[name.upper()] = _account(Table(root.file, path, content, _ACCOUNT_KEYS, private=True), name, enabled)
+    return tuple(found.values())
+
+
+def _account(table: Table, name: str, enabled: Mapping[str, ExchangeConfig]) -> AccountConfig:
+    followed = sorted(enabled.keys() & accounts.REGISTRY.keys())
+    exchange = enabled[table.one_of("exchange", tuple(followed))]
+    products = table.texts("products", exchange.products, exchange.products, least=1)
+    return AccountConfig(
+        name=name,
+        exchange=exchange.name,
+        label=table.text("label", name, longest=40),
+        products=products,
+        symbols=_symbols(table, "symbols", products),
+        poll_s=table.number("poll_s", 5.0, 1, 3600, "seconds"),
+    )
+
+
+def _variable(name: str, what: str) -> str:
+    return f"SPREADBOARD_{name.upper()}_{what}"

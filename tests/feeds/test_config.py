@@ -1,0 +1,395 @@
+"""spreadboard.toml: what it gives, and every way in which it can be wrong."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from feeds import accounts, config, exchanges
+from feeds.config import DEMO, AccountConfig, Config, ExchangeConfig, load_config
+from feeds.errors import ConfigError, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "spreadboard.toml.example"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> Config:
+    path = folder / "spreadboard.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, {})
+
+
+def binance(folder: Path, text: str = "") -> ExchangeConfig:
+    return load(folder, f"[exchanges.binance]\n{text}").exchanges["binance"]
+
+
+# What it gives
+
+
+def test_defaults(folder: Path) -> None:
+    loaded = load(folder, "[exchanges.binance]")
+    assert loaded == Config(
+        path=folder / "spreadboard.toml",
+        exchanges={"binance": ExchangeConfig(name="binance", products=("spot", "usdm"))},
+        state_dir=Path("var/state"),
+    )
+    assert not loaded.demo
+
+
+def test_everything_set(folder: Path) -> None:
+    loaded = load(
+        folder,
+        """
+        [feeds]
+        depth = 10
+        conflation_ms = 100
+        linger_s = 0
+        save_s = 1.5
+        state_dir = "kept"
+        [exchanges.binance]
+        simulated = true
+        products = ["usdm"]
+        pinned = ["BTC/USDT:USDT", "1000PEPE/USDT:USDT"]
+        candles = ["5m", "1d"]
+        stale_s = 2
+        reconnect_s = 10.5
+        buffer_frames = 100
+        budget_share = 0.25
+        [accounts.main]
+        exchange = "binance"
+        label = "Mine"
+        symbols = ["BTC/USDT:USDT"]
+        poll_s = 10
+        """,
+    )
+    assert loaded == Config(
+        path=folder / "spreadboard.toml",
+        exchanges={
+            "binance": ExchangeConfig(
+                name="binance",
+                simulated=True,
+                products=("usdm",),
+                pinned=("BTC/USDT:USDT", "1000PEPE/USDT:USDT"),
+                candles=("5m", "1d"),
+                stale_s=2.0,
+                reconnect_s=10.5,
+                buffer_frames=100,
+                budget_share=0.25,
+            )
+        },
+        accounts=(
+            AccountConfig(
+                name="main",
+                exchange="binance",
+                label="Mine",
+                products=("usdm",),
+                symbols=("BTC/USDT:USDT",),
+                poll_s=10.0,
+            ),
+        ),
+        depth=10,
+        conflation_ms=100,
+        linger_s=0.0,
+        save_s=1.5,
+        state_dir=folder / "kept",
+    )
+
+
+def test_the_demo() -> None:
+    loaded = load_config(None, {"SPREADBOARD_VAR": "/data"})
+    assert loaded.demo
+    assert loaded.path is None
+    assert loaded.state_dir == Path("/data/state")
+    assert set(loaded.exchanges) == {"binance", "kraken"}
+    assert all(exchange.simulated for exchange in loaded.exchanges.values())
+    assert {"BTC/USDT", "ETH/USDT", "BTC/USDT:USDT"} <= set(loaded.exchanges["binance"].pinned)
+    assert {"BTC/USD", "ETH/USD", "BTC/USDT"} <= set(loaded.exchanges["kraken"].pinned)
+
+
+def test_the_demo_would_pass_as_a_file(folder: Path) -> None:
+    for exchange in DEMO:
+        text = f"[exchanges.{exchange.name}]\nsimulated = true\npinned = {list(exchange.pinned)}"
+        assert load(folder, text).exchanges[exchange.name] == exchange
+
+
+def test_a_disabled_exchange_is_checked_and_left_out(folder: Path) -> None:
+    assert set(load(folder, "[exchanges.binance]\n[exchanges.kraken]\nenabled = false").exchanges) == {"binance"}
+    with pytest.raises(ConfigError, match="exchanges: none is enabled"):
+        load(folder, "[exchanges.binance]\nenabled = false")
+    with pytest.raises(ConfigError, match=r"exchanges\.kraken\.stale_s"):
+        load(folder, "[exchanges.binance]\n[exchanges.kraken]\nenabled = false\nstale_s = 0")
+
+
+# Addresses
+
+
+def test_one_address_for_the_whole_exchange(folder: Path) -> None:
+    assert binance(folder, 'ws_url = "ws://127.0.0.1:9100"\nrest_url = "http://127.0.0.1:9100/x"').endpoints == {
+        "spot.ws": "ws://127.0.0.1:9100",
+        "usdm.ws": "ws://127.0.0.1:9100",
+        "spot.ws_api": "ws://127.0.0.1:9100/ws-api/v3",
+        "spot.rest": "http://127.0.0.1:9100/x",
+        "usdm.rest": "http://127.0.0.1:9100/x",
+    }
+
+
+def test_a_product_s_own_address_wins(folder: Path) -> None:
+    text = 'ws_url = "ws://a"\n[exchanges.binance.usdm]\nws_url = "ws://b"\nrest_url = "https://c"'
+    assert binance(folder, text).endpoints == {
+        "spot.ws": "ws://a",
+        "spot.ws_api": "ws://a/ws-api/v3",
+        "usdm.ws": "ws://b",
+        "usdm.rest": "https://c",
+    }
+
+
+def test_the_web_socket_api_s_own_address(folder: Path) -> None:
+    assert binance(folder, 'ws_url = "ws://a/"\nws_api_url = "ws://b/x"').endpoints == {
+        "spot.ws": "ws://a/",
+        "usdm.ws": "ws://a/",
+        "spot.ws_api": "ws://b/x",
+    }
+    text = 'ws_api_url = "ws://b/x"\n[exchanges.binance.spot]\nws_url = "ws://a"'
+    assert binance(folder, text).endpoints == {"spot.ws": "ws://a", "spot.ws_api": "ws://b/x"}
+
+
+def test_kraken_s_address_is_complete(folder: Path) -> None:
+    loaded = load(folder, '[exchanges.kraken]\nws_url = "wss://beta-ws.kraken.com/v2"\nbook_depth = 100')
+    assert loaded.exchanges["kraken"].endpoints == {"spot.ws": "wss://beta-ws.kraken.com/v2"}
+    assert loaded.exchanges["kraken"].book_depth == 100
+
+
+# Secrets
+
+
+def test_secrets_come_from_the_environment() -> None:
+    account = AccountConfig(name="main", exchange="binance", label="Main", products=("spot",))
+    env = {"SPREADBOARD_MAIN_KEY": "k" * 20, "SPREADBOARD_MAIN_SECRET": " s\n"}
+    credentials = account.credentials(env)
+    assert (credentials.key, credentials.secret, credentials.passphrase) == ("k" * 20, "s", "")
+    assert account.credentials(env | {"SPREADBOARD_MAIN_PASSPHRASE": "p"}).passphrase == "p"
+    with pytest.raises(ConfigError, match=r"accounts\.main: the environment variable SPREADBOARD_MAIN_SECRET is not"):
+        account.credentials({"SPREADBOARD_MAIN_KEY": "k"})
+
+
+@pytest.mark.parametrize(
+    ("key", "variable"),
+    [("key", "KEY"), ("secret", "SECRET"), ("passphrase", "PASSPHRASE"), ("api_key", "KEY"), ("api_secret", "SECRET")],
+)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(folder: Path, key: str, variable: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(folder, f'[exchanges.binance]\n[accounts.main]\nexchange = "binance"\n{key} = "HUNTER2"')
+    assert str(refused.value) == (
+        f"spreadboard.toml: accounts.main.{key}: secrets do not belong into this file; "
+        f"set the environment variable SPREADBOARD_MAIN_{variable} instead"
+    )
+
+
+def test_a_misspelt_secret_is_not_repeated_either(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"accounts\.main\.secrett = \(not shown\): no such key") as refused:
+        load(folder, '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\nsecrett = "HUNTER2"')
+    assert "HUNTER2" not in str(refused.value)
+
+
+# What is wrong
+
+WRONG = [
+    ("[exchanges.binance]\nstale_s = ", "is not valid TOML: Invalid value (at "),
+    ("\N{SNOWMAN}", "is not valid TOML: "),
+    ("", "exchanges: none is enabled; add a table [exchanges.<name>]"),
+    ("exchanges = 3", "exchanges = 3: must be tables, [exchanges.<name>]"),
+    ("[exchange.binance]", "no such key; did you mean exchanges? allowed are feeds, exchanges, accounts"),
+    ("[feeds]\ndepht = 5", "feeds.depht = 5: no such key; did you mean depth? allowed are depth, conflation_ms,"),
+    ("feeds = 5", "feeds = 5: must be a table, [feeds]"),
+    ("[feeds]\ndepth = 0\n[exchanges.binance]", "feeds.depth = 0: must be a whole number from 1 to 1000"),
+    ("[feeds]\ndepth = 2.5\n[exchanges.binance]", "feeds.depth = 2.5: must be a whole number from 1 to 1000"),
+    ("[feeds]\ndepth = true\n[exchanges.binance]", "feeds.depth = true: must be a whole number"),
+    (
+        "[feeds]\nconflation_ms = 5\n[exchanges.binance]",
+        "feeds.conflation_ms = 5: must be a whole number of milliseconds from 10 to 1000",
+    ),
+    ("[feeds]\nlinger_s = -1\n[exchanges.binance]", "feeds.linger_s = -1: must be a number of seconds from 0 to 3600"),
+    ("[feeds]\nsave_s = nan\n[exchanges.binance]", "feeds.save_s = NaN: must be a number of seconds from 1 to 3600"),
+    ('[feeds]\nstate_dir = ""\n[exchanges.binance]', 'feeds.state_dir = "": must be a text of 1 to 1000 characters'),
+    ("[exchanges.bitmex]", "exchanges.bitmex: no such exchange; allowed are binance, kraken"),
+    ("[exchanges]\nbinance = 1", "exchanges.binance = 1: must be a table, [exchanges.binance]"),
+    ("[exchanges.binance]\nstale = 3", "exchanges.binance.stale = 3: no such key; did you mean stale_s?"),
+    ("[exchanges.binance]\nzzz = 3", "exchanges.binance.zzz = 3: no such key; allowed are enabled, simulated,"),
+    (
+        '[exchanges.binance]\nstale_s = "x"',
+        'exchanges.binance.stale_s = "x": must be a number of seconds from 1 to 3600',
+    ),
+    ("[exchanges.binance]\nstale_s = inf", "exchanges.binance.stale_s = Infinity: must be a number of seconds from"),
+    ("[exchanges.binance]\nstale_s = true", "exchanges.binance.stale_s = true: must be a number of seconds"),
+    (
+        "[exchanges.binance]\nstale_s = 30\nreconnect_s = 30",
+        "exchanges.binance.reconnect_s = 30: must be more than stale_s, which is 30",
+    ),
+    ("[exchanges.binance]\nstale_s = 40", "exchanges.binance.reconnect_s: is missing; must be more than stale_s"),
+    ('[exchanges.binance]\nenabled = "yes"', 'exchanges.binance.enabled = "yes": must be true or false'),
+    ("[exchanges.binance]\nbuffer_frames = 1", "buffer_frames = 1: must be a whole number of frames from 100 to"),
+    ("[exchanges.binance]\nbudget_share = 1", "budget_share = 1: must be a number from 0.05 to 0.95"),
+    (
+        '[exchanges.binance]\nproducts = ["coinm"]',
+        'exchanges.binance.products = ["coinm"]: "coinm" is none of spot, usdm',
+    ),
+    (
+        "[exchanges.binance]\nproducts = []",
+        "exchanges.binance.products = []: must be a list of texts with at least one",
+    ),
+    ('[exchanges.binance]\nproducts = "spot"', 'exchanges.binance.products = "spot": must be a list of texts'),
+    (
+        '[exchanges.binance]\npinned = ["BTCUSDT"]',
+        'exchanges.binance.pinned = ["BTCUSDT"]: "BTCUSDT" must be a unified symbol, like BTC/USDT or BTC/USDT:USDT',
+    ),
+    ('[exchanges.binance]\npinned = ["BTC/USDT", 5]', 'pinned = ["BTC/USDT", 5]: must be a list of texts'),
+    (
+        '[exchanges.binance]\npinned = ["BTC/USDT", "BTC/USDT"]',
+        '"BTC/USDT" is listed twice',
+    ),
+    (
+        '[exchanges.binance]\nproducts = ["spot"]\npinned = ["BTC/USDT:USDT"]',
+        '"BTC/USDT:USDT" is a derivative, but products are spot only',
+    ),
+    (
+        '[exchanges.binance]\nproducts = ["usdm"]\npinned = ["BTC/USDT"]',
+        '"BTC/USDT" is a spot market, but products are usdm only',
+    ),
+    (
+        '[exchanges.binance]\ncandles = ["3m"]',
+        'exchanges.binance.candles = ["3m"]: "3m" is none of 1m, 5m, 15m, 1h, 4h, 1d',
+    ),
+    (
+        "[exchanges.binance]\nbook_depth = 100",
+        "exchanges.binance.book_depth = 100: binance always gives the whole book; the key is for kraken",
+    ),
+    (
+        "[exchanges.kraken]\nbook_depth = 50",
+        "exchanges.kraken.book_depth = 50: must be one of 10, 25, 100, 500, 1000",
+    ),
+    ("[exchanges.kraken]\nbook_depth = 100.0", "exchanges.kraken.book_depth = 100.0: must be one of 10,"),
+    (
+        "[exchanges.kraken]\nbook_depth = 10",
+        "exchanges.kraken.book_depth = 10: must be at least feeds.depth, which is 25",
+    ),
+    (
+        '[exchanges.binance]\nws_url = "http://x"',
+        'exchanges.binance.ws_url = "http://x": must be an address like wss://host:port/path',
+    ),
+    (
+        '[exchanges.binance]\nrest_url = "https://user:pw@x"',
+        'rest_url = "https://user:pw@x": must be an address like https://host:port/path',
+    ),
+    ('[exchanges.binance]\nrest_url = "https://x:port"', "must be an address like https://host:port/path"),
+    ('[exchanges.binance]\nrest_url = "https://x/?a=1"', "must be an address like https://host:port/path"),
+    ('[exchanges.binance]\nrest_url = "https://"', "must be an address like https://host:port/path"),
+    ("[exchanges.binance]\nws_url = 9100", "exchanges.binance.ws_url = 9100: must be an address like wss://"),
+    (
+        '[exchanges.kraken]\nws_api_url = "wss://x"',
+        'exchanges.kraken.ws_api_url = "wss://x": there is no such address of kraken',
+    ),
+    (
+        '[exchanges.binance.usdm]\nws_api_url = "wss://x"',
+        'exchanges.binance.usdm.ws_api_url = "wss://x": there is no such address of binance.usdm',
+    ),
+    ("[exchanges.binance.usdm]\nstale_s = 5", "exchanges.binance.usdm.stale_s = 5: no such key; allowed are ws_url,"),
+    ("[exchanges.binance]\nusdm = 5", "exchanges.binance.usdm = 5: must be a table, [exchanges.binance.usdm]"),
+    ("[exchanges.binance]\n[accounts.main]", "accounts.main.exchange: is missing; must be one of binance"),
+    (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "kraken"',
+        'accounts.main.exchange = "kraken": must be one of binance',
+    ),
+    (
+        '[exchanges.binance]\n[accounts."my key"]\nexchange = "binance"',
+        "accounts.my key: an account's name has letters",
+    ),
+    (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\n[accounts.MAIN]\nexchange = "binance"',
+        "accounts.MAIN: another account has the same environment variables",
+    ),
+    (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\npoll_s = 0',
+        "accounts.main.poll_s = 0: must be a number of seconds from 1 to 3600",
+    ),
+    (
+        '[exchanges.binance]\nproducts = ["spot"]\n[accounts.main]\nexchange = "binance"\nproducts = ["usdm"]',
+        '"usdm" is none of spot',
+    ),
+    (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\nsymbols = ["BTC"]',
+        '"BTC" must be a unified symbol',
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG)
+def test_what_is_wrong_is_named(folder: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load(folder, text)
+    assert str(wrong.value).startswith("spreadboard.toml: ")
+    assert sentence in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+    assert wrong.value.verdict is Verdict.FATAL
+
+
+def test_a_file_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file or directory"):
+        load_config(folder / "none.toml", {})
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(folder, {})
+
+
+def test_a_file_that_is_no_text(folder: Path) -> None:
+    path = folder / "spreadboard.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        load_config(path, {})
+
+
+# The example
+
+
+def test_the_example_is_valid() -> None:
+    loaded = load_config(EXAMPLE, {})
+    assert set(loaded.exchanges) == {"binance", "kraken"}
+    defaults = Config(path=None, exchanges={})
+    assert (loaded.depth, loaded.conflation_ms, loaded.linger_s) == (25, 50, defaults.linger_s)
+
+
+def uncommented() -> str:
+    """The example with every default switched on."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return "\n".join(re.sub(r"^# (?=\[|[a-z_]+ = )", "", line) for line in lines)
+
+
+def test_the_example_shows_every_key(folder: Path) -> None:
+    example = tomllib.loads(uncommented())
+    assert set(example["feeds"]) == set(config._FEEDS_KEYS)
+    shown = set(example["exchanges"]["binance"]) | set(example["exchanges"]["kraken"])
+    assert shown == {*config._EXCHANGE_KEYS, "usdm"}
+    assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
+
+
+def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
+    loaded, plain = load(folder, uncommented()), load_config(EXAMPLE, {})
+    assert loaded.state_dir == folder / "state"
+    for name in ("depth", "conflation_ms", "linger_s", "save_s"):
+        assert getattr(loaded, name) == getattr(plain, name)
+    for name, exchange in plain.exchanges.items():
+        for field in ("enabled", "simulated", "products", "candles", "stale_s", "reconnect_s", "buffer_frames"):
+            assert getattr(loaded.exchanges[name], field) == getattr(exchange, field), field
+        assert loaded.exchanges[name].budget_share == exchange.budget_share
+    assert loaded.accounts == (
+        AccountConfig(name="main", exchange="binance", label="Main", products=("spot", "usdm"), poll_s=5.0),
+    )
+
+
+def test_tables_of_facts_name_exchanges_that_exist() -> None:
+    assert set(config.BOOK_DEPTHS) | set(config.WS_API_PATHS) <= set(exchanges.REGISTRY)
+    assert set(accounts.REGISTRY) <= set(exchanges.REGISTRY)
