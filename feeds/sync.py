@@ -18,7 +18,8 @@ from feeds.domain import BookDelta, BookSnapshot
 from feeds.errors import GapError, SyncError
 
 THIN = 150
-"""A side with fewer known levels than this, of a snapshot that went on beyond, is fetched anew in the background."""
+"""A side with fewer known levels than this (or than half the snapshot), of a snapshot that went on beyond, is fetched
+anew in the background."""
 
 
 class Need(enum.Enum):
@@ -31,7 +32,8 @@ class BookSync:
     """The book of one market, and what it needs to be right.
 
     ``pending_limit`` bounds the changes kept while waiting for a snapshot; beyond it the oldest are dropped and the
-    snapshot must be newer, so a hole is never applied over.
+    snapshot must be newer, so a hole is never applied over. A snapshot that would lead to a book older than the newest
+    update seen is refused as well: REST answers may come from a cache, and the past must not be shown as the present.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class BookSync:
         self.needs = Need.NOTHING
         self._verify = verify
         self._pending: deque[BookDelta] = deque(maxlen=pending_limit)
+        self._newest: int | None = None  # greatest update id seen since the subscription began
         self._refreshing = False
+        self._thin = THIN
 
     @property
     def ready(self) -> bool:
@@ -57,24 +61,27 @@ class BookSync:
 
     def start(self) -> None:
         """A new subscription begins (first time, or after a reconnect): what was here is void."""
-        self.book.clear()
-        self._pending.clear()
-        self._refreshing = False
+        self._forget()
+        self._newest = None
         self.needs = Need.SNAPSHOT if self.from_rest else Need.NOTHING
 
     def drop(self) -> None:
         """The book is known or suspected to be wrong (gap, lost frames): rebuild it."""
-        self.start()
+        self._forget()
         self.resyncs += 1
-        if not self.from_rest:
-            self.needs = Need.RESUBSCRIBE
+        self.needs = Need.SNAPSHOT if self.from_rest else Need.RESUBSCRIBE
+
+    def _forget(self) -> None:
+        self.book.clear()
+        self._pending.clear()
+        self._refreshing = False
 
     def refresh(self) -> bool:
         """True, once, when the known part of the book has become thin: the book stays in use, ``needs`` a snapshot."""
         if self._refreshing or not self.ready or not self.from_rest:
             return False
         sides = (self.book.bids, self.book.asks)
-        if all(side.bound is None or len(side.levels) >= THIN for side in sides):
+        if all(side.bound is None or len(side.levels) >= self._thin for side in sides):
             return False
         self._refreshing = True
         self.needs = Need.SNAPSHOT
@@ -82,19 +89,22 @@ class BookSync:
 
     def take_delta(self, delta: BookDelta) -> bool:
         """Apply or keep one update; True if the book changed. Raises SyncError after dropping the book."""
+        if delta.seq is not None and (self._newest is None or delta.seq > self._newest):
+            self._newest = delta.seq
         if not self.ready:
             if self.from_rest:
                 self._pending.append(delta)
             return False
-        if self._refreshing:
-            self._pending.append(delta)
         try:
-            return self.book.apply(delta)
+            changed = self.book.apply(delta)
         except SyncError as error:
             self.drop()
             if isinstance(error, GapError):
                 self._pending.append(delta)  # what comes after the hole is good, once a newer snapshot is here
             raise
+        if changed and self._refreshing:
+            self._pending.append(delta)
+        return changed
 
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.
@@ -102,11 +112,9 @@ class BookSync:
         Raises SyncError after dropping the book.
         """
         pending = list(self._pending)
-        if self.from_rest and snapshot.seq is not None and pending:
-            first = pending[0]
-            if first.prev is not None and snapshot.seq < first.prev:
-                self.needs = Need.SNAPSHOT
-                return False
+        if pending and _before(snapshot.seq, pending[0].prev):
+            self.needs = Need.SNAPSHOT
+            return False
         fresh = OrderBook(self._verify)
         try:
             fresh.replace(snapshot, truncates=self.truncates)
@@ -117,8 +125,18 @@ class BookSync:
             if isinstance(error, GapError):
                 self._pending.extend(d for d in pending if d.seq is not None and d.seq > (fresh.seq or 0))
             raise
+        if self.from_rest and _before(fresh.seq, self._newest):
+            self.needs = Need.SNAPSHOT
+            return False
         self.book = fresh
+        self._newest = fresh.seq
+        self._thin = THIN if snapshot.depth is None else min(THIN, snapshot.depth // 2)
         self._pending.clear()
         self._refreshing = False
         self.needs = Need.NOTHING
         return True
+
+
+def _before(seq: int | None, other: int | None) -> bool:
+    """Is the first certainly older?"""
+    return seq is not None and other is not None and seq < other
