@@ -12,6 +12,7 @@ import binascii
 import contextlib
 import hashlib
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -109,7 +110,7 @@ SEAL_BYTES = 48
 
 def _create(path: Path, content: bytes) -> None:
     """Write a private file that appears whole or not at all, also when several start at once: the first one wins."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

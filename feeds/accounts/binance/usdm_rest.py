@@ -87,8 +87,8 @@ class _AlgoOrder(Wire, frozen=True, rename="camel"):
     reduce_only: bool
     create_time: Ms
     update_time: Ms
-    actual_price: Decimal | Literal[""] = Decimal(0)
-    actual_qty: Decimal | Literal[""] = Decimal(0)
+    actual_price: Decimal = Decimal(0)
+    actual_qty: Decimal = Decimal(0)
 
 
 class _Trade(Wire, frozen=True, rename="camel"):
@@ -186,8 +186,8 @@ def parse_algo_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
             type=o.order_type.lower(),
             price=if_any(o.price),
             size=o.quantity,
-            filled=o.actual_qty or Decimal(0),
-            average=o.actual_price or None,
+            filled=o.actual_qty,
+            average=if_any(o.actual_price),
             status=status_of(o.algo_status),
             reduce_only=o.reduce_only,
             time_in_force=o.time_in_force or None,

@@ -1,0 +1,283 @@
+"""Binance's account answers by REST: the documented examples, and what is hard about them."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from feeds.domain import Balance, Fill, Order, Position
+from feeds.errors import ExchangeError, ParseError
+from tests.feeds.binance_examples import account, answer, frame, socket_result, spot_session
+
+
+class TestBalances:
+    def test_spot(self):
+        api = account()
+        request = api.balances_requests()[0]
+        balances = api.parse_balances(request, answer("Spot/Account/GetAccountInfo"), 7)
+        assert balances == [
+            Balance(
+                product="spot",
+                asset="BTC",
+                total=Decimal("4723846.89208129"),
+                free=Decimal("4723846.89208129"),
+                locked=Decimal("0.00000000"),
+                asof_ms=7,
+            ),
+            Balance(
+                product="spot",
+                asset="LTC",
+                total=Decimal("4763368.68006011"),
+                free=Decimal("4763368.68006011"),
+                locked=Decimal("0.00000000"),
+                asof_ms=7,
+            ),
+        ]
+
+    def test_spot_total_is_free_and_locked_and_zero_is_left_out(self):
+        api = account()
+        balances = api.parse_balances(api.balances_requests()[0], socket_result("Spot/Account/GetAccountInfo"), 7)
+        assert {b.asset: (b.total, b.free, b.locked) for b in balances} == {
+            "BTC": (Decimal("1.4307112"), Decimal("1.3447112"), Decimal("0.086")),
+            "USDT": (Decimal("1021.21"), Decimal("1021.21"), Decimal(0)),
+        }
+
+    @pytest.mark.parametrize("body", ["answer", "socket"])
+    def test_usdm(self, body):
+        api = account()
+        request = api.balances_requests()[1]
+        raw = (
+            answer("UsdFutures/Account/GetBalances")
+            if body == "answer"
+            else socket_result("UsdFutures/Account/GetBalances")
+        )
+        assert api.parse_balances(request, raw, 7) == [
+            Balance(
+                product="usdm",
+                asset="USDT",
+                total=Decimal("122607.35137903"),
+                free=Decimal("23.72469206"),
+                asof_ms=7,
+            )
+        ]
+
+    def test_digits_are_kept_exactly(self):
+        row = {"asset": "SHIB", "free": "123456789012345678.123456789012345678", "locked": "0.000000000000000001"}
+        raw = json.dumps({"balances": [row]}).encode()
+        [balance] = account().parse_balances(account().balances_requests()[0], raw, 7)
+        assert balance.total == Decimal("123456789012345678.123456789012345679")
+
+    @pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "1e999999999", "", "x", None])
+    def test_what_is_no_number_is_refused(self, number):
+        raw = json.dumps({"balances": [{"asset": "BTC", "free": number, "locked": "0"}]}).encode()
+        with pytest.raises(ParseError):
+            account().parse_balances(account().balances_requests()[0], raw, 7)
+
+
+class TestPositions:
+    def parse(self, raw, settings=None, asof_ms=7):
+        api = account()
+        if settings is not None:
+            api.take_settings(api.settings_requests()[0], settings)
+        return api.parse_positions(api.positions_requests()[0], raw, asof_ms)
+
+    def test_hedge_mode_and_zero_left_out(self):
+        """The example is of 2022 (it names leverage itself): today's lacks it, so ours comes from symbolConfig."""
+        settings = answer("UsdFutures/Account/GetSymbolConfiguration")
+        assert self.parse(answer("UsdFutures/Trading/GetPositions"), settings) == [
+            Position(
+                product="usdm",
+                symbol="BTC/USDT:USDT",
+                side="long",
+                size=Decimal("0.001"),
+                entry=Decimal("22185.2"),
+                mark=Decimal("21123.05052574"),
+                unrealised=Decimal("-1.06214947"),
+                liquidation=Decimal("19731.45529116"),
+                leverage=Decimal(21),
+                margin_mode="cross",
+                settle="USDT",
+                asof_ms=7,
+            )
+        ]
+
+    def test_one_way_short_isolated_without_settings(self):
+        raw = b"""[{"symbol": "ADAUSDT", "positionSide": "BOTH", "positionAmt": "-30", "entryPrice": "0.385",
+            "breakEvenPrice": "0.385077", "markPrice": "0.41047590", "unRealizedProfit": "-0.76427700",
+            "liquidationPrice": "0", "isolatedMargin": "2.5", "notional": "-12.31427700", "marginAsset": "USDT",
+            "isolatedWallet": "2.5", "initialMargin": "0.61571385", "maintMargin": "0.08004280", "adl": 2,
+            "updateTime": 1720736417660}]"""
+        [position] = self.parse(raw)
+        assert position.symbol == "ADA/USDT:USDT"
+        assert (position.side, position.size) == ("both", Decimal(-30))
+        assert (position.liquidation, position.leverage, position.margin_mode) == (None, None, "isolated")
+
+    def test_none_open(self):
+        assert self.parse(answer("UsdFutures/Account/GetPositionInformation")) == []
+
+
+class TestOrders:
+    def test_spot(self):
+        api = account()
+        assert api.parse_orders(api.orders_requests()[0], answer("Spot/Trading/GetOpenOrders")) == [
+            Order(
+                product="spot",
+                symbol="LTC/BTC",
+                id="1",
+                client_id="myOrder1",
+                side="buy",
+                type="limit",
+                price=Decimal("0.1"),
+                size=Decimal("1.0"),
+                filled=Decimal("0.0"),
+                average=None,
+                status="open",
+                time_in_force="GTC",
+                created_ms=1499827319559,
+                updated_ms=1499827319559,
+            )
+        ]
+
+    def test_spot_average_of_a_part(self):
+        api = account()
+        [order] = api.parse_orders(api.orders_requests()[0], socket_result("Spot/Trading/GetOpenOrders"))
+        assert order.status == "partial"
+        assert order.filled == Decimal("0.00720000")
+        assert order.average == Decimal("23949.90416666667")  # 172.43931 / 0.0072, cut at 16 digits
+        assert (order.created_ms, order.updated_ms) == (1660801715639, 1660801717945)
+
+    def test_negative_quote_amount_means_not_known(self):
+        api = account()
+        rows = json.loads(socket_result("Spot/Trading/GetOpenOrders"))
+        rows[0]["cummulativeQuoteQty"] = "-1.00000000"
+        [order] = api.parse_orders(api.orders_requests()[0], json.dumps(rows).encode())
+        assert order.average is None
+
+    def test_usdm(self):
+        api = account()
+        [order] = api.parse_orders(api.orders_requests()[1], answer("UsdFutures/Trading/GetOpenOrders"))
+        assert order == Order(
+            product="usdm",
+            symbol="BTC/USDT:USDT",
+            id="1917641",
+            client_id="abc",
+            side="buy",
+            type="trailing_stop_market",
+            price=None,
+            size=Decimal("0.40"),
+            filled=Decimal(0),
+            average=None,
+            status="open",
+            time_in_force="GTC",
+            created_ms=1579276756075,
+            updated_ms=1579276756075,
+        )
+
+    def test_usdm_conditional(self):
+        api = account()
+        [order] = api.parse_orders(api.orders_requests()[2], answer("UsdFutures/Trading/GetOpenConditionalOrders"))
+        assert order == Order(
+            product="usdm",
+            symbol="BNB/USDT:USDT",
+            id="algo-2148627",
+            client_id="MRumok0dkhrP4kCm12AHaB",
+            side="sell",
+            type="take_profit",
+            price=Decimal("750.000"),
+            size=Decimal("0.01"),
+            filled=Decimal(0),
+            average=None,
+            status="open",
+            time_in_force="GTC",
+            created_ms=1750514941540,
+            updated_ms=1750514941540,
+        )
+
+    def test_usdm_conditional_that_was_triggered(self):
+        api = account()
+        [order] = api.parse_orders(api.orders_requests()[2], answer("UsdFutures/Trading/GetConditionalOrders"))
+        assert (order.status, order.filled, order.average) == ("finished", Decimal("0.002"), Decimal("69067.60000"))
+        assert order.reduce_only
+
+
+class TestFills:
+    def test_spot(self):
+        fills, following = account().parse_fills("BNB/BTC", answer("Spot/Trading/GetUserTrades"))
+        assert following is None
+        assert fills == [
+            Fill(
+                product="spot",
+                symbol="BNB/BTC",
+                id="28457",
+                order_id="100234",
+                side="buy",
+                price=Decimal("4.00000100"),
+                size=Decimal("12.00000000"),
+                fee=Decimal("10.10000000"),
+                fee_asset="BNB",
+                maker=False,
+                exchange_ms=1499865549590,
+            )
+        ]
+
+    def test_spot_maker_without_fee(self):
+        fills, _ = account().parse_fills("BTC/USDT", socket_result("Spot/Trading/GetUserTrades"))
+        assert [(f.id, f.side, f.price, f.size, f.fee, f.maker) for f in fills] == [
+            ("1650422481", "sell", Decimal("23416.1"), Decimal("0.00635"), Decimal(0), True),
+            ("1650422482", "sell", Decimal("23416.5"), Decimal("0.00212"), Decimal(0), True),
+        ]
+
+    def test_usdm(self):
+        """Documented with a negative commission: since then positive means charged, so this is read as a rebate."""
+        fills, _ = account().parse_fills("BTC/USDT:USDT", answer("UsdFutures/Trading/GetUserTrades"))
+        assert fills == [
+            Fill(
+                product="usdm",
+                symbol="BTC/USDT:USDT",
+                id="698759",
+                order_id="25851813",
+                side="sell",
+                price=Decimal("7819.01"),
+                size=Decimal("0.002"),
+                fee=Decimal("-0.07819010"),
+                fee_asset="USDT",
+                maker=False,
+                realised=Decimal("-0.91539999"),
+                position_side="short",
+                exchange_ms=1569514978020,
+            )
+        ]
+
+    def test_request_continues_after_the_cursor(self):
+        api = account()
+        first = api.fills_request("BTC/USDT", None)
+        assert (first.path, first.weight) == ("/api/v3/myTrades", 20)
+        assert dict(first.params) == {"symbol": "BTCUSDT", "fromId": "0", "limit": "1000"}
+        later = api.fills_request("BTC/USDT:USDT", "698759")
+        assert (later.path, later.weight) == ("/fapi/v1/userTrades", 5)
+        assert dict(later.params) == {"symbol": "BTCUSDT", "fromId": "698760", "limit": "1000"}
+
+    def test_a_full_page_is_followed_by_another(self):
+        [row] = json.loads(answer("Spot/Trading/GetUserTrades"))
+        rows = [row | {"id": 5000 - number} for number in range(1000)]  # whatever order they come in
+        api = account()
+        fills, following = api.parse_fills("BNB/BTC", json.dumps(rows).encode())
+        assert [fill.id for fill in fills[:2]] == ["4001", "4002"]
+        assert following == "5000" == api.cursor_of(fills[-1])
+
+    def test_a_market_that_is_not_listed_any_more(self):
+        api = account()
+        raw = frame("Spot/Account/Order").replace("ETHBTC", "GONEUSDT")
+        [order] = spot_session(api).parse(raw)
+        assert order.symbol == "GONEUSDT@spot"
+        assert api.product_of(order.symbol) == "spot"
+        assert dict(api.fills_request(order.symbol, None).params)["symbol"] == "GONEUSDT"
+        with pytest.raises(ExchangeError, match="lists no market NO/SUCH"):
+            api.fills_request("NO/SUCH", None)
+
+    def test_candidates_are_listed_pairs_of_what_spot_holds(self):
+        def balance(product, asset):
+            return Balance(product=product, asset=asset, total=Decimal(1), asof_ms=1)
+
+        held = [balance("spot", "BTC"), balance("spot", "LTC"), balance("usdm", "BNB"), balance("spot", "XYZ")]
+        assert account().candidates(held) == {"BTC/USDT", "BTC/USDC", "LTC/USDT", "LTC/BTC"}
