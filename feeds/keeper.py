@@ -106,12 +106,9 @@ class BookKeeper:
                 feed.evaluate()
                 due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s
                 quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
-                if (
-                    due
-                    and quiet
-                    and self._venue.adapter.facts.probe_by_rest
-                    and feed.book_link.state is not StreamState.STALE
-                ):
+                # SLOW: the answer to a silence may wait in our own buffer, and a pong behind it.
+                asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET)
+                if due and quiet and asks and self._venue.adapter.facts.probe_by_rest:
                     self._probed_s[symbol] = now_s
                     self._spawn(self._probe(feed), f"probe {symbol}")
 
@@ -121,6 +118,8 @@ class BookKeeper:
         if lane is None:
             return
         if not await lane.connection.ping(timeout_s=2.0):
+            if lane.connection.state is StreamState.SLOW:
+                return
             lane.connection.reconnect("no answer to a ping")
             return
         last_ns = lane.connection.last_frame_ns

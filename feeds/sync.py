@@ -42,7 +42,7 @@ class BookSync:
         from_rest: bool,
         verify: Checksum | None = None,
         truncates: bool = False,
-        pending_limit: int = 10_000,
+        pending_limit: int = 2_000,
     ) -> None:
         self.from_rest = from_rest
         self.truncates = truncates
