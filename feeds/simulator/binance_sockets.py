@@ -134,7 +134,7 @@ class MarketSockets:
         self._products = products
         self._rules = rules
         self._faults = faults
-        self.sockets = SocketSet(clock)
+        self.sockets = SocketSet(clock, lambda: faults.delay_s("binance"))
         self.connections: set[MarketConnection] = set()
 
     def routes(self, product: str, prefix: str) -> list[web.RouteDef]:
@@ -152,7 +152,7 @@ class MarketSockets:
             if fault is not None:
                 return web.Response(status=int(fault.number(503)))
             combined = request.path.endswith("/stream")
-            socket = Socket(self._rules[product], self.sockets.clock)
+            socket = self.sockets.make(self._rules[product])
             connection = MarketConnection(self._products[product], route, socket, self._faults, combined)
             given = request.query.get("streams", "") if combined else request.match_info.get("streams", "")
             names = [name for name in given.split("/") if name]

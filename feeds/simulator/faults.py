@@ -80,6 +80,11 @@ class Faults:
                 return fault
         return None
 
+    def delay_s(self, exchange: str) -> float:
+        """How late this exchange's frames leave."""
+        fault = self.find(exchange, "delay")
+        return 0.0 if fault is None else fault.number(1.0)
+
     def strike(self, exchange: str, kind: Kind, product: str = "", names: tuple[str, ...] = ()) -> Fault | None:
         """Like :meth:`find`, and uses up one of its ``count``."""
         fault = self.find(exchange, kind, product, names)

@@ -68,7 +68,7 @@ class KrakenSockets:
         self.markets = markets
         self.clock_ms = clock_ms
         self.system = "online"
-        self.sockets = SocketSet(clock)
+        self.sockets = SocketSet(clock, lambda: faults.delay_s("kraken"))
         self.connections: set[Connection] = set()
         self._rules = rules
         self._faults = faults
@@ -84,7 +84,7 @@ class KrakenSockets:
         fault = self._faults.strike("kraken", "refuse")
         if fault is not None:
             return web.Response(status=int(fault.number(503)))
-        socket = Socket(self._rules, self._clock)
+        socket = self.sockets.make(self._rules)
         connection = Connection(self, socket, next(self._numbers))
         self.connections.add(connection)
         socket.send(frames.status(self.system, connection.number))

@@ -139,6 +139,7 @@ class LiveMarket:
 
     def submit(self, buy: bool, price: int | None, size: int, account: object, *, rest: bool) -> Match:
         """An account's order. The caller books its own executions; those of other accounts are told to listeners."""
+        self.now_ms = max(self.now_ms, self._world.now_ms)
         match = self.engine.place(buy, price, size, account, rest=rest)
         self._record(match, market=price is None)
         self._note_top()

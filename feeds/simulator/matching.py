@@ -201,6 +201,22 @@ class MatchingEngine:
             total += other.totals[best]
         return total
 
+    def cost(self, buy: bool, size: int, account: object | None = None) -> int:
+        """What taking ``size`` lots now would cost or bring, in ticks times lots; of what there is, if it is less.
+
+        Orders of ``account`` are left out, as it does not trade with itself.
+        """
+        other, value = self.asks if buy else self.bids, 0
+        for key in other.keys:
+            price = other.sign * key
+            there = sum(o.left for o in other.queues[price].values() if account is None or o.account is not account)
+            taken = min(size, there)
+            value += taken * price
+            size -= taken
+            if not size:
+                break
+        return value
+
     def drain(self) -> Changes | None:
         """The changes since the last call, or None if there were none."""
         if self._first is None:

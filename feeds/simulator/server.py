@@ -8,7 +8,10 @@ from typing import Self
 import structlog
 from aiohttp import web
 
+from feeds.simulator.accounts import Accounts
 from feeds.simulator.binance import Binance
+from feeds.simulator.bot import DemoTrader
+from feeds.simulator.control import Control
 from feeds.simulator.faults import Faults
 from feeds.simulator.kraken import KrakenSockets
 from feeds.simulator.kraken_rest import KrakenRest
@@ -33,10 +36,14 @@ class SimulatorServer:
         self.settings = settings
         self.faults = Faults(time.monotonic)
         self.market = World(settings.seed, clock_ms())
-        self.binance = Binance(self.market, settings, self.faults, time.monotonic, clock_ms)
+        self.accounts = Accounts(self.market)
+        self.trader = DemoTrader(self.accounts.by_name["demo"], self.market, settings.seed)
+        self.trader.paused = not settings.trader
+        self.binance = Binance(self.market, self.accounts, settings, self.faults, time.monotonic, clock_ms)
         self.kraken = KrakenSockets(
             self.market.of("kraken", "spot"), settings.kraken_socket, self.faults, time.monotonic, clock_ms
         )
+        self.control = Control(self.market, self.accounts, self.trader, self.faults, self.binance, self.kraken)
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -47,6 +54,9 @@ class SimulatorServer:
         app.add_routes(self.binance.routes())
         app.add_routes(self.kraken.routes("/kraken"))
         app.add_routes(KrakenRest(self.kraken, self.faults, clock_ms).routes("/kraken"))
+        app.add_routes(self.control.routes())
+        if self.settings.trader:
+            self.trader.open_positions()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -62,9 +72,9 @@ class SimulatorServer:
         if pulse is not None:
             pulse.cancel()
             await asyncio.gather(pulse, return_exceptions=True)
-        for sockets in (self.binance.market_sockets.sockets, self.kraken.sockets):
-            for socket in list(sockets.open):
-                socket.close(1001, "going away")
+        await self.control.stop()
+        for socket in (*self.binance.open_sockets(), *self.kraken.sockets.open):
+            socket.close(1001, "going away")
         if runner is not None:
             await runner.cleanup()
 
@@ -74,13 +84,15 @@ class SimulatorServer:
             self.beat(clock_ms())
             if time.monotonic() >= next_housekeeping:
                 next_housekeeping = time.monotonic() + _HOUSEKEEPING_S
-                self.binance.market_sockets.sockets.tick()
+                self.binance.keep_house()
                 self.kraken.sockets.tick()
             await asyncio.sleep(PULSE_S)
 
     def beat(self, now_ms: int) -> None:
         """Let the market do what is due, and tell everybody."""
         self.market.advance(now_ms)
+        self.accounts.tick(now_ms)
+        self.trader.step(now_ms)
         for market in self.market.markets.values():
             if market.prints or market.tops or market.instrument.venue == "kraken":
                 prints, tops = market.collect()

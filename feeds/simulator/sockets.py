@@ -28,7 +28,7 @@ class SocketRules(msgspec.Struct, frozen=True, kw_only=True):
 class Socket:
     """A connection. ``send`` never waits: a writer task empties the outbox, and who does not read is cut off."""
 
-    def __init__(self, rules: SocketRules, clock: Callable[[], float]) -> None:
+    def __init__(self, rules: SocketRules, clock: Callable[[], float], delay_s: Callable[[], float]) -> None:
         self.rules = rules
         self._clock = clock
         self._ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
@@ -37,7 +37,7 @@ class Socket:
         self._wake = asyncio.Event()
         self._incoming: deque[float] = deque()
         self._pinged_s: float | None = None
-        self._delay_s = 0.0
+        self._delay_s = delay_s
         self.opened_s = self.sent_s = self.heard_s = clock()
         self._next_ping_s = self.opened_s + (rules.ping_s or 0)
 
@@ -54,15 +54,12 @@ class Socket:
         if self._transport is not None:
             self._transport.abort()
 
-    def set_delay(self, seconds: float) -> None:
-        """From now on frames leave so much later."""
-        self._delay_s = seconds
-
     def _queue(self, item: str | bytes | tuple[int, str]) -> None:
         if len(self._outbox) >= _MOST_QUEUED:
             self.abort()
             return
-        self._outbox.append((self._clock() + self._delay_s if self._delay_s else 0.0, item))
+        delay_s = self._delay_s()
+        self._outbox.append((self._clock() + delay_s if delay_s else 0.0, item))
         self._wake.set()
 
     def tick(self) -> None:
@@ -140,11 +137,16 @@ class Socket:
 
 
 class SocketSet:
-    """The open connections of one exchange."""
+    """The open connections of one kind. ``delay_s`` tells how late frames leave at the moment (0: at once)."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], float], delay_s: Callable[[], float]) -> None:
         self.open: set[Socket] = set()
+        self._clock = clock
+        self._delay_s = delay_s
+
+    def make(self, rules: SocketRules) -> Socket:
+        """A socket for a request that will be served."""
+        return Socket(rules, self._clock, self._delay_s)
 
     async def serve(self, request: web.Request, socket: Socket, on_text: Callable[[str], None]) -> web.StreamResponse:
         """Run the socket, keeping it in the set."""

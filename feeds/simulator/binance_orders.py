@@ -1,0 +1,284 @@
+"""Orders as Binance's REST takes and shows them: filters, and the rows of spot and futures. Pure."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from feeds.simulator.accounts import Desk
+from feeds.simulator.binance_rest import BinanceError
+from feeds.simulator.market import LiveMarket
+from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+
+_CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+ZERO = Decimal(0)
+
+
+def required(params: Mapping[str, str], name: str) -> str:
+    value = params.get(name, "")
+    if not value:
+        raise BinanceError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+    return value
+
+
+def _decimal(params: Mapping[str, str], name: str) -> Decimal:
+    text = required(params, name)
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise BinanceError(-1100, f"Illegal characters found in parameter '{name}'.")
+    return value
+
+
+def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder:
+    """Place an order from REST parameters. Raises BinanceError for what the filters or the desk refuse."""
+    spot = desk.product == "spot"
+    side, kind = required(params, "side"), required(params, "type")
+    if side not in ("BUY", "SELL"):
+        raise BinanceError(-1117, "Invalid side.")
+    if not spot and kind in _CONDITIONAL:
+        raise BinanceError(
+            -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints."
+        )
+    if kind not in (("LIMIT", "MARKET", "LIMIT_MAKER") if spot else ("LIMIT", "MARKET")):
+        raise BinanceError(-1116, "Invalid orderType.")
+    if not spot and params.get("positionSide", "BOTH") != "BOTH":
+        raise BinanceError(-4061, "Order's position side does not match user's setting.")
+    time_in_force = required(params, "timeInForce") if kind == "LIMIT" else "GTC"
+    if time_in_force not in (("GTC", "IOC", "FOK") if spot else ("GTC", "IOC", "FOK", "GTX")):
+        raise BinanceError(-1115, "Invalid timeInForce.")
+    client_id = params.get("newClientOrderId", "")
+    if client_id and not _CLIENT_ID.fullmatch(client_id):
+        raise BinanceError(-1100, "Illegal characters found in parameter 'newClientOrderId'.")
+    buy, reduce_only = side == "BUY", params.get("reduceOnly", "false").lower() == "true"
+    price = None if kind == "MARKET" else _price(market, _decimal(params, "price"), spot)
+    quote_size = ZERO
+    if spot and kind == "MARKET" and "quoteOrderQty" in params and "quantity" not in params:
+        quote_size = _decimal(params, "quoteOrderQty")
+        size = _affordable(market, buy, quote_size)
+    else:
+        size = _size(market, _decimal(params, "quantity"), spot)
+    _check_value(market, size, price, spot, reduce_only)
+    try:
+        return desk.place(
+            market,
+            buy=buy,
+            size=size,
+            price=price,
+            type=kind,
+            time_in_force=time_in_force,
+            client_id=client_id,
+            reduce_only=reduce_only,
+            quote_size=quote_size,
+        )
+    except Rejected as error:
+        raise BinanceError(error.code, error.text) from error
+
+
+def _price(market: LiveMarket, price: Decimal, spot: bool) -> int:
+    ticks = price / market.instrument.tick
+    if price <= 0 or ticks != int(ticks):
+        raise (
+            BinanceError(-1013, "Filter failure: PRICE_FILTER")
+            if spot
+            else BinanceError(-4014, "Price not increased by tick size.")
+        )
+    return int(ticks)
+
+
+def _size(market: LiveMarket, quantity: Decimal, spot: bool) -> int:
+    i = market.instrument
+    lots = quantity / i.lot
+    if quantity <= 0:
+        raise BinanceError(-1013, "Invalid quantity.") if spot else BinanceError(-4003, "Quantity less than zero.")
+    if lots != int(lots) or quantity < i.min_size:
+        raise (
+            BinanceError(-1013, "Filter failure: LOT_SIZE")
+            if spot
+            else BinanceError(-4023, "Qty not increased by step size.")
+        )
+    return int(lots)
+
+
+def _affordable(market: LiveMarket, buy: bool, quote: Decimal) -> int:
+    """How many lots this quote amount buys or sells now."""
+    i = market.instrument
+    other = market.engine.asks if buy else market.engine.bids
+    left, size = int(quote / i.tick / i.lot), 0
+    for key in other.keys:
+        price = other.sign * key
+        taken = min(other.totals[price], left // price)
+        size += taken
+        left -= taken * price
+        if taken < other.totals[price]:
+            break
+    if size <= 0:
+        raise BinanceError(-1013, "Filter failure: NOTIONAL")
+    return size
+
+
+def _check_value(market: LiveMarket, size: int, price: int | None, spot: bool, reduce_only: bool) -> None:
+    i = market.instrument
+    value = size * i.lot * (Decimal(market.mid()) if price is None else price) * i.tick
+    if value >= i.min_notional or reduce_only:
+        return
+    if spot:
+        raise BinanceError(-1013, "Filter failure: NOTIONAL")
+    text = f"Order's notional must be no smaller than {i.min_notional} (unless you choose reduce only)."
+    raise BinanceError(-4164, text)
+
+
+def order_of(desk: Desk, market: LiveMarket, params: Mapping[str, str], code: int, text: str) -> OwnOrder:
+    """The order that ``orderId`` or ``origClientOrderId`` names. Raises BinanceError(code)."""
+    number = params.get("orderId")
+    if number is None and "origClientOrderId" not in params:
+        raise BinanceError(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+    order = desk.find(market, int(number) if number and number.isdigit() else None, params.get("origClientOrderId"))
+    if order is None:
+        raise BinanceError(code, text)
+    return order
+
+
+def fills_of(desk: Desk, order: OwnOrder) -> list[OwnFill]:
+    """This order's executions, oldest first."""
+    return [fill for fill in desk.fills_of(order.market) if fill.order is order]
+
+
+# -- spot rows -------------------------------------------------------------------------------------------------------
+
+
+def spot_order(order: OwnOrder) -> dict[str, Any]:
+    """A row of openOrders, order, allOrders."""
+    market = order.market
+    return {
+        "symbol": market.instrument.native,
+        "orderId": order.id,
+        "orderListId": -1,
+        "clientOrderId": order.client_id,
+        "price": market.price_text(order.price or 0),
+        "origQty": market.size_text(order.size),
+        "executedQty": market.size_text(order.filled),
+        "cummulativeQuoteQty": f"{order.quote_filled:.8f}",
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": order.side,
+        "stopPrice": "0.00000000",
+        "icebergQty": "0.00000000",
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+        "isWorking": True,
+        "origQuoteOrderQty": f"{order.quote_size:.8f}",
+        "workingTime": order.created_ms,
+        "selfTradePreventionMode": "EXPIRE_MAKER",
+    }
+
+
+def spot_placed(order: OwnOrder, fills: list[OwnFill], kind: str) -> dict[str, Any]:
+    """The answer to a new order: ACK, RESULT or FULL."""
+    row = spot_order(order)
+    head = {name: row[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId")}
+    head["transactTime"] = order.updated_ms
+    if kind == "ACK":
+        return head
+    names = "price origQty executedQty origQuoteOrderQty cummulativeQuoteQty status timeInForce type side"
+    body = head | {name: row[name] for name in (*names.split(), "workingTime", "selfTradePreventionMode")}
+    if kind == "FULL":
+        body["fills"] = [
+            {
+                "price": f"{fill.price:.8f}",
+                "qty": f"{fill.size:.8f}",
+                "commission": f"{fill.fee:.8f}",
+                "commissionAsset": fill.fee_asset,
+                "tradeId": fill.id,
+            }
+            for fill in fills
+        ]
+    return body
+
+
+def spot_trade(fill: OwnFill) -> dict[str, Any]:
+    """A row of myTrades."""
+    return {
+        "symbol": fill.order.market.instrument.native,
+        "id": fill.id,
+        "orderId": fill.order.id,
+        "orderListId": -1,
+        "price": f"{fill.price:.8f}",
+        "qty": f"{fill.size:.8f}",
+        "quoteQty": f"{fill.value:.8f}",
+        "commission": f"{fill.fee:.8f}",
+        "commissionAsset": fill.fee_asset,
+        "time": fill.ms,
+        "isBuyer": fill.order.buy,
+        "isMaker": fill.maker,
+        "isBestMatch": True,
+    }
+
+
+# -- futures rows ----------------------------------------------------------------------------------------------------
+
+
+def futures_order(order: OwnOrder) -> dict[str, Any]:
+    """A row of openOrders and order."""
+    return futures_placed(order) | {
+        "avgPrice": f"{order.average:.5f}",
+        "cumQuote": f"{order.quote_filled:f}",
+        "time": order.created_ms,
+    }
+
+
+def futures_placed(order: OwnOrder) -> dict[str, Any]:
+    """The answer to a new or cancelled order; without ``avgPrice`` and ``cumQuote`` since July 2026."""
+    market = order.market
+    return {
+        "clientOrderId": order.client_id,
+        "cumQty": market.size_text(order.filled),
+        "executedQty": market.size_text(order.filled),
+        "orderId": order.id,
+        "origQty": market.size_text(order.size),
+        "price": market.price_text(order.price or 0),
+        "reduceOnly": order.reduce_only,
+        "side": order.side,
+        "positionSide": "BOTH",
+        "status": order.status,
+        "stopPrice": "0",
+        "closePosition": False,
+        "symbol": market.instrument.native,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "origType": order.type,
+        "updateTime": order.updated_ms,
+        "workingType": "CONTRACT_PRICE",
+        "priceProtect": False,
+        "priceMatch": "NONE",
+        "selfTradePreventionMode": "EXPIRE_MAKER",
+        "goodTillDate": 0,
+    }
+
+
+def futures_trade(fill: OwnFill) -> dict[str, Any]:
+    """A row of userTrades."""
+    native = fill.order.market.instrument.native
+    return {
+        "buyer": fill.order.buy,
+        "commission": f"{fill.fee:.8f}",
+        "commissionAsset": fill.fee_asset,
+        "id": fill.id,
+        "maker": fill.maker,
+        "orderId": fill.order.id,
+        "price": f"{fill.price:f}",
+        "qty": f"{fill.size:f}",
+        "quoteQty": f"{fill.value:f}",
+        "baseQty": f"{fill.size:f}",
+        "marginAsset": "USDT",
+        "realizedPnl": f"{fill.realised or ZERO:.8f}",
+        "side": fill.order.side,
+        "positionSide": "BOTH",
+        "symbol": native,
+        "pair": native,
+        "time": fill.ms,
+    }

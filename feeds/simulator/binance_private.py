@@ -1,0 +1,381 @@
+"""Binance's signed REST endpoints: accounts, orders, own trades, key rights; and the futures' listen keys."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from feeds.simulator import binance_orders as orders
+from feeds.simulator.accounts import Account, Accounts, Desk
+from feeds.simulator.binance_auth import Gatekeeper
+from feeds.simulator.binance_rest import BinanceError, Gate, Handler, Weight, answer, integer
+from feeds.simulator.keys import ApiKey
+from feeds.simulator.market import LiveMarket
+from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+
+_HOUR_MS = 3_600_000
+Params: TypeAlias = Mapping[str, str]
+Signed: TypeAlias = Callable[[Account, Params], Any]
+
+
+class PrivateEndpoints:
+    """What spot and futures have in common. ``signed`` makes a handler of a function of account and parameters."""
+
+    product = ""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        gatekeeper: Gatekeeper,
+        gate: Gate,
+        markets: Mapping[str, LiveMarket],
+    ) -> None:
+        self._accounts = accounts
+        self._gatekeeper = gatekeeper
+        self._markets = markets
+        self.gate = gate
+        self._clock_ms = gate.clock_ms
+
+    def route(
+        self, method: str, path: str, weight: Weight, function: Signed, *, trade: bool = False, free: bool = False
+    ) -> web.RouteDef:
+        handler = self.gate.wrap(weight, self._signed(function, trade), free_if_good=free)
+        return web.route(method, path, handler)
+
+    def _signed(self, function: Signed, trade: bool) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            key, params = await self._gatekeeper.rest(request, trade=trade)
+            try:
+                return answer(function(self.account_of(key), params))
+            except Rejected as error:
+                raise BinanceError(error.code, error.text) from error
+
+        return handle
+
+    def account_of(self, key: ApiKey) -> Account:
+        return self._accounts.by_name[key.account]
+
+    def desk(self, account: Account) -> Desk:
+        return account.desks[self.product]
+
+    def market(self, params: Params) -> LiveMarket:
+        name = orders.required(params, "symbol")
+        if name not in self._markets:
+            raise BinanceError(-1121, "Invalid symbol.")
+        return self._markets[name]
+
+    # -- the same on both products -------------------------------------------------------------------------------
+
+    def open_orders(self, account: Account) -> Callable[[Params], list[OwnOrder]]:
+        def rows(params: Params) -> list[OwnOrder]:
+            return self.desk(account).open_orders(self.market(params) if "symbol" in params else None)
+
+        return rows
+
+    def cancel(self, account: Account, params: Params) -> tuple[OwnOrder, str]:
+        """Cancel; returns the order and the client id of the cancellation."""
+        desk, market = self.desk(account), self.market(params)
+        order = orders.order_of(desk, market, params, -2011, "Unknown order sent.")
+        request_id = params.get("newClientOrderId", "") or f"cancel{order.id}"
+        desk.cancel(order, request_id)
+        return order, request_id
+
+    def cancel_all(self, account: Account, params: Params) -> list[OwnOrder]:
+        desk = self.desk(account)
+        rows = desk.open_orders(self.market(params))
+        for order in rows:
+            desk.cancel(order)
+        return rows
+
+    def query(self, account: Account, params: Params) -> OwnOrder:
+        return orders.order_of(self.desk(account), self.market(params), params, -2013, "Order does not exist.")
+
+    def trades(self, account: Account, params: Params, longest_ms: int, default_ms: int | None) -> list[OwnFill]:
+        """Own fills of one symbol, oldest first: ``fromId``, or a window, or the most recent.
+
+        ``longest_ms`` is the longest window, ``default_ms`` how far back it goes without parameters.
+        """
+        rows = self.desk(account).fills_of(self.market(params))
+        limit = min(1000, integer(params, "limit", 500))
+        start_ms, end_ms = (integer(params, name, -1) for name in ("startTime", "endTime"))
+        if "orderId" in params:
+            number = integer(params, "orderId", 0)
+            rows = [fill for fill in rows if fill.order.id == number]
+        if "fromId" in params:
+            if start_ms >= 0 or end_ms >= 0:
+                raise BinanceError(-1128, "Combination of optional parameters invalid.")
+            first = integer(params, "fromId", 0)
+            return [fill for fill in rows if fill.id >= first][:limit]
+        if start_ms >= 0 and end_ms >= 0 and end_ms - start_ms > longest_ms:
+            hours = longest_ms // _HOUR_MS
+            raise BinanceError(-1127, f"More than {hours} hours between startTime and endTime.")
+        if start_ms >= 0:
+            last_ms = end_ms if end_ms >= 0 else start_ms + longest_ms
+            return [fill for fill in rows if start_ms <= fill.ms <= last_ms][:limit]
+        if end_ms >= 0:
+            rows = [fill for fill in rows if fill.ms <= end_ms]
+        elif default_ms is not None:
+            rows = [fill for fill in rows if fill.ms >= self._clock_ms() - default_ms]
+        return rows[-limit:]
+
+
+class SpotEndpoints(PrivateEndpoints):
+    """``/api/v3`` and ``/sapi/v1``."""
+
+    product = "spot"
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        base = f"{prefix}/api/v3"
+        open_weight: Weight = lambda request: 6 if "symbol" in request.query else 80  # noqa: E731
+        return [
+            self.route("GET", f"{base}/account", 20, self._account),
+            self.route("GET", f"{base}/openOrders", open_weight, self._open),
+            self.route("GET", f"{base}/allOrders", 20, self._all_orders),
+            self.route("GET", f"{base}/myTrades", lambda r: 5 if "orderId" in r.query else 20, self._trades),
+            self.route("GET", f"{base}/order", 4, lambda a, p: orders.spot_order(self.query(a, p))),
+            self.route("POST", f"{base}/order", 1, self._place, trade=True, free=True),
+            self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True, free=True),
+            self.route("DELETE", f"{base}/openOrders", 1, self._cancel_all, trade=True, free=True),
+            web.get(f"{prefix}/sapi/v1/account/apiRestrictions", self.gate.wrap(1, self._rights)),
+        ]
+
+    async def _rights(self, request: web.Request) -> web.Response:
+        key, _ = await self._gatekeeper.rest(request, trade=False)
+        return answer(
+            {
+                "ipRestrict": False,
+                "createTime": 1698645219000,
+                "enableReading": True,
+                "enableSpotAndMarginTrading": key.trade,
+                "enableFutures": key.trade,
+                "enableWithdrawals": key.withdraw,
+                "enableInternalTransfer": key.withdraw,
+                "permitsUniversalTransfer": False,
+                "enableMargin": False,
+                "enableVanillaOptions": False,
+                "enablePortfolioMarginTrading": False,
+            }
+        )
+
+    def _account(self, account: Account, params: Params) -> dict[str, Any]:
+        wallet, desk = account.spot, self.desk(account)
+        skip = params.get("omitZeroBalances") == "true"
+        return {
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "buyerCommission": 0,
+            "sellerCommission": 0,
+            "commissionRates": {
+                "maker": "0.00100000",
+                "taker": "0.00100000",
+                "buyer": "0.00000000",
+                "seller": "0.00000000",
+            },
+            "canTrade": True,
+            "canWithdraw": True,
+            "canDeposit": True,
+            "brokered": False,
+            "requireSelfTradePrevention": False,
+            "preventSor": False,
+            "updateTime": desk.fills[-1].ms if desk.fills else 0,
+            "accountType": "SPOT",
+            "balances": [
+                {
+                    "asset": asset,
+                    "free": f"{wallet.free.get(asset, 0):.8f}",
+                    "locked": f"{wallet.locked.get(asset, 0):.8f}",
+                }
+                for asset in wallet.assets()
+                if wallet.total(asset) or not skip
+            ],
+            "permissions": ["SPOT"],
+            "uid": 354937868,
+        }
+
+    def _open(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return [orders.spot_order(order) for order in self.open_orders(account)(params)]
+
+    def _all_orders(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        market, first = self.market(params), integer(params, "orderId", 0)
+        rows = [o for o in self.desk(account).orders.values() if o.market is market and o.id >= first]
+        limit = min(1000, integer(params, "limit", 500))
+        return [orders.spot_order(order) for order in (rows[:limit] if first else rows[-limit:])]
+
+    def _trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return [orders.spot_trade(fill) for fill in self.trades(account, params, 24 * _HOUR_MS, None)]
+
+    def _place(self, account: Account, params: Params) -> dict[str, Any]:
+        desk, market = self.desk(account), self.market(params)
+        order = orders.place(desk, market, params)
+        full = "ACK" if order.type == "LIMIT_MAKER" else "FULL"
+        return orders.spot_placed(order, orders.fills_of(desk, order), params.get("newOrderRespType", full))
+
+    def _cancelled(self, order: OwnOrder, request_id: str) -> dict[str, Any]:
+        row = orders.spot_placed(order, [], "RESULT")
+        return row | {"origClientOrderId": order.client_id, "clientOrderId": request_id}
+
+    def _cancel(self, account: Account, params: Params) -> dict[str, Any]:
+        return self._cancelled(*self.cancel(account, params))
+
+    def _cancel_all(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        rows = self.cancel_all(account, params)
+        if not rows:
+            raise BinanceError(-2011, "Unknown order sent.")
+        return [self._cancelled(order, f"cancel{order.id}") for order in rows]
+
+
+class FuturesEndpoints(PrivateEndpoints):
+    """``/fapi``. Listen keys are made by ``listen_keys``: (key, method) -> listen key."""
+
+    product = "usdm"
+
+    def routes(self, prefix: str, listen_keys: Callable[[Account, str], Any]) -> list[web.RouteDef]:
+        self._listen_keys = listen_keys
+        base, third = f"{prefix}/fapi/v1", f"{prefix}/fapi/v3"
+        open_weight: Weight = lambda request: 1 if "symbol" in request.query else 40  # noqa: E731
+        listen = self.gate.wrap(1, self._listen)
+        return [
+            self.route("GET", f"{third}/balance", 5, self._balance),
+            self.route("GET", f"{third}/account", 5, self._account),
+            self.route("GET", f"{third}/positionRisk", 5, self._risk),
+            self.route("GET", f"{base}/openOrders", open_weight, self._open),
+            self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
+            self.route("GET", f"{base}/userTrades", 5, self._trades),
+            self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
+            self.route("POST", f"{base}/order", 1, self._place, trade=True),
+            self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True),
+            self.route("DELETE", f"{base}/allOpenOrders", 1, self._cancel_all, trade=True),
+            self.route("GET", f"{base}/symbolConfig", 5, self._config),
+            self.route("GET", f"{base}/leverageBracket", 1, self._brackets),
+            self.route("GET", f"{base}/positionSide/dual", 30, lambda a, p: {"dualSidePosition": False}),
+            *(web.route(method, f"{base}/listenKey", listen) for method in ("POST", "PUT", "DELETE")),
+        ]
+
+    def _listen(self, request: web.Request) -> web.Response:
+        key = self._gatekeeper.key(request.headers.get("X-MBX-APIKEY"))
+        return answer(self._listen_keys(self.account_of(key), request.method))
+
+    def _chosen(self, params: Params) -> list[LiveMarket]:
+        return [self.market(params)] if "symbol" in params else list(self._markets.values())
+
+    def _balance(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        wallet = account.futures
+        available, total = f"{wallet.available():.8f}", f"{wallet.balance:.8f}"
+        return [
+            {
+                "accountAlias": "SgsR",
+                "asset": "USDT",
+                "balance": total,
+                "crossWalletBalance": total,
+                "crossUnPnl": f"{wallet.total_unrealised():.8f}",
+                "availableBalance": available,
+                "maxWithdrawAmount": available,
+                "marginAvailable": True,
+                "updateTime": wallet.updated_ms,
+            }
+        ]
+
+    def _account(self, account: Account, params: Params) -> dict[str, Any]:
+        wallet = account.futures
+        held = wallet.open_positions()
+        position_margin = sum((wallet.initial_margin(p) for p in held), orders.ZERO)
+        figures = {
+            "walletBalance": wallet.balance,
+            "unrealizedProfit": wallet.total_unrealised(),
+            "marginBalance": wallet.balance + wallet.total_unrealised(),
+            "maintMargin": sum((wallet.maintenance_margin(p) for p in held), orders.ZERO),
+            "initialMargin": position_margin + wallet.order_margin(),
+            "positionInitialMargin": position_margin,
+            "openOrderInitialMargin": wallet.order_margin(),
+            "crossWalletBalance": wallet.balance,
+            "crossUnPnl": wallet.total_unrealised(),
+            "availableBalance": wallet.available(),
+            "maxWithdrawAmount": wallet.available(),
+        }
+        texts = {name: f"{value:.8f}" for name, value in figures.items()}
+        plain = ("availableBalance", "maxWithdrawAmount")
+        totals = {n if n in plain else f"total{n[0].upper()}{n[1:]}": text for n, text in texts.items()}
+        keep = ("symbol", "positionSide", "positionAmt", "isolatedMargin", "notional", "isolatedWallet")
+        return totals | {
+            "assets": [{"asset": "USDT", **texts, "updateTime": wallet.updated_ms}],
+            "positions": [
+                {name: row[name] for name in (*keep, "initialMargin", "maintMargin", "updateTime")}
+                | {"unrealizedProfit": row["unRealizedProfit"]}
+                for row in self._risk(account, {})
+            ],
+        }
+
+    def _risk(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Only symbols with a position or open orders."""
+        wallet, desk = account.futures, self.desk(account)
+        rows = []
+        for market in self._chosen(params):
+            position = wallet.position(market)
+            if not position.amount and not desk.open_orders(market):
+                continue
+            margin = f"{wallet.initial_margin(position):.8f}"
+            rows.append(
+                {
+                    "symbol": market.instrument.native,
+                    "positionSide": "BOTH",
+                    "positionAmt": f"{position.amount:f}",
+                    "entryPrice": f"{position.entry:f}",
+                    "breakEvenPrice": f"{position.entry:f}",
+                    "markPrice": f"{wallet.mark(market):f}",
+                    "unRealizedProfit": f"{wallet.unrealised(position):.8f}",
+                    "liquidationPrice": f"{wallet.liquidation_price(position):f}" if position.amount else "0",
+                    "isolatedMargin": "0",
+                    "notional": f"{wallet.notional(position):.8f}",
+                    "marginAsset": "USDT",
+                    "isolatedWallet": "0",
+                    "initialMargin": margin,
+                    "maintMargin": f"{wallet.maintenance_margin(position):.8f}",
+                    "positionInitialMargin": margin,
+                    "openOrderInitialMargin": "0",
+                    "adl": 1,
+                    "bidNotional": "0",
+                    "askNotional": "0",
+                    "updateTime": position.updated_ms,
+                }
+            )
+        return rows
+
+    def _open(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return [orders.futures_order(order) for order in self.open_orders(account)(params)]
+
+    def _trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        week = 7 * 24 * _HOUR_MS
+        return [orders.futures_trade(fill) for fill in self.trades(account, params, week, week)]
+
+    def _place(self, account: Account, params: Params) -> dict[str, Any]:
+        return orders.futures_placed(orders.place(self.desk(account), self.market(params), params))
+
+    def _cancel(self, account: Account, params: Params) -> dict[str, Any]:
+        return orders.futures_placed(self.cancel(account, params)[0])
+
+    def _cancel_all(self, account: Account, params: Params) -> dict[str, Any]:
+        self.cancel_all(account, params)
+        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+    def _config(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return [
+            {
+                "symbol": market.instrument.native,
+                "marginType": "CROSSED",
+                "isAutoAddMargin": "false",
+                "leverage": account.futures.leverage_of(market),
+                "maxNotionalValue": "1000000",
+            }
+            for market in self._chosen(params)
+        ]
+
+    def _brackets(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        bracket = {
+            "bracket": 1,
+            "initialLeverage": 75,
+            "notionalCap": 10_000_000,
+            "notionalFloor": 0,
+            "maintMarginRatio": 0.0065,
+            "cum": 0,
+        }
+        return [{"symbol": m.instrument.native, "brackets": [bracket]} for m in self._chosen(params)]
