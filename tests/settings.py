@@ -1,5 +1,5 @@
 """The project's settings for tests: everything kept goes to a folder of this run, and nothing of the caller's
-environment counts."""
+environment counts but ``SPREADBOARD_TEST_DATABASE_URL`` (SQLite if not set)."""
 
 import atexit
 import os
@@ -12,13 +12,20 @@ for _name in VARIABLES:
     os.environ.pop(_name, None)
 _folder = tempfile.mkdtemp(prefix="spreadboard-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-os.environ.update(SPREADBOARD_VAR=_folder, SECRET_KEY="only-for-tests-" + "x" * 32, LOG_FORMAT="json")
+_environment = {
+    "SPREADBOARD_VAR": _folder,
+    "SECRET_KEY": "only-for-tests-" + "x" * 32,
+    "LOG_FORMAT": "json",
+    "DATABASE_URL": os.environ.get("SPREADBOARD_TEST_DATABASE_URL", ""),
+}
+os.environ.update(_environment)
 
 from dashboard.settings import *  # noqa: E402, F403
 from dashboard.settings import DATABASES, STORAGES  # noqa: E402
 
-# A file, because SQLite's memory databases know no WAL and no waiting for locks, and threads shall share it.
-DATABASES["default"]["TEST"] = {"NAME": os.path.join(_folder, "test.sqlite3")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, because SQLite's memory databases know no WAL and no waiting for locks, and threads shall share it.
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(_folder, "test.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for real passwords
 # As with DEBUG: found where they are, without collecting them first.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -27,6 +34,6 @@ SERVESTATIC_AUTOREFRESH = True
 SERVESTATIC_USE_MANIFEST = False
 
 # Processes that tests start (manage.py serve) are the real thing, in an environment that the test chooses.
-for _name in ("SPREADBOARD_VAR", "SECRET_KEY", "LOG_FORMAT"):
-    del os.environ[_name]
+for _name in _environment:
+    os.environ.pop(_name)
 os.environ["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
