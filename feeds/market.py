@@ -73,6 +73,8 @@ class MarketFeed:
         want: Callable[["MarketFeed", Want], None],
     ) -> None:
         self.market = market
+        self.price_decimals = market.price_decimals
+        self.size_decimals = market.size_decimals
         self.sync = sync
         self.depth = depth
         self.stale_s = stale_s
@@ -98,6 +100,7 @@ class MarketFeed:
         self._resyncing = False
         self._fault = ""
 
+        self._told_best: tuple[Level | None, Level | None] = (None, None)
         self.bbo: Bbo | None = None
         self.bbo_ns = 0
         self.ticker: Ticker | None = None
@@ -289,11 +292,17 @@ class MarketFeed:
         if self.state is not StreamState.LIVE:
             self.evaluate()
         self._tell("book")
-        self._tell("quote")
+        best = self.best()
+        if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
+            self._told_best = best
+            self._tell("quote")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
         self.bbo, self.bbo_ns, self.price_ns = bbo, recv_ns, recv_ns
-        self._tell("quote")
+        best = self.best()
+        if best != self._told_best:
+            self._told_best = best
+            self._tell("quote")
 
     def on_ticker(self, ticker: Ticker, recv_ns: int) -> None:
         self.ticker, self.price_ns = ticker, recv_ns

@@ -23,17 +23,17 @@ def money(value: Decimal, decimals: int) -> str:
 
 
 def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
-    book, market = feed.old or feed.sync.book, feed.market
+    book = feed.old or feed.sync.book
     data: dict[str, Any] = {"checksum": book.checksum}
     if step is not None:
         data["step"] = f"{step:f}"
     if feed.old is not None:
         data["restored"] = True
     if not book.ready or feed.state in BUILDING:
-        data |= {"price_decimals": market.price_decimals, "size_decimals": market.size_decimals}
+        data |= {"price_decimals": feed.price_decimals, "size_decimals": feed.size_decimals}
         data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
         return Picture(state=feed.state, data=data, recv_ns=feed.book_ns)
-    best = levels.scale(book, max(1, feed.depth) if step is None else 1, market.price_decimals, market.size_decimals)
+    best = levels.scale(book, max(1, feed.depth) if step is None else 1, feed.price_decimals, feed.size_decimals)
     price_decimals, size_decimals, bids, asks = best
     data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
     if step is not None:
@@ -48,7 +48,7 @@ def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
 
 
 def draw_quote(feed: "MarketFeed") -> Picture:
-    market, ticker, mark = feed.market, feed.ticker, feed.mark
+    ticker, mark = feed.ticker, feed.mark
     state = feed.state_of("quote")
     bid, ask = feed.best() if feed.state not in BUILDING else (None, None)
     last = feed.last_price
@@ -57,13 +57,13 @@ def draw_quote(feed: "MarketFeed") -> Picture:
         return None if value is None else f"{value:f}"
 
     def paid(value: Decimal | None) -> str | None:
-        return None if value is None else money(value, market.price_decimals)
+        return None if value is None else money(value, feed.price_decimals)
 
     def price(level: Level | None) -> str | None:
-        return None if level is None else levels.text(level[0], market.price_decimals)
+        return None if level is None else levels.text(level[0], feed.price_decimals)
 
     def size(level: Level | None) -> str | None:
-        return None if level is None else levels.text(level[1], market.size_decimals)
+        return None if level is None else levels.text(level[1], feed.size_decimals)
 
     change = ticker.change if ticker is not None else None
     if ticker is not None and ticker.open and last is not None:
@@ -96,14 +96,13 @@ def draw_quote(feed: "MarketFeed") -> Picture:
 
 
 def draw_trades(feed: "MarketFeed") -> Picture:
-    market = feed.market
     shown = list(feed.trades)[: -TRADES_SHOWN - 1 : -1]
     rows = [
         {
             "id": t.id,
             "side": t.side,
-            "price": money(t.price, market.price_decimals),
-            "size": money(t.size, market.size_decimals),
+            "price": money(t.price, feed.price_decimals),
+            "size": money(t.size, feed.size_decimals),
             "exchange_ms": t.exchange_ms,
         }
         for t in shown
