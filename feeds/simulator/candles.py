@@ -21,14 +21,19 @@ MONTH = 0
 
 # (bar length, how many bars at least), newest first
 PAST = (
-    (MINUTE, 1560),
-    (5 * MINUTE, 800),
-    (15 * MINUTE, 900),
-    (60 * MINUTE, 900),
-    (240 * MINUTE, 900),
-    (DAY, 560),
+    (MINUTE, 1500),
+    (5 * MINUTE, 600),
+    (15 * MINUTE, 500),
+    (60 * MINUTE, 500),
+    (240 * MINUTE, 500),
+    (DAY, 500),
 )
 _YEAR_MS = 365 * DAY
+
+INTERVALS = tuple(
+    minutes * MINUTE for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1440, 4320, 10_080, 21_600)
+) + (MONTH,)
+"""Every interval that one of the exchanges offers."""
 
 
 def bucket(interval_ms: int, ms: int) -> int:
@@ -156,55 +161,73 @@ class Day(NamedTuple):
     last_id: int
 
 
+_FIRST_LIVE_ID = 160_000_000
+_MOST_MINUTES = 6000
+
+
 class Candles:
     """All bars of one market. ``next_id`` is the id that its first live trade shall have."""
 
     def __init__(self, past: list[PastBar], scale: float, lots_per_minute: float, start_ms: int) -> None:
         """``scale`` turns the past's USD into ticks; ``lots_per_minute`` is an ordinary minute's volume."""
-        self._past: list[tuple[int, Bar]] = []  # (length, bar), oldest first
-        trade_id = 1_000_000
-        for row in past:
-            bar = Bar(row.open_ms, max(1, round(row.open * scale)))
-            bar.high, bar.low = max(1, round(row.high * scale)), max(1, round(row.low * scale))
-            bar.close = max(1, round(row.close * scale))
-            bar.volume = max(1, int(lots_per_minute * row.weight))
+        self.next_id = _FIRST_LIVE_ID
+        self._past = past
+        self._scale = scale
+        self._lots_per_minute = lots_per_minute
+        self._oldest_id = self.next_id
+        self.minutes = self._take([row for row in past if row.span_ms == MINUTE])
+        self._older: list[Bar] | None = None  # the bars before the minutes, made when first asked for
+        self.minutes.append(Bar(start_ms // MINUTE * MINUTE, self.minutes[-1].close))
+        self._series: dict[int, list[Bar]] = {MINUTE: self.minutes}
+        self._day: tuple[int, Day] | None = None
+
+    def _take(self, rows: list[PastBar]) -> list[Bar]:
+        """Bars of these rows; their trades have the ids before those that were given out so far."""
+        result = []
+        for row in reversed(rows):
+            bar = Bar(row.open_ms, max(1, round(row.open * self._scale)))
+            bar.high, bar.low = max(1, round(row.high * self._scale)), max(1, round(row.low * self._scale))
+            bar.close = max(1, round(row.close * self._scale))
+            bar.volume = max(1, int(self._lots_per_minute * row.weight))
             bar.value = bar.volume * ((bar.open + bar.close) // 2)
             share = 0.5 + 0.3 * (bar.close - bar.open) / max(1, bar.high - bar.low)
             bar.buy_volume, bar.buy_value = int(bar.volume * share), int(bar.value * share)
             bar.trades = max(1, int(90 * row.weight))
-            bar.first_id, bar.last_id = trade_id, trade_id + bar.trades - 1
-            trade_id += bar.trades
-            self._past.append((row.span_ms, bar))
-        self.next_id = trade_id
-        self.minutes = [bar for span_ms, bar in self._past if span_ms == MINUTE]
-        self.minutes.append(Bar(start_ms // MINUTE * MINUTE, self.minutes[-1].close))
-        self._series: dict[int, list[Bar]] = {MINUTE: self.minutes}
-        self._day: tuple[int, Day] | None = None
+            bar.last_id = self._oldest_id - 1
+            bar.first_id = self._oldest_id = self._oldest_id - bar.trades
+            result.append(bar)
+        result.reverse()
+        return result
 
     def series(self, interval_ms: int) -> list[Bar]:
         """The bars of this interval, oldest first; the last one runs. Kept up to date from the first call on."""
         if (known := self._series.get(interval_ms)) is not None:
             return known
+        rows = [row for row in self._past if row.span_ms != MINUTE]
+        if self._older is None:
+            self._older = self._take(rows)
+        fine_enough = interval_ms or 31 * DAY
+        sources = [bar for row, bar in zip(rows, self._older, strict=True) if row.span_ms <= fine_enough]
         bars: list[Bar] = []
-        begun = len([1 for span_ms, _ in self._past if span_ms == MINUTE])
-        sources = [bar for span_ms, bar in self._past if span_ms <= (interval_ms or 31 * DAY)] + self.minutes[begun:]
-        for source in sources:
+        for source in (*sources, *self.minutes):
             open_ms = bucket(interval_ms, source.open_ms)
             if not bars or bars[-1].open_ms != open_ms:
                 bars.append(Bar(open_ms, source.open))
             bars[-1].add(source)
-        if bars and bars[0].open_ms != sources[0].open_ms:
+        if sources and bars[0].open_ms != sources[0].open_ms:
             del bars[0]  # its beginning is missing
         self._series[interval_ms] = bars
         return bars
 
     def roll(self, now_ms: int) -> None:
         """Begin the bars that have become due; one without trades is flat."""
+        if len(self.minutes) > _MOST_MINUTES:
+            for interval_ms in INTERVALS:  # coarse bars can no longer be made once minutes are gone
+                self.series(interval_ms)
+            del self.minutes[: _MOST_MINUTES // 2]
         for interval_ms, bars in self._series.items():
             while now_ms >= (end_ms := bucket_end(interval_ms, bars[-1].open_ms)):
                 bars.append(Bar(end_ms, bars[-1].close))
-            if len(bars) > 6000:
-                del bars[:2000]
 
     def trade(self, id: int, price: int, size: int, taker_buys: bool, now_ms: int) -> None:
         self.roll(now_ms)

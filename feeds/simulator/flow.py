@@ -57,7 +57,7 @@ class Flow:
     def _grid(self, fair: float) -> list[int]:
         """Distances in ticks of LEVELS levels: dense near the price, sparse far away."""
         reach = max(LEVELS + 60, fair * _REACH_BPS / 1e4)
-        return [int(i + (reach - LEVELS) * (i / LEVELS) ** 2.6) + 1 for i in range(LEVELS)]
+        return [int(max(i, reach * (i / LEVELS) ** 2.2)) + 1 for i in range(LEVELS)]
 
     def _rest(self, now_ms: int, buy: bool, price: int, size: int, life_s: float) -> None:
         engine = self._engine
@@ -150,7 +150,7 @@ class Flow:
                         continue
                     self._rest(now_ms, buy, price, self._size(fair, 0.7), 1.2)
                 elif kind < 0.75:
-                    away = half + draw.expovariate(1 / max(4.0, 5 * half))
+                    away = half + draw.expovariate(1 / max(4.0, 5 * half, 2.5e-5 * fair))
                     price = int(fair - away) if buy else int(fair + away) + 1
                     self._rest(now_ms, buy, price, self._size(fair, 1.0), 6.0)
                 else:

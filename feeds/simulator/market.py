@@ -107,7 +107,7 @@ class LiveMarket:
         self.now_ms = now_ms
         volatility = self._world.latent.volatility
         draw = self._random
-        spread = 5.0 if self.instrument.product == "usdm" else 2.5
+        spread = 3.0 if self.instrument.product == "usdm" else 2.5
         self._premium_bps += -self._premium_bps * dt_s / 40 + 0.22 * spread * dt_s**0.5 * draw.gauss(0, 1)
         self._fair += (self._target() - self._fair) * (1 - exp(-dt_s / self.instrument.lag_s))
         if self.instrument.product == "usdm":
