@@ -1,0 +1,144 @@
+"""Which accounts the worker follows: those of the configuration, with keys from the environment, and those that users
+have entered, with keys that only this worker's private key opens."""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from dashboard import logs, records
+from dashboard.models import ExchangeAccount
+from dashboard.store import DjangoAccountStore
+from feeds import accounts
+from feeds.account import AccountSpec, Credentials
+from feeds.clock import SYSTEM
+from feeds.config import AccountConfig, Config
+from feeds.engine import Engine
+from feeds.errors import FeedError
+from feeds.keys import KeyPair
+from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
+
+log = structlog.get_logger(__name__)
+
+DEMO_ACCOUNT = AccountConfig(name="demo", exchange="binance", label="Demo", products=("spot", "usdm"), poll_s=2.0)
+
+
+class Roster:
+    """Keeps the engine's accounts equal to the database's. Call :meth:`refresh` now and then, and at every change."""
+
+    def __init__(self, config: Config, engine: Engine, store: DjangoAccountStore, keys: KeyPair) -> None:
+        self._config = config
+        self._engine = engine
+        self._store = store
+        self._keys = keys
+        self._named: dict[str, Credentials] = {}  # of accounts whose keys come from the environment
+        self._followed: dict[int, AccountSpec] = {}
+        self._refused: dict[int, str] = {}  # account -> the sealed key that could not be opened
+        self._starting: dict[int, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+
+    async def start(self, env: Mapping[str, str]) -> None:
+        """Register the configured accounts and begin to follow all. Raises ConfigError if a key is not set."""
+        configured = [DEMO_ACCOUNT] if self._config.demo else list(self._config.accounts)
+        for account in configured:
+            demo = Credentials(DEMO_KEY, DEMO_SECRET) if self._config.demo else None
+            self._named[account.name] = demo or account.credentials(env)
+        for account in configured:
+            await self._store.run(
+                records.put_environment_account,
+                name=account.name,
+                exchange=account.exchange,
+                label=account.label,
+                products=account.products,
+                symbols=account.symbols,
+                poll_s=account.poll_s,
+                fingerprint=self._named[account.name].fingerprint,
+            )
+        await self._store.run(records.retire_environment_accounts, [account.name for account in configured])
+        await self._store.run(records.put_sealing_key, self._keys.key_id, self._keys.public_key, self._followable())
+        await self.refresh()
+
+    def _followable(self) -> dict[str, dict[str, object]]:
+        """What the page for new accounts offers."""
+        return {
+            name: {"products": list(exchange.products), "passphrase": False}
+            for name, exchange in self._config.exchanges.items()
+            if name in accounts.REGISTRY
+        }
+
+    async def stop(self) -> None:
+        """Begin nothing more. The engine ends what is followed. Idempotent."""
+        tasks, self._starting = list(self._starting.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Follow what is new or changed, and no longer what is gone."""
+        async with self._turn:
+            wanted: dict[int, AccountSpec] = {}
+            for row in await self._store.run(records.accounts):
+                spec = await self._spec(row)
+                if spec is not None:
+                    wanted[spec.id] = spec
+            for account in [account for account in self._followed if account not in wanted]:
+                await self._unfollow(account)
+            for account, spec in wanted.items():
+                if self._followed.get(account) != spec:
+                    await self._unfollow(account)
+                    self._followed[account] = spec
+                    self._starting[account] = asyncio.create_task(self._follow(spec), name=f"follow {account}")
+
+    async def _spec(self, row: ExchangeAccount) -> AccountSpec | None:
+        """How to follow this account; None if it cannot be."""
+        try:
+            credentials = self._named.get(row.name) if row.name else self._open(row)
+        except FeedError as error:
+            if self._refused.get(row.pk) != row.sealed:
+                self._refused[row.pk] = row.sealed
+                await self._down(row.pk, row.exchange, error)
+            return None
+        if credentials is None:
+            return None
+        logs.hide(credentials.key, credentials.secret, credentials.passphrase)
+        return AccountSpec(
+            id=row.pk,
+            exchange=row.exchange,
+            label=row.label,
+            credentials=credentials,
+            products=tuple(row.products),
+            symbols=tuple(row.symbols),
+            poll_s=row.poll_s,
+        )
+
+    def _open(self, row: ExchangeAccount) -> Credentials | None:
+        return self._keys.open(row.sealed) if row.sealed else None
+
+    async def _unfollow(self, account: int) -> None:
+        self._followed.pop(account, None)
+        task = self._starting.pop(account, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._engine.unfollow(account)
+
+    async def _follow(self, spec: AccountSpec) -> None:
+        """In a task of its own, since it waits for the exchange's instruments."""
+        try:
+            await self._engine.follow(spec)
+        except FeedError as error:
+            await self._down(spec.id, spec.exchange, error)
+
+    async def _down(self, account: int, exchange: str, error: FeedError) -> None:
+        log.error("account cannot be followed", account=account, exchange=exchange, error=str(error))
+        await self._store.set_account_state(account, "DOWN", error.sentence, recv_ns=SYSTEM.now_ns())
+
+
+def demo_endpoints(config: Config, endpoints: Mapping[str, Mapping[str, str]]) -> Config:
+    """The configuration with its simulated exchanges at these addresses."""
+    moved = {
+        name: msgspec.structs.replace(exchange, endpoints={**endpoints.get(name, {}), **exchange.endpoints})
+        for name, exchange in config.exchanges.items()
+    }
+    return msgspec.structs.replace(config, exchanges=moved)

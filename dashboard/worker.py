@@ -1,0 +1,312 @@
+"""The worker: ``feeds.engine`` on Channels. It listens on the channel ``feeds``, and writes down what web pages need.
+
+Hosted by ``manage.py runfeeds``, within ``manage.py serve``, or by Channels' own ``manage.py runworker feeds``, which
+makes the consumer, and thereby the worker, at its first message.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import structlog
+from channels.consumer import AsyncConsumer
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import DatabaseError
+
+from dashboard import records
+from dashboard.bridge import ChannelSink
+from dashboard.groups import FEEDS_CHANNEL
+from dashboard.outage import LAYER_ERRORS, Outage
+from dashboard.roster import Roster, demo_endpoints
+from dashboard.store import DjangoAccountStore
+from dashboard.worker_lock import WorkerRuns, worker_lock
+from feeds import simulator
+from feeds.config import Config, load_config
+from feeds.engine import Engine
+from feeds.errors import ConfigError, FeedError
+from feeds.keys import KeyPair
+
+log = structlog.get_logger(__name__)
+
+REPORT_S = 1.0
+MARKETS_S = 60.0
+ACCOUNTS_S = 30.0
+STOP_S = 4.0
+RETRY_S = 1.0
+
+
+def configuration() -> Config:
+    """What the environment says: the file that it names, else ``spreadboard.toml`` of the project, else the demo.
+
+    Raises ConfigError.
+    """
+    path = settings.SPREADBOARD_CONFIG
+    if path is None and (usual := Path(settings.ROOT) / "spreadboard.toml").is_file():
+        path = usual
+    return load_config(None if settings.SPREADBOARD_DEMO else path, os.environ)
+
+
+class FeedsWorker:
+    """Everything that a worker process owns. :attr:`failed` is set, with a sentence, when it cannot go on."""
+
+    current: ClassVar["FeedsWorker | None"] = None
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.sink = ChannelSink(worker=time.time_ns() // 1_000_000)
+        self.engine: Engine | None = None
+        self._lock = worker_lock()
+        self._store = DjangoAccountStore()
+        self._roster: Roster | None = None
+        self._simulator: simulator.SimulatorProcess | None = None
+        self._leases: dict[str, tuple[frozenset[str], float]] = {}  # relay -> topics, until when
+        self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
+        self._tasks: list[asyncio.Task[None]] = []
+        self._answers: set[asyncio.Task[None]] = set()
+        self._database = Outage(log, "database")
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Raises ConfigError, or WorkerRuns if there is one already; then nothing is left running."""
+        FeedsWorker.current = self
+        try:
+            await asyncio.to_thread(self._lock.acquire)
+            keys = KeyPair.load_or_create(Path(settings.VAR) / "worker.key")
+            config = await self._with_simulator()
+            self.engine = Engine(config, self.sink, self._store)
+            self._roster = Roster(config, self.engine, self._store, keys)
+            await self._store.run(records.keep_exchanges, list(config.exchanges))
+            self.sink.start()
+            await self.engine.start()
+            await self._write_markets()
+            await self._roster.start(os.environ)
+        except BaseException:
+            await self.stop()
+            raise
+        self._tasks = [
+            asyncio.create_task(self._guarded(loop), name=f"worker {loop.__name__}")
+            for loop in (self._report, self._look_at_accounts)
+        ]
+        log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
+
+    async def _with_simulator(self) -> Config:
+        if not self.config.demo:
+            return self.config
+        self._simulator = await asyncio.to_thread(simulator.run)
+        return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
+
+    async def stop(self) -> None:
+        """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
+        began_s = time.monotonic()
+        tasks, self._tasks = [*self._tasks, *self._answers], []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.sink.stop()
+        try:
+            async with asyncio.timeout(STOP_S):
+                if self._roster is not None:
+                    await self._roster.stop()
+                if self.engine is not None:
+                    await self.engine.stop()
+        except TimeoutError:
+            log.error("feeds did not stop in time", seconds=STOP_S)
+        if self._simulator is not None:
+            await asyncio.to_thread(self._simulator.stop, 1.0)
+            self._simulator = None
+        await self._store.close()
+        await asyncio.to_thread(self._lock.release)
+        if FeedsWorker.current is self:
+            FeedsWorker.current = None
+            log.info("worker stopped", seconds=round(time.monotonic() - began_s, 2))
+
+    def _fail(self, sentence: str) -> None:
+        if not self.failed.done():
+            self.failed.set_result(sentence)
+
+    async def _guarded(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """No part of a worker may die alone: who looks at the screen would not know."""
+        try:
+            await loop()
+        except WorkerRuns as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("part of the worker failed", part=loop.__name__)
+            self._fail(f"The worker failed: {error!r}.")
+
+    # -- what the web side asks --------------------------------------------------------------------------------------
+
+    def lease(self, relay: str, topics: list[str], again: list[str], ttl_s: float) -> None:
+        assert self.engine is not None
+        before, _ = self._leases.get(relay, (frozenset[str](), 0.0))
+        self._leases[relay] = (frozenset(topics), time.monotonic() + ttl_s)
+        self._note_leases()
+        self.engine.lease(relay, topics, ttl_s)
+        for topic in sorted(before.intersection(again, topics)):  # the engine greets what is new to it by itself
+            self.engine.publisher.greet(relay, topic)
+
+    def release(self, relay: str) -> None:
+        assert self.engine is not None
+        self._leases.pop(relay, None)
+        self._note_leases()
+        self.engine.lease(relay, [], 0)
+
+    def _note_leases(self) -> None:
+        now_s = time.monotonic()
+        self._leases = {relay: lease for relay, lease in self._leases.items() if lease[1] > now_s}
+        self.sink.leased = frozenset().union(*(topics for topics, _ in self._leases.values()))
+
+    def answer_candles(self, question: dict[str, Any]) -> None:
+        """The exchange may take its time, so this is answered beside."""
+        task = asyncio.create_task(self._answer_candles(question), name="candles")
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _answer_candles(self, question: dict[str, Any]) -> None:
+        assert self.engine is not None
+        bars: list[dict[str, Any]] = []
+        error = ""
+        try:
+            bars = await self.engine.candles(
+                question["exchange"], question["symbol"], question["interval"], question["limit"]
+            )
+        except KeyError:
+            error = f"There is no market {question['exchange']} {question['symbol']}."
+        except FeedError as problem:
+            log.warning(
+                "candles not fetched", exchange=question["exchange"], market=question["symbol"], error=str(problem)
+            )
+            error = problem.sentence
+        answer = {"type": "relay.candles", "question": question["question"], "bars": bars, "error": error}
+        try:
+            await get_channel_layer().send(question["relay"], answer)
+        except LAYER_ERRORS as problem:
+            log.warning("candles not delivered", error=str(problem))
+
+    async def accounts_changed(self) -> None:
+        assert self._roster is not None
+        await self._roster.refresh()
+
+    # -- what the web side reads -------------------------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        """Every second: the health report, the instruments if they changed, and whether the lock is still ours."""
+        assert self.engine is not None
+        while True:
+            self._note_leases()
+            try:
+                await self._store.run(records.put_report, self._health(self.engine))
+                await self._write_markets()
+                await asyncio.to_thread(self._lock.check)
+            except DatabaseError as error:
+                self._database.broke(error)
+            else:
+                self._database.works()
+            await asyncio.sleep(REPORT_S)
+
+    def _health(self, engine: Engine) -> dict[str, Any]:
+        simulated = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
+        relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
+        return {**engine.health(), "clock_offsets_ms": {}, "simulated": simulated, "relayed": relayed}
+
+    async def _write_markets(self) -> None:
+        """The instruments of each exchange: when their number changes, and now and then for their details."""
+        assert self.engine is not None
+        now_s = time.monotonic()
+        for name, venue in self.engine.venues.items():
+            count, at_s = self._written.get(name, (0, float("-inf")))
+            if len(venue.markets) and (len(venue.markets) != count or now_s - at_s >= MARKETS_S):
+                rows = [row for row in self.engine.markets() if row["exchange"] == name]
+                await self._store.run(records.put_markets, name, rows)
+                self._written[name] = (len(venue.markets), now_s)
+
+    async def _look_at_accounts(self) -> None:
+        """The web side tells of changes; should that get lost, this finds them."""
+        while True:
+            await asyncio.sleep(ACCOUNTS_S)
+            try:
+                await self.accounts_changed()
+            except DatabaseError as error:
+                self._database.broke(error)
+
+
+class FeedsConsumer(AsyncConsumer):
+    """The messages of docs/architecture.md section 4, handed to the worker of this process."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if FeedsWorker.current is not None:
+            await super().__call__(scope, receive, send)
+            return
+        worker = await _start_in_stock_host()
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await worker.stop()
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        try:
+            await super().dispatch(message)
+        except (KeyError, TypeError, ValueError):
+            log.exception("message not understood", message_type=message.get("type"))
+        except DatabaseError as error:
+            log.error("message not handled, the database fails", message_type=message["type"], error=str(error))
+
+    @property
+    def worker(self) -> FeedsWorker:
+        assert FeedsWorker.current is not None
+        return FeedsWorker.current
+
+    async def feeds_lease(self, message: dict[str, Any]) -> None:
+        self.worker.lease(message["relay"], message["topics"], message["again"], message["ttl_s"])
+
+    async def feeds_release(self, message: dict[str, Any]) -> None:
+        self.worker.release(message["relay"])
+
+    async def feeds_candles(self, message: dict[str, Any]) -> None:
+        self.worker.answer_candles(message)
+
+    async def feeds_accounts_changed(self, message: dict[str, Any]) -> None:
+        await self.worker.accounts_changed()
+
+
+async def _start_in_stock_host() -> FeedsWorker:
+    """Within Channels' own ``runworker``: it knows Ctrl+C, so SIGTERM is made one; what fails ends the process."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    try:
+        worker = FeedsWorker(configuration())
+        await worker.start()
+    except (ConfigError, WorkerRuns) as error:
+        sys.exit(str(error))
+    worker.failed.add_done_callback(lambda failed: sys.exit(failed.result()))
+    return worker
+
+
+async def host_feeds() -> None:
+    """Give the messages of the channel ``feeds`` to a consumer, until cancelled, as ``runworker feeds`` does."""
+    layer = get_channel_layer()
+    outage = Outage(log, "channel layer")
+
+    async def receive() -> Any:
+        while True:
+            try:
+                message = await layer.receive(FEEDS_CHANNEL)
+            except LAYER_ERRORS as error:
+                outage.broke(error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                outage.works()
+                return message
+
+    async def send(message: Any) -> None:
+        raise TypeError("nobody is there to send to")
+
+    await FeedsConsumer.as_asgi()({"type": "channel", "channel": FEEDS_CHANNEL}, receive, send)
