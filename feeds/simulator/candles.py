@@ -30,9 +30,8 @@ PAST = (
 )
 _YEAR_MS = 365 * DAY
 
-INTERVALS = tuple(
-    minutes * MINUTE for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1440, 4320, 10_080, 21_600)
-) + (MONTH,)
+_MINUTES = (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1440, 4320, 10_080, 21_600)
+INTERVALS = (*(minutes * MINUTE for minutes in _MINUTES), MONTH)
 """Every interval that one of the exchanges offers."""
 
 

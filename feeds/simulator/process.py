@@ -21,8 +21,6 @@ class SimulatorProcess:
 
     def stop(self, timeout_s: float = 5.0) -> int:
         """SIGTERM, then the exit code; killed if it takes too long. May be called twice."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -30,8 +28,9 @@ class SimulatorProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         code = self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         return code
 
 
