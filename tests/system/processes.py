@@ -1,17 +1,17 @@
 """Starting the real processes: the dashboard with a configuration, and the recording server."""
 
-import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import aiohttp
 
 from tests.shared import ROOT, shared_file
 
@@ -44,7 +44,9 @@ def manage(env: dict[str, str], *command: str) -> str:
 
 
 @contextlib.contextmanager
-def process(command: list[str], env: dict[str, str], log: Path, *, stop_s: float = 8.0) -> Iterator[subprocess.Popen]:
+def process(
+    command: list[str], env: dict[str, str] | None, log: Path, *, stop_s: float = 8.0
+) -> Iterator[subprocess.Popen]:
     """A child that is stopped by SIGTERM at the end; its output goes to ``log``."""
     with log.open("ab") as out:
         child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
@@ -77,28 +79,37 @@ class Deployment:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    async def get(self, path: str) -> tuple[int, Any]:
-        async with aiohttp.ClientSession() as session, session.get(self.url + path, headers=self.headers) as answer:
-            return answer.status, await answer.json()
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON body of a GET. Raises URLError while nobody listens."""
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
 
-    async def answers(self, timeout_s: float = 30.0) -> None:
-        """Wait until the web process answers at all."""
+    def wait_until_it_answers(self, timeout_s: float = 40.0) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                await self.get("/healthz")
-            except aiohttp.ClientError as error:
+                self.get("/healthz")
+            except (urllib.error.URLError, OSError) as error:
                 if time.monotonic() > deadline or (self.child is not None and self.child.poll() is not None):
                     printed = self.log.read_text()[-4000:]
                     raise AssertionError(f"no answer from the dashboard; its log:\n{printed}") from error
-                await asyncio.sleep(0.1)
+                time.sleep(0.1)
             else:
                 return
 
+    def sign_in_link(self) -> str:
+        """An address that signs a browser in once."""
+        return manage(self.env, "signinlink").split()[-1]
 
-@contextlib.asynccontextmanager
-async def dashboard(var: Path, config: Path | None, **more: str) -> AsyncIterator[Deployment]:
-    """``manage.py serve`` with a database of its own."""
+
+@contextlib.contextmanager
+def dashboard(var: Path, config: Path | None, **more: str) -> Iterator[Deployment]:
+    """``manage.py serve`` with a database of its own; the demo if ``config`` is None."""
     var.mkdir(parents=True, exist_ok=True)
     port = free_port()
     env = environment(var, config, HOST="127.0.0.1", PORT=str(port), **more)
@@ -106,7 +117,7 @@ async def dashboard(var: Path, config: Path | None, **more: str) -> AsyncIterato
     deployment = Deployment(port, env, var / "serve.log")
     with process([sys.executable, "manage.py", "serve"], env, deployment.log) as child:
         deployment.child = child
-        await deployment.answers()
+        deployment.wait_until_it_answers()
         yield deployment
 
 

@@ -77,7 +77,7 @@ async def test_every_frame_of_binance_is_the_recorded_book(tmp_path, name, produ
     recording = shared_file(f"captures/{name}.jsonl.gz")
     with recording_server(recording, tmp_path / "exchange.log") as port:
         config = config_for(tmp_path / "spreadboard.toml", "binance", port, list(symbols), [product])
-        async with dashboard(tmp_path / "var", config) as server:
+        with dashboard(tmp_path / "var", config) as server:
             frames = await watch(server, [f"book:binance:{symbol}" for symbol in symbols], SECONDS)
     books = live_books(frames)
     wanted: dict[str, set[int]] = {}
@@ -96,7 +96,7 @@ async def test_every_frame_of_kraken_is_the_recorded_book(tmp_path):
     recording = shared_file("captures/kraken-v2-book-2026-09.jsonl.gz")
     with recording_server(recording, tmp_path / "exchange.log") as port:
         config = config_for(tmp_path / "spreadboard.toml", "kraken", port, ["BTC/USD"], ["spot"])
-        async with dashboard(tmp_path / "var", config) as server:
+        with dashboard(tmp_path / "var", config) as server:
             frames = await watch(server, ["book:kraken:BTC/USD"], 6)
     books = live_books(frames)
     truth = kraken_books(recording, 25)
