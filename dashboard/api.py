@@ -1,7 +1,7 @@
 """The REST API of docs/protocol.md sections 3 and 4.
 
 Signed in by session or API token (``dashboard.security``). Everything about accounts is asked through
-:func:`_accounts`, so that another user's account is 404 everywhere, like one that does not exist.
+:func:`_account` and :func:`_mine`, so that another user's account is 404 everywhere, like one that does not exist.
 """
 
 import functools
@@ -209,10 +209,7 @@ def _add_account(request: HttpRequest) -> HttpResponse:
 
 @endpoint("GET", "DELETE")
 def account(request: HttpRequest, number: int) -> HttpResponse:
-    user = _user(request)
-    row = _accounts(user, number).first()
-    if row is None:
-        raise ApiError(404, "not_found", f"There is no account {number}.")
+    row = _account(_user(request), number)
     if request.method == "DELETE":
         remove_account(row)
         return HttpResponse(status=204)
@@ -235,35 +232,31 @@ def sealing_key(request: HttpRequest) -> HttpResponse:
 
 @endpoint("GET")
 def balances(request: HttpRequest) -> HttpResponse:
-    return answer({"balances": rows.balance_rows(holdings.balances_of(_numbers(request)), Moment.of(records.report()))})
+    return answer({"balances": rows.balance_rows(holdings.balances_of(_mine(request)), Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def positions(request: HttpRequest) -> HttpResponse:
-    found = holdings.positions_of(_numbers(request))
+    found = holdings.positions_of(_mine(request))
     return answer({"positions": rows.position_rows(found, Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def orders(request: HttpRequest) -> HttpResponse:
-    return answer({"orders": rows.order_rows(holdings.orders_of(_numbers(request)), Moment.of(records.report()))})
+    return answer({"orders": rows.order_rows(holdings.orders_of(_mine(request)), Moment.of(records.report()))})
 
 
 @endpoint("GET")
 def fills(request: HttpRequest) -> HttpResponse:
     """Newest first; after a row, oldest first. ``more``: there are further ones in that direction."""
-    found = holdings.fills_of(_numbers(request))
-    limit = _number(request, "limit", 100, 1, MOST_FILLS)
-    symbol = request.GET.get("symbol")
-    if symbol is not None:
-        found = found.filter(symbol=symbol)
-    if "before" in request.GET:
-        found = found.filter(pk__lt=_number(request, "before", 0, 0, 2**63 - 1))
-    if "after" in request.GET:
-        found = found.filter(pk__gt=_number(request, "after", 0, 0, 2**63 - 1)).order_by("pk")
-    page = list(found[: limit + 1])
-    shown = rows.fill_rows(page[:limit], Moment.of(records.report()))
-    return answer(rows.fills_page(shown, more=len(page) > limit))
+    page, more = holdings.fills_of(
+        _mine(request),
+        limit=_number(request, "limit", 100, 1, MOST_FILLS),
+        symbol=request.GET.get("symbol"),
+        before=_number(request, "before", 0, 0, 2**63 - 1) if "before" in request.GET else None,
+        after=_number(request, "after", 0, 0, 2**63 - 1) if "after" in request.GET else None,
+    )
+    return answer(rows.fills_page(rows.fill_rows(page, Moment.of(records.report())), more=more))
 
 
 def _user(request: HttpRequest) -> User:
@@ -271,19 +264,18 @@ def _user(request: HttpRequest) -> User:
     return request.user
 
 
-def _accounts(user: User, number: int | None = None) -> Any:
-    mine = ExchangeAccount.objects.filter(owner=user)
-    return mine if number is None else mine.filter(pk=number)
-
-
-def _numbers(request: HttpRequest) -> list[int]:
-    """The account that ``?account=`` names, or all of the user's."""
-    if "account" not in request.GET:
-        return list(_accounts(_user(request)).values_list("pk", flat=True))
-    number = _number(request, "account", 0, 0, 2**63 - 1)
-    if not _accounts(_user(request), number).exists():
+def _account(user: User, number: int) -> ExchangeAccount:
+    found = ExchangeAccount.objects.filter(owner=user, pk=number).first()
+    if found is None:
         raise ApiError(404, "not_found", f"There is no account {number}.")
-    return [number]
+    return found
+
+
+def _mine(request: HttpRequest) -> list[ExchangeAccount]:
+    """The account that ``?account=`` names, or all of the user's."""
+    if "account" in request.GET:
+        return [_account(_user(request), _number(request, "account", 0, 0, 2**63 - 1))]
+    return list(ExchangeAccount.objects.filter(owner=_user(request)))
 
 
 def _number(request: HttpRequest, name: str, default: int, low: int, high: int) -> int:

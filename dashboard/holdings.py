@@ -1,40 +1,69 @@
 """Reading an account's rows: for the REST answers, the pages and the account frames. Writing: ``dashboard.ledger``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db.models import QuerySet
 
 from dashboard import rows
-from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Order, Position
+from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, FillCursor, Order, Position
 from dashboard.rows import Marks, Moment, Row
 from feeds.account import OPEN_STATUSES
 
+RowModel = TypeVar("RowModel", bound=AccountRow)
+
 FRAME_FILLS = 50
-ENDED_ORDERS = 100
+ENDED_ORDERS = 50
 """How many orders that are open no longer are shown, beside all open ones."""
 
 
-def balances_of(accounts: Iterable[int]) -> QuerySet[Balance]:
+def balances_of(accounts: Sequence[ExchangeAccount]) -> list[Balance]:
     held = Balance.objects.filter(account__in=accounts).exclude(total=Decimal(0))
-    return held.select_related("account").order_by("account", "product", "asset")
+    return _owned(held.order_by("account", "product", "asset"), accounts)
 
 
-def positions_of(accounts: Iterable[int]) -> QuerySet[Position]:
+def positions_of(accounts: Sequence[ExchangeAccount]) -> list[Position]:
     still_open = Position.objects.filter(account__in=accounts).exclude(size=Decimal(0))
-    return still_open.select_related("account").order_by("account", "symbol", "side")
+    return _owned(still_open.order_by("account", "symbol", "side"), accounts)
 
 
-def orders_of(accounts: Iterable[int]) -> list[Order]:
+def orders_of(accounts: Sequence[ExchangeAccount]) -> list[Order]:
     """All open orders and the newest of the others; the latest change first."""
-    mine = Order.objects.filter(account__in=accounts).select_related("account").order_by("-updated_ms", "-pk")
-    still_open = list(mine.filter(status__in=sorted(OPEN_STATUSES)))
-    ended = list(mine.exclude(status__in=sorted(OPEN_STATUSES))[:ENDED_ORDERS])
-    return sorted([*still_open, *ended], key=lambda row: (-row.updated_ms, -row.pk))
+    mine = Order.objects.filter(account__in=accounts).order_by("-updated_ms", "-pk")
+    still_open = mine.filter(status__in=sorted(OPEN_STATUSES))
+    ended = mine.exclude(status__in=sorted(OPEN_STATUSES))[:ENDED_ORDERS]
+    both = [*_owned(still_open, accounts), *_owned(ended, accounts)]
+    return sorted(both, key=lambda row: (-row.updated_ms, -row.pk))
 
 
-def fills_of(accounts: Iterable[int]) -> QuerySet[Fill]:
-    return Fill.objects.filter(account__in=accounts).select_related("account").order_by("-pk")
+def fills_of(
+    accounts: Sequence[ExchangeAccount],
+    *,
+    limit: int,
+    symbol: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+) -> tuple[list[Fill], bool]:
+    """A page of fills, and whether there are more: newest first, or oldest first if it is read on ``after`` a row."""
+    found = Fill.objects.filter(account__in=accounts).order_by("-pk" if after is None else "pk")
+    if symbol is not None:
+        found = found.filter(symbol=symbol)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    if after is not None:
+        found = found.filter(pk__gt=after)
+    page = _owned(found[: limit + 1], accounts)
+    return page[:limit], len(page) > limit
+
+
+def _owned(found: QuerySet[RowModel], accounts: Sequence[ExchangeAccount]) -> list[RowModel]:
+    """The rows, each knowing its account without asking for it again."""
+    by_number = {account.pk: account for account in accounts}
+    page = list(found)
+    for row in page:
+        row.account = by_number[row.account_id]
+    return page
 
 
 def account_frame(account_id: int, kind: str, moment: Moment, marks: Marks | None) -> Row:
@@ -42,11 +71,10 @@ def account_frame(account_id: int, kind: str, moment: Moment, marks: Marks | Non
     account = ExchangeAccount.objects.filter(pk=account_id).first()
     if account is None:
         raise LookupError(f"There is no account {account_id}.")
-    return {"account": rows.account_head(account, moment), **_content(account_id, kind, moment, marks)}
+    return {"account": rows.account_head(account, moment), **_content([account], kind, moment, marks)}
 
 
-def _content(account_id: int, kind: str, moment: Moment, marks: Marks | None) -> Row:
-    mine = [account_id]
+def _content(mine: Sequence[ExchangeAccount], kind: str, moment: Moment, marks: Marks | None) -> Row:
     if kind == "balances":
         return {"balances": rows.balance_rows(balances_of(mine), moment)}
     if kind == "positions":
@@ -54,8 +82,8 @@ def _content(account_id: int, kind: str, moment: Moment, marks: Marks | None) ->
     if kind == "orders":
         return {"orders": rows.order_rows(orders_of(mine), moment)}
     if kind == "fills":
-        page = list(fills_of(mine)[: FRAME_FILLS + 1])
-        return rows.fills_page(rows.fill_rows(page[:FRAME_FILLS], moment), more=len(page) > FRAME_FILLS)
+        page, more = fills_of(mine, limit=FRAME_FILLS)
+        return rows.fills_page(rows.fill_rows(page, moment), more=more)
     raise ValueError(f"{kind!r} is no kind of account topic.")
 
 

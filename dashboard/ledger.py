@@ -8,7 +8,8 @@ order they arrive.
 What is written for an account that its owner has just removed is dropped: the worker learns of it a moment later.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
@@ -23,6 +24,8 @@ from feeds import domain
 from feeds.account import OPEN_STATUSES, supersedes
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _CHUNK = 400
 """Keys in one query: SQLite takes a limited number of variables."""
@@ -46,7 +49,7 @@ def add_fills(
         if account is None:
             return []
         _lock_fills()
-        known = _known_fills(account_id, fills)
+        known = _known_fills(account, fills)
         new: dict[tuple[str, str], Fill] = {}
         completed: list[Fill] = []
         for fill in fills:
@@ -74,12 +77,17 @@ def _lock_fills() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_FILLS_LOCK])
 
 
-def _known_fills(account_id: int, fills: Sequence[domain.Fill]) -> dict[tuple[str, str], Fill]:
-    found: dict[tuple[str, str], Fill] = {}
+def _known_fills(account: ExchangeAccount, fills: Sequence[domain.Fill]) -> dict[tuple[str, str], Fill]:
+    told = {(fill.symbol, fill.id) for fill in fills}
+    mine = Fill.objects.filter(account=account)
+    known: list[int] = []  # most are new: look for the known ones before reading any whole row
     for ids in _chunks([fill.id for fill in fills]):
-        for row in Fill.objects.filter(account_id=account_id, fill_id__in=ids):
-            found[row.symbol, row.fill_id] = row
-    return found
+        found = mine.filter(fill_id__in=ids).values_list("pk", "symbol", "fill_id")
+        known += [pk for pk, symbol, fill_id in found if (symbol, fill_id) in told]
+    rows_of = {pk: row for pks in _chunks(known) for pk, row in mine.in_bulk(pks).items()}
+    for row in rows_of.values():
+        row.account = account
+    return {(row.symbol, row.fill_id): row for row in rows_of.values()}
 
 
 def _new_fill(account: ExchangeAccount, fill: domain.Fill, source: str, recv_ns: int) -> Fill:
@@ -195,11 +203,12 @@ def _put_states(
         account = _held(account_id)
         if account is None:
             return
-        listed_ms = _take_listing(account, kind, complete, asof_ms)
         stored: dict[tuple[str, str], Balance | Position] = {
             (getattr(row, key_names[0]), getattr(row, key_names[1])): row
             for row in model._default_manager.filter(account=account)
         }
+        known = all(state.key in stored for state in told)
+        listed_ms = {} if known and complete is None else _take_listing(account, kind, complete, asof_ms)
         changed: dict[tuple[str, str], Balance | Position] = {}
 
         def put(row: Balance | Position, key: tuple[str, str], since_ms: int, columns: Mapping[str, Any]) -> None:
@@ -233,8 +242,9 @@ def put_orders(
         account = _held(account_id)
         if account is None:
             return
-        listed_ms = _take_listing(account, "orders", complete, asof_ms)
-        stored = _stored_orders(account_id, orders, complete)
+        stored = _stored_orders(account, orders, complete)
+        known = all((order.symbol, order.id) in stored for order in orders)
+        listed_ms = {} if known and complete is None else _take_listing(account, "orders", complete, asof_ms)
         changed: dict[tuple[str, str], Order] = {}
         for order in orders:
             key = order.symbol, order.id
@@ -252,11 +262,15 @@ def put_orders(
             changed[key] = row
         if complete is not None and asof_ms is not None:
             present = {(order.symbol, order.id) for order in orders}
-            for key, row in stored.items():
-                still_open = row.product == complete and row.status in OPEN_STATUSES
-                if still_open and key not in present and row.updated_ms <= asof_ms:
-                    row.status, row.asof_ms, row.recv_ns = Order.CLOSED, asof_ms, recv_ns
-                    changed[key] = row
+            over = [
+                row.pk
+                for key, row in stored.items()
+                if row.product == complete and row.status in OPEN_STATUSES
+                if key not in present and row.updated_ms <= asof_ms
+            ]
+            for pks in _chunks(over):
+                closed = Order.objects.filter(pk__in=pks)
+                closed.update(status=Order.CLOSED, asof_ms=asof_ms, recv_ns=recv_ns)
         _upsert(Order, changed.values(), ("account", "symbol", "order_id"))
 
 
@@ -275,10 +289,13 @@ def _take_listing(account: ExchangeAccount, kind: str, complete: str | None, aso
 
 
 def _stored_orders(
-    account_id: int, orders: Sequence[domain.Order], complete: str | None
+    account: ExchangeAccount, orders: Sequence[domain.Order], complete: str | None
 ) -> dict[tuple[str, str], Order]:
+    """The orders told of, and with a complete list all open ones of its product: no more than merging needs."""
     found: dict[tuple[str, str], Order] = {}
-    mine = Order.objects.filter(account_id=account_id)
+    mine = Order.objects.filter(account=account).only(
+        "account", "symbol", "order_id", "product", "status", "filled", "created_ms", "updated_ms", "asof_ms"
+    )
     for ids in _chunks([order.id for order in orders]):
         found.update(((row.symbol, row.order_id), row) for row in mine.filter(order_id__in=ids))
     if complete is not None:
@@ -311,29 +328,51 @@ def set_account_state(account_id: int, state: str, sentence: str, recv_ns: int) 
 
 
 def _held(account_id: int) -> ExchangeAccount | None:
-    """The account, kept from being removed until the transaction ends (SQLite's transactions exclude that anyway)."""
-    account = ExchangeAccount.objects.select_for_update(no_key=True).filter(pk=account_id).first()
-    if account is None:
+    """The account (number, exchange and label alone), kept from being removed and from other writers until the
+    transaction ends; SQLite's transactions exclude both anyway."""
+    lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_ACCOUNT}{lock}", [account_id])
+        found = cursor.fetchone()
+    if found is None:
         log.debug("rows of a removed account dropped", account=account_id)
-    return account
+        return None
+    return ExchangeAccount(pk=account_id, exchange=found[0], label=found[1])
 
 
-RowModel = TypeVar("RowModel", bound=models.Model)
+_ACCOUNT = f"SELECT exchange, label FROM {ExchangeAccount._meta.db_table} WHERE id = %s"
 
 
-def _upsert(model: type[RowModel], changed: Iterable[RowModel], key: tuple[str, ...]) -> None:
-    """Insert or replace, by the unique constraint on ``key``, in one statement."""
-    objects = list(changed)
-    if not objects:
+def _upsert(model: type[models.Model], changed: Collection[models.Model], key: tuple[str, ...]) -> None:
+    """Insert or replace, as the unique constraint on ``key`` decides.
+
+    ``bulk_create(update_conflicts=True)`` sends the same statement, but composes it anew every time, which takes
+    longer than all the rest of an order's update.
+    """
+    if not changed:
         return
-    for row in objects:
-        row.pk = None
-    names = [field.name for field in model._meta.concrete_fields if not field.primary_key and field.name not in key]
-    model._default_manager.bulk_create(
-        objects, update_conflicts=True, unique_fields=key, update_fields=names, batch_size=50
+    statement, fields = _upsert_statement(model, key)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            statement,
+            [[field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields] for row in changed],
+        )
+
+
+@functools.cache
+def _upsert_statement(model: type[models.Model], key: tuple[str, ...]) -> tuple[str, list[models.Field]]:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    quote = connection.ops.quote_name
+    columns = {field.name: quote(str(field.column)) for field in fields}
+    replaced = [f"{column} = excluded.{column}" for name, column in columns.items() if name not in key]
+    statement = (
+        f"INSERT INTO {quote(model._meta.db_table)} ({', '.join(columns.values())}) "
+        f"VALUES ({', '.join(['%s'] * len(columns))}) "
+        f"ON CONFLICT ({', '.join(columns[name] for name in key)}) DO UPDATE SET {', '.join(replaced)}"
     )
+    return statement, fields
 
 
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(keys), _CHUNK):
         yield keys[start : start + _CHUNK]

@@ -51,7 +51,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def balances(request: HttpRequest) -> HttpResponse:
     """The stored balances with their ages, readable without JavaScript."""
     user = _user(request)
-    mine = ExchangeAccount.objects.filter(owner=user).values_list("pk", flat=True)
+    mine = list(ExchangeAccount.objects.filter(owner=user))
     return render(
         request,
         "balances.html",
