@@ -83,7 +83,7 @@ class _Market:
 class FillHistory:
     """Reads the fill history of all markets of an account, page by page, into the journal.
 
-    ``on_new`` is told which fills were new, with the answer that had them: the stream should have told them.
+    ``on_new`` is told which fills were new: those the stream has not told, or not yet.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class FillHistory:
         *,
         on_fatal: Callable[[FeedError], None],
         on_change: Callable[[], None] = lambda: None,
-        on_new: Callable[[list[Fill], Told], None] = lambda fills, told: None,
+        on_new: Callable[[list[Fill]], None] = lambda fills: None,
         settle_s: float = 10.0,
         active_s: float = 60.0,
         idle_s: float = 900.0,
@@ -263,7 +263,7 @@ class FillHistory:
         market.known = True
         if rows:
             new = {row["id"] for row in rows}
-            self._on_new([fill for fill in fills if fill.id in new], told)
+            self._on_new([fill for fill in fills if fill.id in new])
 
     # Trouble
 

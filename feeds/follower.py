@@ -31,7 +31,7 @@ from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays
 from feeds.private_stream import STANDING, PrivateStream
 from feeds.rest import RestClient
-from feeds.signed_rest import SignedRest, Told
+from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, backoff
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,6 @@ class AccountFollower:
         self._api = api
         self._store = store
         self._delays = delays
-        self._settle_s = settle_s
         self._clock = clock
         self._exchange = spec.exchange.capitalize()
         labels = {"exchange": spec.exchange, "account": spec.id}
@@ -93,7 +92,7 @@ class AccountFollower:
             self._journal,
             on_fatal=self._refused,
             on_change=self._judge,
-            on_new=self._missed,
+            on_new=self._told_by_history,
             settle_s=settle_s,
             delays=delays,
             labels=labels,
@@ -250,6 +249,8 @@ class AccountFollower:
                     await self._measure_clocks()
                 except FeedError as error:  # the last measurement still serves
                     self._log.warning("clock_not_measured", error=str(error))
+            for stream in self.streams:
+                stream.check()
             self._judge()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if asking else 0.05):
@@ -298,18 +299,9 @@ class AccountFollower:
     def stream_refused(self, stream: PrivateStream, error: FeedError) -> None:
         self._refused(error)
 
-    def _missed(self, fills: list[Fill], told: Told) -> None:
-        """The history had fills that were new. A stream that stood when they happened is mute: open another."""
+    def _told_by_history(self, fills: list[Fill]) -> None:
         for stream in self.streams:
-            if stream.standing_s is None:
-                continue
-            product = stream.route.product
-            since_ms = self._rest.at_least_ms(product, stream.standing_s) + 1000
-            until_ms = told.asof_ms - self._settle_s * 1000
-            missed = sum(fill.product == product and since_ms < fill.exchange_ms < until_ms for fill in fills)
-            if missed:
-                self._log.warning("stream_missed_fills", stream=stream.connection.name, fills=missed)
-                stream.reconnect(f"it did not tell {missed} fills")
+            stream.expect(fills)
 
     # Refusal
 

@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 JITTER = 0.1  # of the interval, so that many accounts do not ask in step
 
+RETRY_S = 10.0
+"""A source that is asked rarely is asked again after so long when it has failed."""
+
 
 class Poller:
     """Calls ``poll`` every ``every_s`` seconds, and sooner on demand, but never within ``gap_s`` of the last answer.
@@ -105,6 +108,7 @@ class Poller:
             if failure.verdict is Verdict.FATAL:
                 self._on_fatal(failure)
                 return None
+            pause_s = min(pause_s, RETRY_S)
             return max(pause_s, failure.retry_after_s) if isinstance(failure, RateLimited) else pause_s
         if self.error is not None:
             self._log.info("poll_recovered")

@@ -4,17 +4,21 @@ The token of the address or login is fetched anew for every connection, since no
 holds. It is renewed on a timer; if that fails for good, or the exchange says that it expired, the connection is made
 anew. The stream counts as standing when the connection is LIVE; each time it comes to stand something may have been
 missed before, so the owner is told to read everything again.
+
+An open socket that answers pings proves nothing: a fill that REST tells and the stream does not is the proof that the
+stream is mute, and it is replaced.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from feeds.account import AccountApi, PrivateRoute, PrivateSession
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Expired, PrivateEvent, Rejected, StreamState, Subscription
+from feeds.domain import Expired, Fill, PrivateEvent, Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, Connection, backoff
@@ -23,6 +27,12 @@ log = structlog.get_logger(__name__)
 
 RENEW_RETRIES = 5
 RENEW_RETRY_S = 60.0
+
+MUTE_S = 5.0
+"""A fill that REST has told must have come by the stream so much later, or the stream is mute."""
+
+REMEMBERED = 1000
+"""Fills that the stream told last, by which it is judged."""
 
 STANDING = frozenset({StreamState.LIVE, StreamState.QUIET, StreamState.SLOW})
 
@@ -89,6 +99,8 @@ class PrivateStream:
         self._token: str | None = None
         self._clock_refused = False
         self._renewal: asyncio.Task[None] | None = None
+        self._told: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
+        self._expected: dict[tuple[str, str], float] = {}  # fill: when it is overdue
         self.connection = Connection(
             name=name,
             url=self._url,
@@ -127,6 +139,26 @@ class PrivateStream:
 
     def reconnect(self, reason: str) -> None:
         self.connection.reconnect(reason)
+
+    def expect(self, fills: Iterable[Fill]) -> None:
+        """REST told these fills first: those that happened while the stream stood must come by it too."""
+        if self.standing_s is None:
+            return
+        since_ms = self._rest.at_least_ms(self.route.product, self.standing_s) + 1000
+        overdue_s = self._clock.monotonic_s() + MUTE_S
+        for fill in fills:
+            key = fill.symbol, fill.id
+            if fill.product == self.route.product and fill.exchange_ms > since_ms and key not in self._told:
+                self._expected[key] = overdue_s
+
+    def check(self) -> None:
+        """To be called every second or so: replace the connection if it is found mute."""
+        now_s = self._clock.monotonic_s()
+        overdue = sum(due_s <= now_s for due_s in self._expected.values())
+        if overdue:
+            self._log.warning("stream_is_mute", fills=overdue)
+            self._expected.clear()
+            self.reconnect(f"it did not tell {overdue} fills")
 
     # Login
 
@@ -179,6 +211,9 @@ class PrivateStream:
                 self.reconnect(event.reason)
             elif isinstance(event, Rejected):
                 self._rejected(event)
+            elif isinstance(event, Fill):
+                self._told.append((event.symbol, event.id))
+                self._expected.pop((event.symbol, event.id), None)
         self._owner.stream_events(self, events, recv_ns)
 
     def _rejected(self, rejected: Rejected) -> None:
@@ -193,6 +228,7 @@ class PrivateStream:
     def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
         if state is StreamState.SYNCING or state in (StreamState.CONNECTING, StreamState.DOWN):
             self.standing_s = None
+            self._expected.clear()
         elif state in STANDING and self.standing_s is None:
             self.standing_s = self._clock.monotonic_s()
             self._owner.stream_standing(self)
