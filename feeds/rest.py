@@ -207,6 +207,8 @@ class RestClient:
         if answer.status >= 300 and not isinstance(error, FeedError):
             beginning = answer.raw[:200].decode(errors="replace")
             error = TransportError(f"{where}: HTTP {answer.status} {beginning}".rstrip())
+        if isinstance(error, TransportError):
+            error.status = answer.status
         if answer.status >= 500 or isinstance(error, TransportError):
             self._note_failure(host, request, error or TransportError(f"HTTP {answer.status}"))
         else:
