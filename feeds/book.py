@@ -99,8 +99,9 @@ class BookSide:
         """The best ``n`` levels, best first."""
         levels = self.levels
         if n <= len(self.head) or self._complete:
-            sign = self.sign
-            return [(p, levels[p]) for p in (sign * key for key in self.head[:n])]
+            if self.sign > 0:
+                return [(price, levels[price]) for price in self.head[:n]]
+            return [(-key, levels[-key]) for key in self.head[:n]]
         return [(p, levels[p]) for p in sorted(levels, reverse=self.sign < 0)[:n]]
 
 

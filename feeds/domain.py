@@ -255,7 +255,7 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon."""
+    """The exchange announced that it will close this connection soon, or that it does not serve us on it."""
 
     reason: str
 

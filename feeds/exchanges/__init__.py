@@ -6,12 +6,14 @@ from typing import Any, TypeAlias
 from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.kraken import Kraken
 
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
 """Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
 
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
+    "kraken": Kraken,
 }
 
 
