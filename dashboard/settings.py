@@ -198,7 +198,7 @@ CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL)}
 # Static files: hashed names, cached for ever; with DEBUG they are found and read anew at every request
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT = ROOT / "staticfiles"  # made by collectstatic: a product of the code, not of running it
 STATICFILES_DIRS = [ROOT / "static"]
 STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder", "dashboard.vendor.VendorFinder"]
 VENDOR_LIST = ROOT / "package.json"
