@@ -1,0 +1,57 @@
+/** Cells that the account tables share. */
+
+import * as decimal from "./decimal.js";
+import * as format from "./format.js";
+import { exchangeName } from "./instruments.js";
+
+/** The market of a row, with its account below and SIM where data are simulated. */
+export function marketCell(app, row, account, status) {
+  const [pair, settle] = row.symbol.split(":");
+  const tags = [];
+  if (settle) tags.push({ text: "PERP" });
+  if (isSimulated(app, account)) tags.push({ text: "SIM", class: "tag-sim", title: "Simulated: no real money" });
+  return { text: pair, tags, class: "strong", sub: accountName(account), title: stateTitle(status) };
+}
+
+export function accountName(account) {
+  return `${account.label} · ${exchangeName(account.exchange)}`;
+}
+
+export function isSimulated(app, account) {
+  return Boolean(account.simulated) || app.store.isSimulated(account.exchange);
+}
+
+export function stateTitle(status) {
+  return status ? `${status.state}${status.reason ? `: ${status.reason}` : ""}` : null;
+}
+
+/** Age of a row now: as told in the frame, and the time since; STALE is said where the account is not followed. */
+export function ageCell(ageMs, sinceMs, status) {
+  const now = Number.isFinite(ageMs) ? ageMs + (Number.isFinite(sinceMs) ? sinceMs : 0) : Number.NaN;
+  if (status.usable) return { text: format.age(now), class: "dim" };
+  return { text: `${status.state} ${format.age(now)}`, class: "warn", title: stateTitle(status) };
+}
+
+/** A price in the market's own digits, or more where it has more (an average of fills). */
+export function priceText(app, row, account, text) {
+  return inSteps(text, marketOf(app, row, account)?.tick);
+}
+
+/** A size in the market's own digits, or more where it has more. */
+export function sizeText(app, row, account, text) {
+  return inSteps(text, marketOf(app, row, account)?.lot);
+}
+
+function marketOf(app, row, account) {
+  return app.instruments.get(`${account.exchange}:${row.symbol}`);
+}
+
+function inSteps(text, step) {
+  if (text === null || text === undefined) return format.NONE;
+  const d = decimal.absolute(decimal.normalize(decimal.parse(text)));
+  return format.fixed(d, step ? Math.max(d.places, format.placesOf(step)) : undefined);
+}
+
+export function sideCell(side) {
+  return { text: side === "buy" ? "Buy" : "Sell", class: side === "buy" ? "buy up" : "sell down" };
+}

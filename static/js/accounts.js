@@ -1,0 +1,106 @@
+/** The accounts page: seal a key and send it, keep the list's states fresh. Secrets leave their fields at once. */
+
+import "../vendor/tweetnacl/nacl-fast.js";
+import { blake2b } from "../vendor/noble-hashes/blake2.js";
+import * as api from "./api.js";
+import { byId, setAttribute, setText } from "./dom.js";
+import { fingerprint, seal } from "./sealing.js";
+
+const REFRESH_MS = 3000;
+const SECRETS = { key: "new-key", secret: "new-secret", passphrase: "new-passphrase" };
+
+const form = byId("new-account");
+const status = byId("new-status");
+const exchange = byId("new-exchange");
+
+/** Products and passphrase field belong to the chosen exchange. */
+function showExchange() {
+  const chosen = exchange.selectedOptions[0];
+  const products = (chosen?.dataset.products ?? "").split(" ");
+  for (const choice of form.querySelectorAll("[data-product]")) {
+    const offered = products.includes(choice.dataset.product);
+    choice.hidden = !offered;
+    choice.querySelector("input").disabled = !offered;
+  }
+  byId("passphrase-field").hidden = chosen?.dataset.passphrase !== "yes";
+}
+
+function say(text, kind = "") {
+  setText(status, text);
+  setAttribute(status, "class", `form-status ${kind}`.trim());
+}
+
+/** Take the secrets out of the form: from here on they are in this object alone. */
+function takeSecrets() {
+  return Object.fromEntries(
+    Object.entries(SECRETS).map(([name, id]) => {
+      const field = byId(id);
+      const value = field.value.trim();
+      field.value = "";
+      return [name, value];
+    }),
+  );
+}
+
+async function add() {
+  const secrets = takeSecrets();
+  const products = [...form.querySelectorAll("[data-product] input:checked:not(:disabled)")].map((input) => input.value);
+  if (products.length === 0) throw new Error("Choose at least one product. The key was cleared: enter it again.");
+  const { public_key: publicKey, key_id: keyId } = await api.get("/api/sealing-key/");
+  const body = {
+    exchange: exchange.value,
+    label: byId("new-label").value.trim(),
+    products,
+    fingerprint: fingerprint(secrets.key),
+    sealed: seal(secrets, publicKey, { nacl: globalThis.nacl, blake2b }),
+    key_id: keyId,
+  };
+  await api.change("POST", "/api/accounts/", form.querySelector("[name=csrfmiddlewaretoken]").value, body);
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  say("Sealing the key in this browser");
+  try {
+    await add();
+    say("Added. The worker is opening it.", "good");
+    location.reload();
+  } catch (error) {
+    say(error.message, "bad");
+  }
+  button.disabled = false;
+}
+
+/** States change while the page is open. Another set of accounts means another page. */
+async function refresh() {
+  try {
+    const { accounts } = await api.get("/api/accounts/");
+    const shown = [...document.querySelectorAll("[data-account]")];
+    if (shown.map((row) => row.dataset.account).join() !== accounts.map((row) => String(row.id)).join()) {
+      if (!form.contains(document.activeElement)) location.reload();
+      return;
+    }
+    shown.forEach((row, i) => {
+      setAttribute(row.querySelector("[data-state]"), "data-state", accounts[i].state);
+      setText(row.querySelector(".badge-word"), accounts[i].state);
+      setText(row.querySelector(".account-sentence"), accounts[i].sentence);
+    });
+    setText(byId("accounts-problem"), "");
+  } catch (error) {
+    if (error.status === 401) api.signIn();
+    setText(byId("accounts-problem"), `The states above may be old: ${error.message}`);
+  }
+}
+
+exchange.addEventListener("change", showExchange);
+form.addEventListener("submit", submit);
+for (const remove of document.querySelectorAll(".account-remove")) {
+  remove.addEventListener("submit", (event) => {
+    if (!confirm(`Remove ${remove.dataset.label}, its key and everything stored of it?`)) event.preventDefault();
+  });
+}
+showExchange();
+form.querySelector("[type=submit]").disabled = exchange.options.length === 0;
+setInterval(refresh, REFRESH_MS);

@@ -1,0 +1,64 @@
+/**
+ * One account's fills, whole: rows by number, each once, whatever order they come in. Pure.
+ *
+ * Frames may be lost, fills may not: a frame that begins after the last row held leaves a hole, and the hole is read
+ * by REST (docs/protocol.md 2.5) before it is forgotten.
+ */
+
+const KEPT = 500;
+
+export class FillsLog {
+  #rows = new Map();
+  #newest = null;
+
+  /** Rows that were new, oldest first. */
+  merge(rows) {
+    const added = [];
+    for (const row of rows) {
+      if (this.#rows.has(row.row)) continue;
+      if (this.#full && row.row < this.#oldestKept()) continue;
+      this.#rows.set(row.row, row);
+      added.push(row);
+    }
+    if (added.length > 0) {
+      added.sort((a, b) => a.row - b.row);
+      this.#newest = Math.max(this.#newest ?? 0, added.at(-1).row);
+      this.#trim();
+    }
+    return added;
+  }
+
+  /** The `after` to ask REST for before this frame is merged; null if the frame joins what is held. */
+  missingBefore(frame) {
+    if (this.#newest === null || !frame.fills?.length) return null;
+    const first = frame.first_row ?? Math.min(...frame.fills.map((fill) => fill.row));
+    return first > this.#newest + 1 ? this.#newest : null;
+  }
+
+  get newest() {
+    return this.#newest;
+  }
+
+  get size() {
+    return this.#rows.size;
+  }
+
+  /** Newest first. */
+  list() {
+    return [...this.#rows.values()].sort((a, b) => b.row - a.row);
+  }
+
+  get #full() {
+    return this.#rows.size >= KEPT;
+  }
+
+  #oldestKept() {
+    return Math.min(...this.#rows.keys());
+  }
+
+  #trim() {
+    if (this.#rows.size <= KEPT) return;
+    const numbers = [...this.#rows.keys()].sort((a, b) => a - b);
+    for (const number of numbers.slice(0, numbers.length - KEPT)) this.#rows.delete(number);
+  }
+}

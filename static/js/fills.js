@@ -1,0 +1,134 @@
+/**
+ * The blotter of own executions. Frames may be lost, fills may not: where a frame leaves a hole, the hole is read by
+ * REST before the frame is taken in, so every row comes exactly once.
+ */
+
+import * as api from "./api.js";
+import { marketCell, priceText, sideCell, sizeText } from "./account-cells.js";
+import { AccountTopics, emptyNote } from "./account-feed.js";
+import * as decimal from "./decimal.js";
+import { el, setText } from "./dom.js";
+import { FillsLog } from "./fills-log.js";
+import * as format from "./format.js";
+import { Table } from "./table.js";
+
+const SHOWN = 200;
+const PAGE = 500;
+const AGAIN_MS = 3000;
+
+export class Fills {
+  #app;
+  #element;
+  #topics;
+  #table;
+  #logs = new Map(); // account id -> FillsLog
+  #frames = new Map(); // account id -> newest frame not taken in yet
+  #catching = new Set(); // account ids with a catch-up under way
+  #fresh = new Set(); // keys of rows that came while the page was open
+  #problem = "";
+  #note = el("p", { class: "note tag-warn", role: "status", hidden: true, text: "" });
+
+  constructor(app, element) {
+    this.#app = app;
+    this.#element = element;
+    this.#topics = new AccountTopics(app, "fills", (id, frame) => this.#changed(id, frame));
+    this.#table = new Table("Fills", this.#columns());
+  }
+
+  start() {
+    this.#element.append(this.#note, this.#table.element);
+    this.#topics.start();
+    this.#app.scheduler.ageing(this);
+  }
+
+  #changed(id, frame) {
+    for (const known of this.#logs.keys()) if (!this.#app.accounts.byId(known)) this.#logs.delete(known);
+    if (frame) {
+      this.#frames.set(id, frame);
+      this.#take(id);
+    }
+    this.#app.scheduler.invalidate(this);
+  }
+
+  /** Take the newest frame in, after what is missing before it. */
+  async #take(id) {
+    if (this.#catching.has(id)) return;
+    if (!this.#logs.has(id)) this.#logs.set(id, new FillsLog());
+    const log = this.#logs.get(id);
+    this.#catching.add(id);
+    try {
+      while (this.#frames.has(id)) {
+        const { data } = this.#frames.get(id);
+        const first = log.newest === null;
+        if (log.missingBefore(data) !== null) await this.#catchUp(id, log);
+        if (this.#frames.get(id)?.data === data) this.#frames.delete(id);
+        this.#merge(id, log, data.fills, first);
+      }
+      this.#problem = "";
+    } catch (error) {
+      this.#problem = `Fills are missing below: ${error.message}`;
+      setTimeout(() => this.#take(id), AGAIN_MS);
+    }
+    this.#catching.delete(id);
+    this.#app.scheduler.invalidate(this);
+  }
+
+  async #catchUp(id, log) {
+    for (;;) {
+      const page = await api.get("/api/fills/", { account: id, after: log.newest, limit: PAGE });
+      this.#merge(id, log, page.fills, false);
+      if (!page.more || page.fills.length === 0) return;
+    }
+  }
+
+  #merge(id, log, rows, first) {
+    const added = log.merge(rows);
+    if (first) return;
+    for (const row of added) this.#fresh.add(`${id} ${row.row}`);
+    while (this.#fresh.size > SHOWN) this.#fresh.delete(this.#fresh.values().next().value);
+  }
+
+  draw() {
+    const rows = [];
+    for (const { account, status } of this.#topics.all()) {
+      for (const row of this.#logs.get(account.id)?.list() ?? []) rows.push({ account, row, status });
+    }
+    rows.sort((a, b) => b.row.exchange_ms - a.row.exchange_ms || b.row.row - a.row.row);
+    this.#table.draw(rows.slice(0, SHOWN), ({ account, row }) => `${account.id} ${row.row}`, {
+      note: rows.length > 0 ? "" : emptyNote(this.#app, this.#topics.all(), "No fills yet"),
+      className: ({ status }) => (status.usable ? "" : "stale"),
+      fresh: this.#fresh,
+    });
+    this.#note.hidden = this.#problem === "";
+    setText(this.#note, this.#problem);
+    this.#app.counts.set("fills", rows.length > 0 && rows.length <= SHOWN ? rows.length : rows.length > SHOWN ? `${SHOWN}+` : 0);
+  }
+
+  #columns() {
+    const app = this.#app;
+    return [
+      { id: "time", label: "Time", cell: ({ row }) => ({ text: format.clock(row.exchange_ms, { fraction: true }), class: "dim", title: `${format.dateTime(row.exchange_ms)} UTC` }) },
+      { id: "market", label: "Market", cell: ({ row, account, status }) => marketCell(app, row, account, status) },
+      { id: "side", label: "Side", cell: ({ row }) => sideCell(row.side) },
+      { id: "price", label: "Price", num: true, cell: ({ row, account }) => priceText(app, row, account, row.price) },
+      { id: "size", label: "Size", num: true, cell: ({ row, account }) => sizeText(app, row, account, row.size) },
+      { id: "notional", label: "Value", num: true, cell: ({ row }) => format.plain(row.notional, 2) },
+      { id: "fee", label: "Fee", num: true, cell: ({ row }) => fee(row) },
+      { id: "realised", label: "Realised", num: true, wide: true, cell: ({ row }) => realised(row) },
+      { id: "maker", label: "Role", wide: true, cell: ({ row }) => ({ text: row.maker === null ? format.NONE : row.maker ? "maker" : "taker", class: "dim" }) },
+    ];
+  }
+}
+
+function fee(row) {
+  if (row.fee === null || row.fee === undefined) return { text: "not told", class: "dim" };
+  const amount = decimal.normalize(decimal.parse(row.fee));
+  // Negative was paid to us: a rebate
+  return { text: `${format.fixed(amount)} ${row.fee_asset ?? ""}`.trim(), class: amount.n < 0n ? "buy" : "", title: amount.n < 0n ? "Rebate" : null };
+}
+
+function realised(row) {
+  if (row.realised === null || row.realised === undefined) return { text: format.NONE, class: "dim" };
+  const amount = decimal.parse(row.realised);
+  return { text: format.fixed(amount, 2, { plus: true }), class: amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "dim" };
+}

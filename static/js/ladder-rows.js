@@ -1,0 +1,105 @@
+/** The ladder's fixed pool of rows: asks above, the middle row, bids below. Rows are made once and patched. */
+
+import { el, setAttribute, setStyle, setText, toggleClass } from "./dom.js";
+import * as format from "./format.js";
+
+export const ROWS = 25;
+
+export class LadderRows {
+  #middle = new MiddleRow();
+  asks = [];
+  bids = [];
+
+  constructor() {
+    // asks[0] and bids[0] are the best: both stand next to the middle.
+    for (let i = 0; i < ROWS; i += 1) {
+      this.asks.push(new Row("ask", i));
+      this.bids.push(new Row("bid", i));
+    }
+    this.element = el("div", { class: "ladder-rows", role: "table", "aria-label": "Order book" },
+      ...this.asks.toReversed().map((row) => row.element), this.#middle.element, ...this.bids.map((row) => row.element));
+  }
+
+  get middle() {
+    return this.#middle;
+  }
+
+  /** @param marks {asks: Map, bids: Map} row index -> text of own orders there */
+  draw(model, marks) {
+    for (let i = 0; i < ROWS; i += 1) {
+      this.asks[i].draw(model?.asks[i] ?? null, marks?.asks.get(i));
+      this.bids[i].draw(model?.bids[i] ?? null, marks?.bids.get(i));
+    }
+  }
+
+  at(side, index) {
+    return (side === "ask" ? this.asks : this.bids)[index];
+  }
+}
+
+class Row {
+  #shown = null;
+  #bar = el("i", { class: "ladder-bar", "aria-hidden": "true" });
+  #own = el("i", { class: "ladder-own", hidden: true });
+  #price;
+  #size = digits("ladder-size");
+  #total = digits("ladder-total");
+
+  constructor(side, index) {
+    this.#price = el("span", { class: `ladder-price ${side === "ask" ? "sell" : "buy"}`, role: "cell", text: "" });
+    this.element = el("div", { class: "ladder-row num", role: "row", "data-side": side, "data-index": index },
+      this.#bar, this.#own, this.#price, this.#size.element, this.#total.element);
+  }
+
+  draw(row, own) {
+    if (this.#own.hidden !== !own) this.#own.hidden = !own;
+    if (own) setAttribute(this.#own, "title", own);
+    if (!row && !this.#shown) return;
+    this.#shown = row;
+    setText(this.#price, row?.priceText ?? "");
+    this.#size.show(row?.sizeText ?? "");
+    this.#total.show(row?.totalText ?? "");
+    setStyle(this.#bar, "transform", `scaleX(${row?.bar ?? 0})`);
+  }
+}
+
+/** A number whose trailing zeros are dimmed. */
+function digits(name) {
+  const head = el("span", { text: "" });
+  const zeros = el("span", { class: "zeros", text: "" });
+  const element = el("span", { class: name, role: "cell" }, head, zeros);
+  return {
+    element,
+    show(text) {
+      const [said, rest] = format.split(text);
+      setText(head, said);
+      setText(zeros, rest);
+    },
+  };
+}
+
+/** Last price with its direction, spread, mid, mark and the book's age. Sticks to the nearer edge when scrolled. */
+class MiddleRow {
+  #last = el("span", { class: "mid-last num", text: "" });
+  #spread = el("span", { class: "mid-spread num", text: "" });
+  #mid = el("span", { class: "mid-mid num", text: "" });
+  #mark = el("span", { class: "mid-mark num", text: "", title: "Mark price" });
+  #age = el("span", { class: "mid-age num", text: "", title: "Age of the last update in this book" });
+
+  element = el("div", { class: "ladder-middle", role: "row" },
+    el("span", { class: "mid-left", role: "cell" }, this.#last, this.#mark),
+    el("span", { class: "mid-right", role: "cell" }, this.#spread, el("span", {}, this.#mid, this.#age)));
+
+  draw({ last, direction, middle, mark, ageMs, usable }) {
+    setText(this.#last, last ?? format.NONE);
+    const colour = direction === "up" ? "buy" : direction === "down" ? "sell" : "";
+    setAttribute(this.#last, "class", `mid-last num ${last ? `${colour} ${direction}` : "dim"}`);
+    const ticks = middle?.ticks;
+    setText(this.#spread, middle ? `Spread ${format.fixed(middle.spread)} · ${format.bpsText(middle.bps)}` : "No spread");
+    setAttribute(this.#spread, "title", middle ? `${ticks} ${ticks === "1" ? "tick" : "ticks"}` : null);
+    setText(this.#mid, middle ? `Mid ${format.price(middle.mid)}` : "");
+    setText(this.#mark, mark ? `Mark ${mark}` : "");
+    setText(this.#age, ageMs === null ? "" : format.age(ageMs));
+    toggleClass(this.#age, "old", !usable);
+  }
+}

@@ -1,0 +1,142 @@
+/** The trading page: makes the parts, gives them to each other, starts them. */
+
+import * as api from "./api.js";
+import { Accounts } from "./account-feed.js";
+import { Balances } from "./balances.js";
+import { Chart } from "./chart.js";
+import { Delays } from "./delays.js";
+import { byId } from "./dom.js";
+import { Fills } from "./fills.js";
+import { Instruments } from "./instruments.js";
+import { Keys } from "./keys.js";
+import { Ladder } from "./ladder.js";
+import { Layout } from "./layout.js";
+import { LinkLight } from "./link-light.js";
+import { MarketStrip } from "./market.js";
+import { startMenu } from "./menu.js";
+import { Orders } from "./orders.js";
+import { Palette } from "./palette.js";
+import { Positions } from "./positions.js";
+import { Prefs, browserStorage } from "./prefs.js";
+import * as scheduling from "./scheduler.js";
+import { Selection } from "./selection.js";
+import { SleepGuard } from "./sleep.js";
+import { Socket, browserEnvironment } from "./socket.js";
+import { Store } from "./store.js";
+import { Streams } from "./streams.js";
+import { Counts, Summary } from "./summary.js";
+import { Tape } from "./tape.js";
+import { Theme } from "./theme.js";
+import { Toast } from "./toast.js";
+import { Watchlist } from "./watchlist.js";
+
+const environment = browserEnvironment();
+const app = { prefs: new Prefs(browserStorage()), delays: new Delays() };
+
+/** The server's clock in us, null while it is not known. */
+app.serverUs = () => (app.socket.offset.known ? environment.clockUs() + app.socket.offset.us : null);
+/** The best guess of the time, in ms. */
+app.nowMs = () => (app.serverUs() ?? environment.clockUs()) / 1000;
+
+const address = new URL("/ws/", location.href);
+address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+app.socket = new Socket(address.href, { linkChanged, hello, bundle, topicRefused }, environment);
+app.store = new Store(app.socket, environment.now);
+app.scheduler = new scheduling.Scheduler(scheduling.browserEnvironment());
+app.scheduler.beforeDraw = () => app.socket.mark;
+app.scheduler.painted = (mark) => app.socket.painted(mark);
+
+app.theme = new Theme(app.prefs);
+app.instruments = new Instruments(api.get);
+app.selection = new Selection(app.prefs, app.instruments);
+app.accounts = new Accounts(api.get);
+const toast = new Toast(byId("toast"));
+app.toast = (text) => toast.show(text);
+app.counts = new Counts(byId("tabs"));
+app.orders = new Orders(app, byId("orders"));
+app.positions = new Positions(app, byId("positions"));
+app.summary = new Summary(byId("summary"), () => app.positions.unrealised());
+app.watchlist = new Watchlist(app, byId("watchlist-rows"), byId("watchlist-filter"));
+app.chart = new Chart(app, {
+  canvas: byId("chart-canvas"),
+  legend: byId("chart-legend"),
+  note: byId("chart-note"),
+  intervals: byId("intervals"),
+  state: byId("chart-state"),
+  body: byId("chart"),
+});
+app.ladder = new Ladder(app, {
+  body: byId("ladder-body"),
+  tools: byId("ladder-tools"),
+  columns: byId("ladder-columns"),
+  foot: byId("ladder-foot"),
+  state: byId("ladder-state"),
+  paused: byId("ladder-paused"),
+});
+app.palette = new Palette(app, byId("palette"));
+const keys = new Keys(app, byId("help"));
+const light = new LinkLight(app, {
+  link: byId("link"),
+  state: byId("link-state"),
+  age: byId("link-age"),
+  latency: byId("link-latency"),
+  clock: byId("clock"),
+  announcer: byId("announcer"),
+  simulated: byId("simulated"),
+});
+
+function linkChanged(link) {
+  app.store?.linkChanged(link);
+  app.scheduler?.invalidate(light);
+  if (link.code === 4401) api.signIn();
+  // A handshake that is refused looks like a server that is away; the API tells them apart.
+  if (link.state === "waiting" && link.failures % 3 === 2) app.instruments.load();
+}
+
+function hello(message) {
+  app.delays.reset();
+  app.store.simulated = new Set(message.simulated);
+  app.store.connected();
+}
+
+function bundle(frames) {
+  const now = app.serverUs();
+  app.store.apply(frames, (frame, first) => {
+    if (!first && now !== null && Number.isFinite(frame.sent_us)) app.delays.add(frame, now);
+  });
+  app.scheduler.request(); // even where nothing was dirty: what came must be confirmed
+}
+
+function topicRefused(topic, message) {
+  app.store.refuse(topic, message);
+}
+
+byId("open-palette").addEventListener("click", () => app.palette.open());
+byId("open-help").addEventListener("click", () => keys.open());
+app.instruments.addEventListener("signedout", () => api.signIn());
+startMenu(app.prefs, app.theme);
+app.theme.start();
+for (const part of [
+  new Layout(app.prefs, byId("tabs"), byId("phone-tabs")),
+  app.watchlist,
+  new MarketStrip(app, byId("market")),
+  app.ladder,
+  new Tape(app, byId("tape-body"), byId("tape-state")),
+  app.chart,
+  app.positions,
+  app.orders,
+  new Fills(app, byId("fills")),
+  new Balances(app, byId("balances")),
+  new Streams(app, byId("streams-body"), byId("streams-worker")),
+  light,
+  app.palette,
+  keys,
+  app.accounts,
+  app.instruments,
+  app.selection,
+  app.scheduler,
+  new SleepGuard(app.socket),
+]) {
+  part.start();
+}
+app.socket.start();

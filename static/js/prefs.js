@@ -1,0 +1,82 @@
+/** What the trader set, kept in this browser. A browser without storage keeps it until the page is left. */
+
+const KEY = "spreadboard";
+const MOST_STEPS = 200;
+
+const DEFAULTS = {
+  theme: "dark", // "dark", "light" or "system"; boot.js reads it too
+  colours: "green-red", // "green-red", "red-green" or "blue-orange"; boot.js reads it too
+  unit: "base",
+  interval: "1m",
+  market: null, // "exchange:symbol"
+  tab: "positions",
+  phoneTab: "book",
+  steps: {}, // "exchange:symbol" -> grouping step
+  watchlist: null, // ["exchange:symbol"]; null: the pinned ones
+};
+
+export class Prefs {
+  #storage;
+  #values;
+  #listeners = new Map();
+
+  constructor(storage) {
+    this.#storage = storage;
+    this.#values = { ...DEFAULTS, ...this.#load() };
+  }
+
+  get(name) {
+    if (!(name in DEFAULTS)) throw new Error(`no such preference: ${name}`);
+    return this.#values[name];
+  }
+
+  set(name, value) {
+    if (!(name in DEFAULTS)) throw new Error(`no such preference: ${name}`);
+    this.#values[name] = value;
+    this.#save();
+    for (const listener of this.#listeners.get(name) ?? []) listener(value);
+  }
+
+  onChange(name, listener) {
+    if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
+    this.#listeners.get(name).add(listener);
+    return () => this.#listeners.get(name).delete(listener);
+  }
+
+  step(market) {
+    return this.#values.steps[market] ?? null;
+  }
+
+  /** Remembered per market; the oldest go when there are too many. */
+  setStep(market, step) {
+    const { [market]: _, ...others } = this.#values.steps;
+    const kept = Object.entries(others).slice(-(MOST_STEPS - 1));
+    this.set("steps", Object.fromEntries([...kept, [market, step]]));
+  }
+
+  #load() {
+    try {
+      const stored = JSON.parse(this.#storage?.getItem(KEY) ?? "{}");
+      return Object.fromEntries(Object.entries(stored).filter(([name]) => name in DEFAULTS));
+    } catch {
+      return {}; // not ours or damaged: the defaults are always right
+    }
+  }
+
+  #save() {
+    try {
+      this.#storage?.setItem(KEY, JSON.stringify(this.#values));
+    } catch {
+      // Full or forbidden: this visit keeps it, the next starts from what was kept before.
+    }
+  }
+}
+
+/** localStorage, or null where the browser forbids it. */
+export function browserStorage() {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    return null;
+  }
+}

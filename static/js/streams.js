@@ -1,0 +1,139 @@
+/** The stream panel: every connection, market and account with its state, rates, delays and troubles. */
+
+import { AccountTopics } from "./account-feed.js";
+import { el, setText } from "./dom.js";
+import * as format from "./format.js";
+import { exchangeName } from "./instruments.js";
+import { meaning, usable } from "./states.js";
+import { Table } from "./table.js";
+
+export class Streams {
+  #app;
+  #body;
+  #worker;
+  #connections;
+  #markets;
+  #accounts;
+  #topics;
+  #notices = el("p", { class: "note tag-warn", role: "note", hidden: true, text: "" });
+
+  constructor(app, body, worker) {
+    this.#app = app;
+    this.#body = body;
+    this.#worker = worker;
+    this.#connections = new Table("Connections", this.#connectionColumns());
+    this.#markets = new Table("Markets", MARKET_COLUMNS);
+    this.#accounts = new Table("Accounts", ACCOUNT_COLUMNS);
+    this.#topics = new AccountTopics(app, "balances", () => app.scheduler.invalidate(this));
+  }
+
+  start() {
+    this.#body.append(this.#notices, this.#connections.element, this.#markets.element, this.#accounts.element);
+    this.#topics.start();
+    this.#app.store.watch("streams", () => this.#app.scheduler.invalidate(this));
+    this.#app.scheduler.ageing(this);
+  }
+
+  draw() {
+    const { store } = this.#app;
+    const status = store.status("streams", this.#app.serverUs());
+    const data = store.data("streams");
+    const sinceMs = store.sinceArrival("streams");
+    // While this panel's own frame is old, nothing in it may look live.
+    const told = (row) => (status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: status.reason });
+    const late = (list) => (list ?? []).map((row) => ({ row: told(row), sinceMs, status }));
+    const className = ({ row }) => (status.usable && usable(row.state) ? "" : "stale");
+    const connections = late(data?.connections);
+    this.#connections.draw(connections, ({ row }) => `${row.exchange} ${row.route} ${row.number}`, {
+      className,
+      note: connections.length === 0 ? `${status.state}${status.reason ? `: ${status.reason}` : ""}` : "",
+    });
+    this.#markets.draw(late(data?.markets), ({ row }) => `${row.exchange}:${row.symbol}`, { className });
+    this.#drawAccounts();
+    const notices = (data?.exchanges ?? []).filter((row) => row.notice).map((row) => `${exchangeName(row.exchange)}: ${row.notice}`);
+    this.#notices.hidden = notices.length === 0;
+    setText(this.#notices, notices.join(" · "));
+    const troubled = (data?.markets ?? []).filter((row) => !usable(row.state)).length;
+    this.#app.counts.set("streams", troubled > 0 ? `${troubled} not live` : "");
+    setText(this.#worker, status.usable ? workerText(data.worker) : `${status.state} ${format.age(status.ageMs ?? Number.NaN)}`);
+  }
+
+  #drawAccounts() {
+    const rows = this.#topics.all().map(({ account, status }) => ({
+      status,
+      row: { ...account, state: status.state, sentence: status.reason || account.sentence },
+    }));
+    this.#accounts.draw(rows, ({ row }) => String(row.id), { className: ({ status }) => (status.usable ? "" : "stale") });
+    this.#accounts.element.hidden = rows.length === 0;
+  }
+
+  #connectionColumns() {
+    const { delays } = this.#app;
+    return [
+      {
+        id: "stream",
+        label: "Connection",
+        cell: ({ row }) => ({
+          text: `${exchangeName(row.exchange)} ${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
+          state: row.state,
+          title: `${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}. ${row.url_host}, ${row.subscriptions} subscriptions, since ${format.dateTime(row.since_ms)}`,
+          sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
+          subClass: row.state === "DOWN" ? "bad" : "warn",
+        }),
+      },
+      { id: "rate", label: "Msg/s", num: true, cell: ({ row }) => row.messages_per_s.toFixed(row.messages_per_s < 10 ? 1 : 0) },
+      { id: "latency", label: "In ms", title: "Exchange to worker, milliseconds: middle and slowest percent", num: true, cell: ({ row }) => pair(row.latency_ms?.p50, row.latency_ms?.p99) },
+      { id: "browser", label: "Out ms", title: "Worker to this browser, milliseconds: middle and slowest percent", num: true, cell: ({ row }) => pair(...delays.of(row.exchange)) },
+      { id: "overhead", label: "Worker ms", title: "Inside the worker, conflation apart: middle and slowest percent", num: true, wide: true, cell: ({ row }) => pair(row.overhead_ms?.p50, row.overhead_ms?.p99) },
+      { id: "reconnects", label: "Rec.", title: "Reconnects", num: true, cell: ({ row }) => count(row.reconnects) },
+      { id: "dropped", label: "Dropped", title: "Frames dropped because the worker's buffer was full", num: true, wide: true, cell: ({ row }) => count(row.dropped) },
+      { id: "unknown", label: "Not understood", num: true, wide: true, cell: ({ row }) => count(row.not_understood) },
+      { id: "messages", label: "Messages", num: true, wide: true, cell: ({ row }) => format.grouped(String(row.messages)) },
+    ];
+  }
+}
+
+const MARKET_COLUMNS = [
+  {
+    id: "market",
+    label: "Market",
+    cell: ({ row }) => ({
+      text: row.symbol,
+      state: row.state,
+      tags: row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : [],
+      title: `${exchangeName(row.exchange)} ${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}, since ${format.dateTime(row.since_ms)}`,
+      sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
+      subClass: row.state === "DOWN" ? "bad" : "warn",
+    }),
+  },
+  { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
+  { id: "state", label: "State", wide: true, cell: ({ row }) => ({ text: row.state, class: usable(row.state) ? "dim" : "warn" }) },
+  { id: "age", label: "Age", num: true, cell: ({ row, sinceMs }) => ({ text: format.age(row.age_ms === null ? Number.NaN : row.age_ms + sinceMs), class: "dim" }) },
+  { id: "resyncs", label: "Resyncs", num: true, cell: ({ row }) => count(row.resyncs) },
+  { id: "seq", label: "Last update id", num: true, wide: true, cell: ({ row }) => ({ text: row.seq === null ? format.NONE : String(row.seq), class: "dim" }) },
+  { id: "pinned", label: "Opened", wide: true, cell: ({ row }) => ({ text: row.pinned ? "pinned" : "on demand", class: "dim" }) },
+];
+
+const ACCOUNT_COLUMNS = [
+  { id: "account", label: "Account", cell: ({ row }) => ({ text: row.label, state: row.state, title: row.sentence || meaning(row.state), sub: usable(row.state) ? "" : row.sentence, subClass: "warn" }) },
+  { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
+  { id: "state", label: "State", cell: ({ row }) => ({ text: row.state, class: usable(row.state) ? "dim" : "warn" }) },
+  { id: "age", label: "Age", title: "Since the last balances frame", num: true, cell: ({ status }) => ({ text: format.age(status.ageMs ?? Number.NaN), class: "dim" }) },
+];
+
+function pair(p50, p99) {
+  if (p50 === null || p50 === undefined) return { text: format.NONE, class: "dim" };
+  return `${format.milliseconds(p50)}/${format.milliseconds(p99)}`;
+}
+
+function count(n) {
+  return { text: format.grouped(String(n ?? 0)), class: n > 0 ? "warn" : "dim" };
+}
+
+function workerText({ cpu, rss_mb: rss, started_ms: started }) {
+  const parts = [];
+  if (Number.isFinite(cpu)) parts.push(`CPU ${(cpu * 100).toFixed(0)}\u2009%`);
+  if (Number.isFinite(rss)) parts.push(`${rss.toFixed(0)} MB`);
+  if (Number.isFinite(started)) parts.push(`up ${format.age(Date.now() - started)}`);
+  return parts.join(" · ");
+}

@@ -1,0 +1,117 @@
+/**
+ * A table of keyed rows, patched in place: a row's elements are made once, texts change only where they differ, and no
+ * more rows are kept than are shown.
+ *
+ * A column is {id, label, cell(row)}; a cell is text or {text, class, title, sub, tags, state}. `num` aligns right,
+ * `wide` leaves the column out where the panel is narrow.
+ */
+
+import { el, setAttribute, setText } from "./dom.js";
+import { NONE } from "./format.js";
+
+export class Table {
+  #columns;
+  #rows = new Map(); // key -> {element, cells}
+  #body = el("tbody");
+  #note = el("p", { class: "note", role: "note", text: "" });
+
+  constructor(label, columns) {
+    this.#columns = columns;
+    const heads = columns.map((column) =>
+      el("th", { scope: "col", class: classOf(column), title: column.title, text: column.label }));
+    this.element = el("div", { class: "table-box" },
+      el("table", { class: "table", "aria-label": label }, el("thead", {}, el("tr", {}, ...heads)), this.#body), this.#note);
+  }
+
+  get size() {
+    return this.#rows.size;
+  }
+
+  /**
+   * @param rows in the order to be shown
+   * @param keyOf row -> key, unique
+   * @param options {note, className(row), fresh: Set of keys that slide in}
+   */
+  draw(rows, keyOf, { note = "", className = () => "", fresh = null } = {}) {
+    const keys = new Set(rows.map(keyOf));
+    for (const [key, row] of this.#rows) {
+      if (keys.has(key)) continue;
+      row.element.remove();
+      this.#rows.delete(key);
+    }
+    let after = null;
+    for (const row of rows) {
+      const key = keyOf(row);
+      let held = this.#rows.get(key);
+      if (!held) {
+        held = this.#make(fresh?.has(key));
+        this.#rows.set(key, held);
+      }
+      const place = after ? after.nextSibling : this.#body.firstChild;
+      if (held.element !== place) this.#body.insertBefore(held.element, place);
+      after = held.element;
+      setAttribute(held.element, "class", [className(row), held.fresh ? "fresh" : ""].join(" ").trim() || null);
+      this.#columns.forEach((column, i) => held.cells[i].show(column.cell(row)));
+    }
+    setText(this.#note, note);
+    this.#note.hidden = note === "";
+    this.element.classList.toggle("empty", rows.length === 0);
+  }
+
+  #make(fresh) {
+    const cells = this.#columns.map((column) => new Cell(column));
+    return { cells, fresh, element: el("tr", {}, ...cells.map((cell) => cell.element)) };
+  }
+}
+
+class Cell {
+  #main = el("span", { class: "cell-main", text: "" });
+  #sub = null;
+  #light = null;
+  #tags = [];
+  #base;
+
+  constructor(column) {
+    this.#base = classOf(column);
+    this.element = el("td", { class: this.#base, "data-label": column.label }, this.#main);
+  }
+
+  show(value) {
+    const cell = typeof value === "object" && value !== null ? value : { text: value };
+    setText(this.#main, cell.text ?? NONE);
+    setAttribute(this.#main, "class", `cell-main ${cell.class ?? ""}`.trim());
+    setAttribute(this.element, "title", cell.title);
+    if (cell.state !== undefined) this.#showLight(cell.state);
+    if (cell.tags || this.#tags.length > 0) this.#showTags(cell.tags ?? []);
+    if (cell.sub || this.#sub) this.#showSub(cell.sub ?? "", cell.subClass ?? "");
+  }
+
+  #showLight(state) {
+    if (!this.#light) {
+      this.#light = el("i", { class: "light", "aria-hidden": "true" });
+      this.element.prepend(this.#light);
+    }
+    setAttribute(this.element, "data-state", state);
+  }
+
+  #showTags(tags) {
+    if (this.#tags.map((tag) => tag.dataset.key).join() === tags.map((tag) => tag.text).join()) return;
+    for (const tag of this.#tags) tag.remove();
+    this.#tags = tags.map(({ text, class: name = "", title }) => el("span", { class: `tag ${name}`, title, "data-key": text, text }));
+    this.#main.after(...this.#tags);
+  }
+
+  #showSub(text, name) {
+    if (!this.#sub) {
+      this.#sub = el("span", { class: "cell-sub", text: "" });
+      this.element.append(this.#sub);
+    }
+    setText(this.#sub, text);
+    setAttribute(this.#sub, "class", `cell-sub ${name}`.trim());
+    this.#sub.hidden = text === "";
+  }
+}
+
+function classOf({ num, wide, id }) {
+  return [`col-${id}`, num ? "num" : "", wide ? "wide" : ""].filter(Boolean).join(" ");
+}

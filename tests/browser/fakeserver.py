@@ -1,0 +1,405 @@
+"""A stand-in for the whole server, for the page's tests: the templates, the files, and docs/protocol.md, with data
+that move and faults that a test asks for. ``python -m tests.browser.fakeserver --port 0`` prints its address.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import django
+from aiohttp import WSMsgType, web
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+from django.urls import path as django_path
+
+from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
+
+ROOT = Path(__file__).resolve().parents[2]
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+STEP_S = 0.1
+BUNDLE_S = 0.05
+
+
+def _nothing(request: Any, **_: Any) -> None:
+    """Addresses are only named in templates; aiohttp answers."""
+
+
+urlpatterns = [
+    django_path("", _nothing, name="dashboard"),
+    django_path("balances/", _nothing, name="balances"),
+    django_path("accounts/", _nothing, name="accounts"),
+    django_path("accounts/<int:number>/remove/", _nothing, name="account_remove"),
+    django_path("login/", _nothing, name="login"),
+    django_path("logout/", _nothing, name="logout"),
+    django_path("password/", _nothing, name="password"),
+]
+
+
+class Browser:
+    """One WebSocket: its topics, what waits for it, what it confirmed."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self.socket = socket
+        self.topics: set[str] = set()
+        self.waiting: dict[str, dict[str, Any]] = {}
+        self.bundle = 0
+        self.drawn: list[tuple[float, int]] = []
+
+
+class Server:
+    """Holds the markets and the switches that tests turn."""
+
+    def __init__(self) -> None:
+        self.markets = {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
+        self.accounts = {7: Account(7, "Main", self.markets)}
+        self.browsers: set[Browser] = set()
+        self.numbers: dict[str, int] = defaultdict(int)
+        self.newest: dict[str, dict[str, Any]] = {}
+        self.messages: list[dict[str, Any]] = []
+        self.posted: list[dict[str, Any]] = []
+        self.public_key = ""
+        self.frozen = self.mute = self.refusing = False
+        self.steps = 0
+        self.started_ms = int(time.time() * 1000) - 3_600_000
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def frame(self, topic: str) -> dict[str, Any] | None:
+        self.numbers[topic] += 1
+        head: dict[str, Any] = {"topic": topic, "n": self.numbers[topic], "seq": None, "exchange_ms": None}
+        if topic == "streams":
+            return head | {"recv_us": 0, "sent_us": now_us(), "data": self._streams()}
+        kind, _, rest = topic.partition(":")
+        kind, _, parameter = kind.partition("@")
+        if rest.isdigit():
+            account = self.accounts[int(rest)]
+            return head | {"recv_us": now_us(), "sent_us": now_us(), "data": account.data(kind)}
+        market = self.markets[rest]
+        frame = head | {"state": market.state, "seq": market.seq, "exchange_ms": market.moved_us // 1000 - 3}
+        return frame | {"recv_us": market.moved_us, "sent_us": now_us(), "data": market.data(kind, parameter)}
+
+    def known(self, topic: str) -> bool:
+        kind, _, rest = topic.partition(":")
+        if rest.isdigit():
+            return int(rest) in self.accounts and kind in ("balances", "positions", "orders", "fills")
+        return topic == "streams" or (
+            rest in self.markets and kind.partition("@")[0] in ("book", "quote", "trades", "candles")
+        )
+
+    def _streams(self) -> dict[str, Any]:
+        connections = [
+            self._connection("binance", "spot", 1, 214.0),
+            self._connection("binance", "usdm public", 1, 96.4),
+            self._connection("binance", "usdm market", 1, 8.1),
+            self._connection("kraken", "spot", 1, 61.7),
+        ]
+        return {
+            "worker": {"started_ms": self.started_ms, "cpu": 0.21, "rss_mb": 120.5},
+            "exchanges": [
+                {"exchange": name, "simulated": True, "notice": "", "markets": 9, "budget": {}}
+                for name in ("binance", "kraken")
+            ],
+            "connections": connections,
+            "markets": [
+                {
+                    "exchange": market.exchange,
+                    "symbol": market.symbol,
+                    "state": market.state,
+                    "reason": market.reason,
+                    "age_ms": (now_us() - market.moved_us) // 1000,
+                    "since_ms": self.started_ms,
+                    "resyncs": 0,
+                    "seq": market.seq,
+                    "pinned": True,
+                    "simulated": True,
+                }
+                for market in self.markets.values()
+            ],
+        }
+
+    def _connection(self, exchange: str, route: str, number: int, rate: float) -> dict[str, Any]:
+        bad = [m for m in self.markets.values() if m.exchange == exchange and m.state == "DOWN"]
+        return {
+            "exchange": exchange,
+            "route": route,
+            "number": number,
+            "state": "DOWN" if bad else "LIVE",
+            "reason": bad[0].reason if bad else "",
+            "since_ms": self.started_ms,
+            "subscriptions": 18,
+            "messages_per_s": rate + self.steps % 7,
+            "messages": 100_234 + int(rate) * self.steps,
+            "dropped": 0,
+            "buffered": 0,
+            "reconnects": 1 if exchange == "kraken" else 0,
+            "not_understood": 0,
+            "last_data_age_ms": 40,
+            "latency_ms": {"p50": 12.1, "p99": 40.0},
+            "overhead_ms": {"p50": 0.2, "p99": 1.1},
+            "clock_offset_ms": None,
+            "url_host": "127.0.0.1:9100",
+        }
+
+    # -- moving ------------------------------------------------------------------------------------------------------
+
+    def send(self, topic: str) -> None:
+        frame = self.frame(topic)
+        if frame is None:
+            return
+        self.newest[topic] = frame
+        for browser in self.browsers:
+            if topic in browser.topics:
+                browser.waiting[topic] = frame
+
+    def send_kinds(self, market: Market, kinds: set[str]) -> None:
+        wanted = {topic for browser in self.browsers for topic in browser.topics}
+        for topic in wanted:
+            if topic.endswith(f":{market.key}") and topic.partition(":")[0].partition("@")[0] in kinds:
+                self.send(topic)
+
+    async def move(self) -> None:
+        while True:
+            await asyncio.sleep(STEP_S)
+            self.steps += 1
+            if self.steps % 10 == 0:
+                self.send("streams")
+                for account in self.accounts.values():
+                    for kind in ("positions", "balances"):
+                        self.send(f"{kind}:{account.id}")
+            if self.steps % 40 == 0:
+                for account in self.accounts.values():
+                    account.asof_ms = int(time.time() * 1000)
+            if self.frozen:
+                continue
+            for market in self.markets.values():
+                if market.state == "LIVE":
+                    self.send_kinds(market, market.move())
+
+    async def flush(self, browser: Browser) -> None:
+        while not browser.socket.closed:
+            await asyncio.sleep(BUNDLE_S)
+            if browser.waiting and not self.mute:
+                frames, browser.waiting = list(browser.waiting.values()), {}
+                browser.bundle += 1
+                await browser.socket.send_json({"type": "bundle", "bundle": browser.bundle, "frames": frames})
+
+    # -- the WebSocket -----------------------------------------------------------------------------------------------
+
+    async def websocket(self, request: web.Request) -> web.WebSocketResponse:
+        if self.refusing:
+            raise web.HTTPServiceUnavailable
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        browser = Browser(socket)
+        self.browsers.add(browser)
+        hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
+        await socket.send_json(hello | {"simulated": ["binance", "kraken"]})
+        task = asyncio.create_task(self.flush(browser))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await self.receive(browser, json.loads(message.data))
+        finally:
+            self.browsers.discard(browser)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return socket
+
+    async def receive(self, browser: Browser, message: dict[str, Any]) -> None:
+        self.messages.append({"at": time.monotonic(), **message})
+        del self.messages[:-2000]
+        answer: dict[str, Any] = {"id": message.get("id")}
+        match message["type"]:
+            case "subscribe":
+                wrong = [topic for topic in message["topics"] if not self.known(topic)]
+                if wrong:
+                    text = f"{wrong[0]!r} is not a topic."
+                    await self.answer(browser, answer | {"type": "error", "code": "unknown_topic", "message": text})
+                    return
+                browser.topics |= set(message["topics"])
+                await self.answer(browser, answer | {"type": "subscribed", "topics": message["topics"]})
+                for topic in message["topics"]:
+                    if (frame := self.newest.get(topic) or self.frame(topic)) is not None:
+                        self.newest[topic] = browser.waiting[topic] = frame
+            case "unsubscribe":
+                browser.topics -= set(message["topics"])
+                await self.answer(browser, answer | {"type": "unsubscribed", "topics": message["topics"]})
+            case "drawn":
+                browser.drawn.append((time.monotonic(), message["bundle"]))
+            case "ping":
+                pong = {"type": "pong", "client_us": message["client_us"], "server_us": now_us()}
+                await self.answer(browser, answer | pong)
+
+    async def answer(self, browser: Browser, content: dict[str, Any]) -> None:
+        if not self.mute:
+            await browser.socket.send_json(content)
+
+    # -- REST --------------------------------------------------------------------------------------------------------
+
+    async def markets_list(self, _: web.Request) -> web.Response:
+        rows = []
+        for market in self.markets.values():
+            pair, _, settle = market.symbol.partition(":")
+            base, quote = pair.split("/")
+            row = {"exchange": market.exchange, "symbol": market.symbol, "native": base + quote, "base": base}
+            row |= {"product": "usdm" if settle else "spot", "quote": quote, "settle": settle or None}
+            row |= {"tick": market.tick, "lot": market.lot, "min_size": market.lot, "min_notional": "5"}
+            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True})
+        return web.json_response({"markets": rows})
+
+    async def candles(self, request: web.Request) -> web.Response:
+        interval = request.query["interval"]
+        market = self.markets.get(f"{request.match_info['exchange']}:{request.match_info['symbol']}")
+        if market is None or interval not in INTERVALS:
+            return web.json_response({"error": {"code": "not_found", "message": "No such market."}}, status=404)
+        bars = market.bars(interval, int(request.query.get("limit", 500)))
+        return web.json_response(
+            {"interval": interval, "bars": [bar for i, bar in enumerate(bars) if i not in (440, 441, 442)]}
+        )
+
+    async def accounts_list(self, request: web.Request) -> web.Response:
+        if request.method == "POST":
+            self.posted.append({"body": await request.json(), "csrf": request.headers.get("X-CSRFToken")})
+            return web.json_response(self.accounts[7].row, status=201)
+        return web.json_response({"accounts": [account.row for account in self.accounts.values()]})
+
+    async def fills(self, request: web.Request) -> web.Response:
+        account = self.accounts[int(request.query.get("account", 7))]
+        after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 100))
+        rows = [row for row in account.fills if row["row"] > after]
+        return web.json_response(account.page(rows[:limit], more=len(rows) > limit))
+
+    async def sealing_key(self, _: web.Request) -> web.Response:
+        return web.json_response({"public_key": self.public_key, "key_id": "test"})
+
+    # -- pages and files ---------------------------------------------------------------------------------------------
+
+    def page(self, template: str, **context: Any) -> web.Response:
+        user = SimpleNamespace(is_authenticated=True, get_username=lambda: "trader")
+        html = render_to_string(template, {"user": user, **context}, request=RequestFactory().get("/"))
+        return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": CSP})
+
+    async def pages(self, request: web.Request) -> web.Response:
+        rows = [account.row for account in self.accounts.values()]
+        exchanges = [{"name": "binance", "products": ["spot", "usdm"], "passphrase": False}]
+        match request.match_info.get("name", ""):
+            case "":
+                return self.page("dashboard.html")
+            case "accounts":
+                return self.page(
+                    "accounts.html", page="accounts", exchanges=exchanges, accounts=rows, has_password=False
+                )
+            case "balances":
+                held = self.accounts[7].data("balances")["balances"]
+                return self.page("balances.html", page="balances", balances=held, accounts=rows)
+            case "login":
+                field = SimpleNamespace(value=None, errors=[])
+                form = SimpleNamespace(non_field_errors=[], username=field, password=field)
+                return self.page("login.html", form=form, next="/")
+        return self.page("error.html", status=404, title="Not found", message="There is nothing at this address.")
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        vendor = json.loads((ROOT / "package.json").read_text())["vendor"]
+        vendored = name.removeprefix("vendor/")
+        file = ROOT / "node_modules" / vendor[vendored] if vendored in vendor else ROOT / "static" / name
+        kinds = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+        if not file.is_file():
+            raise web.HTTPNotFound
+        headers = {"Content-Type": kinds.get(file.suffix, "font/woff2"), "Cache-Control": "no-store"}
+        return web.FileResponse(file, headers=headers)
+
+    # -- what tests ask for ------------------------------------------------------------------------------------------
+
+    async def control(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        match request.match_info["what"]:
+            case "set":
+                for name in ("frozen", "mute", "refusing", "public_key"):
+                    setattr(self, name, given.get(name, getattr(self, name)))
+            case "market":
+                market = self.markets[given.pop("key")]
+                for name, value in given.items():
+                    setattr(market, name, value)
+                self.send_kinds(market, {"book", "quote", "trades", "candles"})
+                self.send("streams")
+            case "kill":
+                for browser in list(self.browsers):
+                    if browser.socket._req is not None and browser.socket._req.transport is not None:
+                        browser.socket._req.transport.abort()
+            case "fill":
+                account = self.accounts[7]
+                rows = [account.fill() for _ in range(given.get("count", 1))]
+                self.send("fills:7")
+                return web.json_response(rows)
+            case "frame":
+                return web.json_response(self.newest.get(given["topic"]))
+            case "log":
+                drawn = [entry for browser in self.browsers for entry in browser.drawn]
+                topics = [sorted(browser.topics) for browser in self.browsers]
+                body = {"messages": self.messages, "drawn": drawn, "topics": topics, "posted": self.posted}
+                return web.json_response(body)
+        return web.json_response({})
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/ws/", self.websocket)
+        app.router.add_get("/api/markets/", self.markets_list)
+        app.router.add_get("/api/candles/{exchange}/{symbol:.+}/", self.candles)
+        app.router.add_route("*", "/api/accounts/", self.accounts_list)
+        app.router.add_get("/api/fills/", self.fills)
+        app.router.add_get("/api/sealing-key/", self.sealing_key)
+        app.router.add_get("/static/{name:.+}", self.static)
+        app.router.add_post("/__fake/{what}", self.control)
+        app.router.add_get("/", self.pages)
+        app.router.add_get("/{name}/", self.pages)
+        return app
+
+
+def configure() -> None:
+    options = {"context_processors": ["django.template.context_processors.request"]}
+    backend = "django.template.backends.django.DjangoTemplates"
+    settings.configure(
+        ROOT_URLCONF=__name__,
+        STATIC_URL="/static/",
+        SECRET_KEY="of the page's tests alone",
+        ALLOWED_HOSTS=["*"],
+        TEMPLATES=[{"BACKEND": backend, "DIRS": [ROOT / "templates"], "OPTIONS": options}],
+        INSTALLED_APPS=["django.contrib.staticfiles"],
+        USE_I18N=False,
+    )
+    django.setup()
+
+
+async def serve(port: int) -> None:
+    server = Server()
+    runner = web.AppRunner(server.app(), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    assert site._server is not None
+    print(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
+    try:
+        await server.move()
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    configure()
+    try:
+        asyncio.run(serve(arguments.port))
+    except KeyboardInterrupt:
+        pass
