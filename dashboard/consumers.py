@@ -50,6 +50,7 @@ class BrowserConsumer(AsyncConsumer):
         self.accounts: set[int] = set()
         self._let_in = False
         self._closed = False
+        self._write: Callable[[bytes], None] | None = None
         self._recent: deque[float] = deque(maxlen=FLOOD_MESSAGES)
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
@@ -95,7 +96,7 @@ class BrowserConsumer(AsyncConsumer):
         by_token = header(headers, b"authorization") is not None
         identity = await self._doorkeeper.identify(headers) if by_token or own_origin(headers) else None
         # A WebSocket that is refused before it is accepted gives the browser neither code nor reason.
-        await self.send({"type": "websocket.accept"})
+        await self.send({"type": "websocket.accept", "take_writer": self._take_writer})
         if identity is None:
             if by_token or own_origin(headers):
                 await self._close(NOT_SIGNED_IN, "Not signed in.")
@@ -146,8 +147,15 @@ class BrowserConsumer(AsyncConsumer):
 
     # -- called by the relay and the doorkeeper ----------------------------------------------------------------------
 
-    async def deliver(self, bundle: Bundle) -> None:
-        await self.base_send({"type": "websocket.send", "text": bundle.text})
+    def deliver(self, bundle: Bundle) -> None:
+        if self._write is not None:
+            self._write(bundle.wire)
+        else:
+            self._soon(self.send({"type": "websocket.send", "text": bundle.text}))
+
+    def _take_writer(self, write: Callable[[bytes], None]) -> None:
+        """Called by ``dashboard.server`` where it serves this browser."""
+        self._write = write
 
     def refused(self, topic: str, reason: str) -> None:
         message = {"type": "error", "code": "unknown_topic", "topic": topic, "message": reason}

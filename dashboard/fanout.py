@@ -1,18 +1,16 @@
 """From the board to the browsers: one task that brings every outbox up to date, at most once in 50 ms.
 
 The cost per browser and bundle decides how many browsers one process bears, so what can be shared is: browsers with
-equal needs get the very same text, encoded once (see ``outbox``), and the same WebSocket frame, built once (``wire``).
-The sending call of Daphne never waits (it hands over to the transport), so one browser cannot hold up the others; how
-much may wait in the transport for one browser is what the outbox caps.
+equal needs get the very same WebSocket frame, made once (see ``outbox``). Handing it to the transport never waits, so
+one browser cannot hold up the others; how much may wait in the transport for one browser is what the outbox caps.
 """
 
 import asyncio
-from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from dashboard.outbox import INTERVAL_S, Board, Bundle, Outbox
+from dashboard.outbox import INTERVAL_S, Board, Bundle, Need, Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +29,8 @@ class Reader(Protocol):
 
     outbox: Outbox
 
-    async def deliver(self, bundle: Bundle) -> None:
-        """Send it. Whatever this raises ends the delivery to this reader alone."""
+    def deliver(self, bundle: Bundle) -> None:
+        """Hand it over to the transport, without waiting. Raising ends the delivery to this reader alone."""
 
 
 R = TypeVar("R", bound=Reader)
@@ -78,33 +76,33 @@ class Fanout(Generic[R]):
     async def _serve_all(self, now_s: float) -> None:
         """One round. ``now_s`` counts as the time of all its bundles."""
         loop = asyncio.get_running_loop()
+        board, readers = self.board, self._readers
         self._number += 1
-        shared: dict[Hashable, tuple[Bundle | None, int]] = {}  # need -> its bundle, and the version it was made at
+        shared: dict[Need, tuple[Bundle | None, int]] = {}  # the bundle, and the version that it was made at
         slice_ends_s = loop.time() + SLICE_S
-        for reader in list(self._readers):
-            if loop.time() >= slice_ends_s:
+        for count, reader in enumerate(list(readers)):
+            if count % 16 == 0 and loop.time() >= slice_ends_s:
                 await asyncio.sleep(0)
                 slice_ends_s = loop.time() + SLICE_S
-            if reader not in self._readers:
+            if reader not in readers:
                 continue  # left meanwhile
             outbox = reader.outbox
-            if outbox.too_soon(now_s) or outbox.blocked(self.board, now_s):
+            need = outbox.offer(board, now_s)
+            if need is None:
                 continue
-            need = outbox.need
             known = shared.get(need)
             if known is None:
-                known = shared[need] = (outbox.owed(self.board, self._number), self.board.version)
+                known = shared[need] = (board.bundle(self._number, need), board.version)
             bundle, version = known
             if bundle is None:
                 outbox.caught_up(version)
-            elif outbox.fits(bundle, now_s):
-                await self._send(reader, bundle, now_s)
+            elif outbox.take(bundle, now_s):
+                self._send(reader, bundle)
 
-    async def _send(self, reader: R, bundle: Bundle, now_s: float) -> None:
-        reader.outbox.sent(bundle, now_s)
+    def _send(self, reader: R, bundle: Bundle) -> None:
         try:
-            await reader.deliver(bundle)
-        except Exception as error:  # whatever a server's send may raise: the others must get theirs
+            reader.deliver(bundle)
+        except Exception as error:  # whatever a transport may raise: the others must get theirs
             log.info("browser cannot be reached, no more is sent to it", error=repr(error))
             self.remove(reader)
             return

@@ -10,7 +10,8 @@ newer one.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,15 +26,30 @@ PATIENCE_S = 60.0
 """A browser for which bundles wait and that confirms nothing for this long is let go."""
 
 
+Need: TypeAlias = tuple[frozenset[str], int, frozenset[str]]
+"""Topics, the version served up to, topics that are due even if older."""
+
+
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """An encoded bundle. ``version`` is what its receiver is then served up to; ``left`` says that more is due."""
 
     number: int
     text: str
-    size: int  # bytes, as UTF-8
+    wire: bytes  # the same as a WebSocket frame, see framed()
+    size: int  # bytes of the text as UTF-8
     version: int
     topics: frozenset[str]
     left: bool
+
+
+def framed(payload: bytes) -> bytes:
+    """A text message as one unmasked frame (RFC 6455 section 5.2), which is what a server sends."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81" + length.to_bytes(1, "big") + payload
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + length.to_bytes(8, "big") + payload
 
 
 class Board:
@@ -70,12 +86,13 @@ class Board:
                 return True
         return any(topic in self._held for topic in fresh & topics)
 
-    def bundle(self, number: int, topics: frozenset[str], since: int, fresh: frozenset[str]) -> Bundle | None:
-        """What a browser is owed that watches ``topics`` and was served up to version ``since``; None if nothing.
+    def bundle(self, number: int, need: Need) -> Bundle | None:
+        """What a browser is owed that needs this; None if nothing.
 
-        ``fresh`` are topics that it has just subscribed: they are due even if they are older. What does not fit into
-        the cap stays due, but one frame always fits. The longest-waiting come first, so none starves.
+        What does not fit into the cap stays due, but one frame always fits. The longest-waiting come first, so none
+        starves.
         """
+        topics, since, fresh = need
         due = [(*self._held[topic], topic) for topic in fresh & topics if topic in self._held]
         due = [entry for entry in due if entry[0] <= since]
         due.sort()
@@ -98,11 +115,13 @@ class Board:
             parts.append(frame)
             taken += 1
         text = f'{{"type":"bundle","bundle":{number},"frames":[{",".join(parts)}]}}'
+        payload = text.encode()
         left = taken < len(due)
         return Bundle(
             number=number,
             text=text,
-            size=len(text) if text.isascii() else len(text.encode()),
+            wire=framed(payload),
+            size=len(payload),
             version=max(since, due[taken - 1][0]) if left else self.version,
             topics=frozenset(topic for _, _, topic in due[:taken]),
             left=left,
@@ -135,42 +154,29 @@ class Outbox:
         self.topics -= gone
         self._fresh -= gone
 
-    @property
-    def need(self) -> Hashable:
-        """Browsers with equal needs are owed the same bundle."""
+    def offer(self, board: Board, now_s: float) -> Need | None:
+        """What this browser needs now; None if it may get nothing, because the last bundle was sent a moment ago or
+        the oldest in flight must be confirmed first. Browsers with equal needs are owed the same bundle."""
+        if now_s - self._sent_s < INTERVAL_S:
+            return None
+        if self._flight and now_s - self._flight[0][2] >= CAP_S:
+            if self._held_back_s is None and board.due(self.topics, self._since, self._fresh):
+                self._held_back_s = now_s  # the patience begins
+            return None
         return (self.topics, self._since, self._fresh)
-
-    def owed(self, board: Board, number: int) -> Bundle | None:
-        """The bundle that is due now, if any; it depends on :attr:`need` and the board alone."""
-        return board.bundle(number, self.topics, self._since, self._fresh)
 
     def caught_up(self, version: int) -> None:
         """Nothing was due at this version."""
         self._since = max(self._since, version)
         self._fresh = frozenset()
 
-    def too_soon(self, now_s: float) -> bool:
-        """Was the last bundle sent less than the interval ago?"""
-        return now_s - self._sent_s < INTERVAL_S
-
-    def blocked(self, board: Board, now_s: float) -> bool:
-        """Must the oldest bundle in flight be confirmed first? If something is due then, the patience begins."""
-        if not self._flight or now_s - self._flight[0][2] < CAP_S:
+    def take(self, bundle: Bundle, now_s: float) -> bool:
+        """Count the bundle, which is due, as sent; False if there is no room for it under the cap. With nothing in
+        flight there always is."""
+        if self.in_flight + bundle.size > CAP_BYTES and self._flight:
+            if self._held_back_s is None:
+                self._held_back_s = now_s
             return False
-        if self._held_back_s is None and board.due(self.topics, self._since, self._fresh):
-            self._held_back_s = now_s
-        return True
-
-    def fits(self, bundle: Bundle, now_s: float) -> bool:
-        """Is there room for this bundle, which is due? With nothing in flight there always is."""
-        if not self._flight or self.in_flight + bundle.size <= CAP_BYTES:
-            return True
-        if self._held_back_s is None:
-            self._held_back_s = now_s
-        return False
-
-    def sent(self, bundle: Bundle, now_s: float) -> None:
-        """The bundle is on its way."""
         self._flight.append((bundle.number, bundle.size, now_s))
         self.in_flight += bundle.size
         self._sent_s = now_s
@@ -178,6 +184,7 @@ class Outbox:
         self._since = bundle.version
         if self._fresh:
             self._fresh = self._fresh - bundle.topics if bundle.left else frozenset()
+        return True
 
     def confirm(self, number: int) -> bool:
         """Bundle ``number`` and all before it are drawn. True if something may have waited for that.

@@ -108,7 +108,7 @@ class FakeBrowser:
         self.refusals: list[tuple[str, str]] = []
         self.let_go = False
 
-    async def deliver(self, bundle: Bundle) -> None:
+    def deliver(self, bundle: Bundle) -> None:
         self.bundles.append(json.loads(bundle.text))
 
     def refused(self, topic: str, reason: str) -> None:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
-from dashboard.outbox import CAP_BYTES, CAP_S, INTERVAL_S, PATIENCE_S, Board, Bundle, Outbox
+from dashboard.outbox import CAP_BYTES, CAP_S, INTERVAL_S, PATIENCE_S, Board, Bundle, Need, Outbox, framed
 
 
 def frame(topic: str, n: int, padding: int = 0) -> str:
@@ -17,13 +19,15 @@ def frame(topic: str, n: int, padding: int = 0) -> str:
 
 def served(outbox: Outbox, board: Board, number: int, now_s: float) -> list[dict[str, Any]]:
     """One tick for one browser, as the relay does it; the frames that it sent."""
-    bundle = outbox.owed(board, number)
+    need = outbox.offer(board, now_s)
+    if need is None:
+        return []
+    bundle = board.bundle(number, need)
     if bundle is None:
         outbox.caught_up(board.version)
         return []
-    if outbox.too_soon(now_s) or outbox.blocked(board, now_s) or not outbox.fits(bundle, now_s):
+    if not outbox.take(bundle, now_s):
         return []
-    outbox.sent(bundle, now_s)
     message = json.loads(bundle.text)
     assert message["type"] == "bundle"
     assert message["bundle"] == number == bundle.number
@@ -129,7 +133,9 @@ def test_sizes_are_bytes_not_characters() -> None:
     board, outbox = Board(), Outbox()
     board.put("a", '{"topic":"a","label":"€€€"}')
     outbox.subscribe(["a"])
-    bundle = outbox.owed(board, 1)
+    need = outbox.offer(board, 0.0)
+    assert need is not None
+    bundle = board.bundle(1, need)
     assert bundle is not None
     assert bundle.size == len(bundle.text.encode()) > len(bundle.text)
 
@@ -156,7 +162,7 @@ def test_patience_ends_only_if_bundles_wait_and_nothing_is_confirmed() -> None:
     board.put("a", frame("a", 1))
     outbox.subscribe(["a"])
     served(outbox, board, 1, 0.0)
-    assert outbox.blocked(board, 500.0)  # unconfirmed, but nothing waits for it
+    assert outbox.offer(board, 500.0) is None  # unconfirmed, but nothing waits for it
     assert not outbox.gave_up(1000.0)
     board.put("a", frame("a", 2))
     served(outbox, board, 2, 1000.0)
@@ -173,8 +179,18 @@ def test_equal_needs_are_owed_equal_bundles() -> None:
         outbox.subscribe(["a", "b"])
     third.subscribe(["a"])
     board.put("a", frame("a", 1))
-    assert first.need == second.need != third.need
-    assert first.owed(board, 1) == second.owed(board, 1)
+    assert first.offer(board, 0.0) == second.offer(board, 0.0) != third.offer(board, 0.0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 300_000])
+def test_frames_are_read_by_others_as_they_were_meant(size: int) -> None:
+    payload = b"x" * size
+    read = StreamReader()
+    read.feed_data(framed(payload))
+    parsing = Frame.parse(read.read_exact, mask=False)
+    with pytest.raises(StopIteration) as done:
+        next(parsing)
+    assert done.value.value == Frame(Opcode.TEXT, payload)
 
 
 class Flow(RuleBasedStateMachine):
@@ -217,21 +233,18 @@ class Flow(RuleBasedStateMachine):
     def tick(self, wait_s: float) -> None:
         self.now_s += wait_s
         self.number += 1
-        shared: dict[object, Bundle | None] = {}
+        shared: dict[Need, Bundle | None] = {}
         for who, outbox in enumerate(self.browsers):
-            need = outbox.need
+            need = outbox.offer(self.board, self.now_s)
+            if need is None:
+                continue
             if need not in shared:
-                shared[need] = outbox.owed(self.board, self.number)
+                shared[need] = self.board.bundle(self.number, need)
             bundle = shared[need]
             if bundle is None:
                 outbox.caught_up(self.board.version)
-                continue
-            if outbox.too_soon(self.now_s) or outbox.blocked(self.board, self.now_s):
-                continue
-            if not outbox.fits(bundle, self.now_s):
-                continue
-            outbox.sent(bundle, self.now_s)
-            self._received(who, bundle)
+            elif outbox.take(bundle, self.now_s):
+                self._received(who, bundle)
 
     def _received(self, who: int, bundle: Bundle) -> None:
         frames = json.loads(bundle.text)["frames"]

@@ -260,7 +260,7 @@ async def test_a_browser_that_cannot_be_reached_does_not_stop_the_others(
 ) -> None:
     broken = FakeBrowser()
 
-    async def fail(bundle: object) -> None:
+    def fail(bundle: object) -> None:
         raise RuntimeError("gone")
 
     monkeypatch.setattr(broken, "deliver", fail)
