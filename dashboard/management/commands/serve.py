@@ -1,0 +1,135 @@
+"""``manage.py serve``: pages, WebSockets and worker in one process and one event loop. The default way to run."""
+
+import asyncio
+import ipaddress
+from typing import Any
+
+import structlog
+from daphne import server as daphne  # first: it installs the reactor that runs on asyncio
+from daphne.endpoints import build_endpoint_description_strings
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from dashboard import auth
+from dashboard.management.commands.runfeeds import read_configuration, require_migrations
+from dashboard.worker import FeedsWorker, host_feeds
+from dashboard.worker_lock import WorkerRuns
+from feeds.config import Config
+from feeds.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+PROXY_HEADERS = {
+    "proxy_forwarded_address_header": "X-Forwarded-For",
+    "proxy_forwarded_port_header": "X-Forwarded-Port",
+    "proxy_forwarded_proto_header": "X-Forwarded-Proto",
+}
+"""What a reverse proxy before us tells of the client (TRUST_PROXY)."""
+
+
+class Command(BaseCommand):
+    help = "Run the whole of Spreadboard in this process. Ends on SIGTERM and Ctrl+C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (PORT)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        require_migrations()
+        if settings.REDIS_URL:
+            raise CommandError(
+                "REDIS_URL is set, so worker and web run apart: start manage.py runfeeds and "
+                "daphne dashboard.asgi:application instead, or unset REDIS_URL."
+            )
+        failure = Embedded(self, read_configuration(), options["host"], options["port"]).run()
+        if failure:
+            raise CommandError(failure)
+
+
+class Embedded:
+    """Daphne and the worker in one event loop. :meth:`run` returns at the end: why it failed, or an empty text."""
+
+    def __init__(self, command: BaseCommand, config: Config, host: str, port: int) -> None:
+        self._command = command
+        self._config = config
+        self._host = host
+        self._port = port
+        self._failure = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._worker: FeedsWorker | None = None
+        # Made before the loop runs: Django's database calls are not for an event loop.
+        self._link = auth.start_link(auth.first_user())
+
+    def run(self) -> str:
+        from dashboard.asgi import application
+
+        self._server = daphne.Server(
+            application=application,
+            endpoints=build_endpoint_description_strings(host=self._host, port=self._port),
+            signal_handlers=True,
+            ready_callable=self._listening,
+            verbosity=0,
+            server_name="",
+            **(PROXY_HEADERS if settings.TRUST_PROXY else {}),
+        )
+        reactor.addSystemEventTrigger(
+            "before", "shutdown", lambda: Deferred.fromFuture(asyncio.ensure_future(self._stop()))
+        )
+        self._server.run()
+        if not self._tasks and not self._failure:
+            return f"Nothing listens on {self._host}:{self._port}: the address is in use or not of this machine."
+        return self._failure
+
+    def _listening(self) -> None:
+        self._tasks.append(asyncio.ensure_future(self._work()))
+
+    async def _work(self) -> None:
+        """The worker's life. Whatever ends it early ends the process, with the reason."""
+        try:
+            self._worker = FeedsWorker(self._config)
+            await self._worker.start()
+            self._tasks.append(asyncio.ensure_future(host_feeds()))
+            self._announce()
+            self._failure = await self._worker.failed
+        except (ConfigError, WorkerRuns) as error:
+            self._failure = str(error)
+        except Exception as error:
+            log.exception("the worker failed")
+            self._failure = f"The worker failed: {error!r}."
+        reactor.stop()
+
+    def _announce(self) -> None:
+        port = self._port
+        if not port and self._server.listening_addresses:
+            port = self._server.listening_addresses[0][1]
+        say = self._command.stdout.write
+        if not is_loopback(self._host) and not settings.HTTPS:
+            say(
+                f"Listening on {self._host} without TLS: passwords and positions can be read on the way. "
+                "Put a reverse proxy with TLS before it, or use a VPN or SSH tunnel (docs/operations.md)."
+            )
+        if self._config.demo:
+            say("Demo: the exchanges and the account are simulated. README.md says how to go live.")
+        say(f"Spreadboard runs on {auth.address_of('/', port)}")
+        say(f"Sign in, once, with {auth.address_of(self._link, port)}")
+        self._command.stdout.flush()
+
+    async def _stop(self) -> None:
+        """Called when the reactor is about to stop: worker first, so that its last words still go out."""
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._worker is not None:
+            await self._worker.stop()
+
+
+def is_loopback(host: str) -> bool:
+    """Is this an address of this machine alone?"""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
