@@ -207,9 +207,9 @@ async def test_a_key_that_may_withdraw_is_refused():
 
 async def test_a_wrong_secret_is_told_and_asked_for_no_more():
     async with followed(Credentials(TEST_KEY, "wrong")) as account:
-        await until(lambda: account.follower.state is StreamState.DOWN)
+        await until(lambda: account.store.states[-1:] and account.store.states[-1][0] == "DOWN")
+        assert account.follower.state is StreamState.DOWN
         assert "Signature for this request is not valid." in account.follower.sentence
-        assert account.store.states[-1][0] == "DOWN"
 
 
 async def test_nothing_is_left_of_a_stopped_one():
