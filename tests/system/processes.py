@@ -73,7 +73,7 @@ class Deployment:
         self.ws_url = f"ws://127.0.0.1:{port}/ws/"
         self.child: subprocess.Popen | None = None
         # The token is the last word that the command prints.
-        self.token = manage(env, "apitoken", "trader").split()[-1]
+        self.token = manage(env, "apitoken").split()[-1]
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ class Command(BaseCommand):
     help = "Print a new API token of a user; or list or revoke the present ones. A token is shown only once."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("user", help="whose rights the token has")
+        parser.add_argument("user", nargs="?", help="whose rights the token has; the first user if left out")
         parser.add_argument("--label", default="", help="what it is for, at most 50 characters")
         parser.add_argument("--list", action="store_true", help="list this user's tokens by number and label")
         parser.add_argument("--revoke", type=int, metavar="NUMBER", help="end a token")

@@ -9,7 +9,7 @@ from daphne import server as daphne  # first: it installs the reactor that runs 
 from daphne.endpoints import build_endpoint_description_strings
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from twisted.internet import reactor
+from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 
 from dashboard import auth
@@ -20,6 +20,7 @@ from feeds.config import Config
 from feeds.errors import ConfigError
 
 log = structlog.get_logger(__name__)
+reactor: Any = installed_reactor  # a module to the type checker, the running reactor in fact
 
 PROXY_HEADERS = {
     "proxy_forwarded_address_header": "X-Forwarded-For",
