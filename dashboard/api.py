@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import holdings, live, records, rows
-from dashboard.forms import FieldError, NewAccount, StaleKey
+from dashboard.forms import FieldError, NewAccount, StaleKey, printable
 from dashboard.models import ExchangeAccount, MarketRow
 from dashboard.rows import Moment
 from dashboard.security import error_answer
@@ -60,6 +60,8 @@ def endpoint(*methods: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         def refused(request: HttpRequest) -> HttpResponse | None:
+            if any(not printable(value) for value in (request.path_info, *request.GET.values())):
+                return error_answer(400, "bad_request", "The address holds characters that cannot be shown.")
             if request.method in methods or (request.method == "HEAD" and "GET" in methods):
                 return None
             refusal = error_answer(405, "method_not_allowed", f"{request.method} is not one of {', '.join(methods)}.")

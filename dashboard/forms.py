@@ -67,7 +67,14 @@ def _text(field: str, body: Mapping[str, Any], most: int) -> str:
         raise FieldError(field, f"must be text, not {_shown(value)}.")
     if len(value) > most:
         raise FieldError(field, f"has {len(value)} characters, {most} are allowed.")
+    if not printable(value):
+        raise FieldError(field, f"{value!r} has characters that cannot be shown.")
     return value
+
+
+def printable(text: str) -> bool:
+    """No control characters, nor such as change the direction of writing. (PostgreSQL takes no NUL in a text.)"""
+    return not any(unicodedata.category(character).startswith("C") for character in text)
 
 
 def _choice(field: str, body: Mapping[str, Any], allowed: Sequence[str]) -> str:
@@ -91,8 +98,6 @@ def _label(body: Mapping[str, Any], user: User, exchange: str) -> str:
     label = " ".join(_text("label", body, 50).split())
     if not label:
         raise FieldError("label", "must not be empty.")
-    if any(unicodedata.category(character).startswith("C") for character in label):
-        raise FieldError("label", f"{label!r} has characters that cannot be shown.")
     if ExchangeAccount.objects.filter(owner=user, exchange=exchange, label=label).exists():
         raise FieldError("label", f"{label!r} is the label of another of your accounts at {exchange}.")
     return label
@@ -118,6 +123,9 @@ def _symbols(body: Mapping[str, Any], exchange: str) -> list[str]:
     values = body.get("symbols", [])
     if not isinstance(values, list) or len(values) > 200 or not all(isinstance(value, str) for value in values):
         raise FieldError("symbols", "must be a list of at most 200 symbols, like BTC/USDT.")
+    for value in values:
+        if not printable(value):
+            raise FieldError("symbols", f"{value[:64]!r} has characters that cannot be shown.")
     known = set(MarketRow.objects.filter(exchange=exchange, symbol__in=values).values_list("symbol", flat=True))
     for value in values:
         if value not in known:

@@ -122,6 +122,7 @@ def put_environment_account(
             row = ExchangeAccount(name=name, owner=auth.first_user(), source=ExchangeAccount.Source.ENVIRONMENT)
         elif row.exchange != exchange:
             # The same name for another exchange is another account; what the old one held stays its own.
+            row.name = ""
             _retire(row)
             row = ExchangeAccount(name=name, owner=row.owner, source=ExchangeAccount.Source.ENVIRONMENT)
         taken = ExchangeAccount.objects.filter(owner=row.owner, exchange=exchange, label=label).exclude(pk=row.pk)
@@ -137,13 +138,12 @@ def put_environment_account(
 
 def retire_environment_accounts(keep: Collection[str]) -> None:
     """Accounts of the environment that are not configured any more: their rows stay, marked DOWN, until their owner
-    removes them."""
-    for row in ExchangeAccount.objects.filter(source=ExchangeAccount.Source.ENVIRONMENT).exclude(name__in={"", *keep}):
+    removes them, or they are configured again."""
+    for row in ExchangeAccount.objects.filter(source=ExchangeAccount.Source.ENVIRONMENT).exclude(name__in=keep):
         _retire(row)
 
 
 def _retire(row: ExchangeAccount) -> None:
-    row.name = ""
     row.state = "DOWN"
     row.sentence = "This account is not in the configuration any more."
     row.save(update_fields=("name", "state", "sentence"))

@@ -100,7 +100,7 @@ class Throttle:
         """Count an attempt; False if it is one too many (then it does not count, so that waiting helps)."""
         now = timezone.now()
         SignInFailure.objects.filter(at__lte=now - cls.WINDOW).delete()
-        address, name = _network(address), name[:150]
+        address, name = _network(address), _name(name)
         attempt = SignInFailure.objects.create(address=address, name=name, at=now)
         if (
             SignInFailure.objects.filter(address=address).count() <= cls.PER_ADDRESS
@@ -113,7 +113,12 @@ class Throttle:
     @classmethod
     def succeeded(cls, address: str, name: str) -> None:
         """The attempts were the owner's own typing errors."""
-        SignInFailure.objects.filter(address=_network(address), name=name[:150]).delete()
+        SignInFailure.objects.filter(address=_network(address), name=_name(name)).delete()
+
+
+def _name(text: str) -> str:
+    """What somebody typed as a name, as far as the database can hold it."""
+    return text.replace("\0", "")[:150]
 
 
 def _network(address: str) -> str:

@@ -247,6 +247,10 @@ def test_guessing_one_name_from_many_addresses_is_slowed_down() -> None:
     assert Throttle.admits("10.1.0.1", "somebody else")
 
 
+def test_a_name_that_no_database_holds_is_refused_like_any_other() -> None:
+    assert Client().post("/login/", {"username": "tra\0der", "password": "x"}).status_code == 401
+
+
 def test_an_ipv6_network_counts_as_one_address() -> None:
     admitted = [Throttle.admits(f"2001:db8::{n:x}", f"name {n}") for n in range(1, Throttle.PER_ADDRESS + 2)]
     assert admitted[-2:] == [True, False]

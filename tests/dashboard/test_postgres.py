@@ -10,7 +10,7 @@ import pytest
 from tests.postgres import postgres_server
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("test_store.py",)
+FILES = ("test_store.py", "test_auth.py", "test_api.py")
 
 
 @pytest.mark.postgres
