@@ -98,7 +98,11 @@ export class AccountTopics {
       this.#stops.delete(id);
     }
     for (const id of ids) {
-      if (!this.#stops.has(id)) this.#stops.set(id, this.#app.store.watch(`${this.#kind}:${id}`, (frame) => this.#changed(id, frame)));
+      if (!this.#stops.has(id))
+        this.#stops.set(
+          id,
+          this.#app.store.watch(`${this.#kind}:${id}`, (frame) => this.#changed(id, frame)),
+        );
     }
     this.#changed(null, null);
   }
@@ -108,8 +112,10 @@ export class AccountTopics {
 export function emptyNote(app, topics, nothing) {
   if (app.accounts.problem) return app.accounts.problem;
   if (!app.accounts.loaded) return "Reading the accounts";
-  if (app.accounts.list.length === 0) return "No exchange account yet. Add one under Exchange accounts in the menu at the top right.";
+  if (app.accounts.list.length === 0)
+    return "No exchange account yet. Add one under Exchange accounts in the menu at the top right.";
   const waiting = topics.find(({ data }) => data === null);
-  if (waiting) return `${waiting.account.label}: ${waiting.status.state}${waiting.status.reason ? `, ${waiting.status.reason}` : ""}`;
+  if (waiting)
+    return `${waiting.account.label}: ${waiting.status.state}${waiting.status.reason ? `, ${waiting.status.reason}` : ""}`;
   return nothing;
 }

@@ -44,7 +44,9 @@ function takeSecrets() {
 
 async function add() {
   const secrets = takeSecrets();
-  const products = [...form.querySelectorAll("[data-product] input:checked:not(:disabled)")].map((input) => input.value);
+  const products = [...form.querySelectorAll("[data-product] input:checked:not(:disabled)")].map(
+    (input) => input.value,
+  );
   if (products.length === 0) throw new Error("Choose at least one product. The key was cleared: enter it again.");
   const { public_key: publicKey, key_id: keyId } = await api.get("/api/sealing-key/");
   const body = {

@@ -40,7 +40,11 @@ export function signIn() {
 
 async function send(path, options) {
   try {
-    return await fetch(path, { ...options, credentials: "same-origin", headers: { Accept: "application/json", ...options.headers } });
+    return await fetch(path, {
+      ...options,
+      credentials: "same-origin",
+      headers: { Accept: "application/json", ...options.headers },
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "unreachable", "The server cannot be reached.");

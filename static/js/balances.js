@@ -49,7 +49,8 @@ export class Balances {
     });
     const missing = [];
     if (worth.unpriced.length > 0) missing.push(`unpriced: ${worth.unpriced.join(", ")}`);
-    if (worth.notCurrent > 0) missing.push(`not current: ${worth.notCurrent} ${worth.notCurrent === 1 ? "balance" : "balances"}`);
+    if (worth.notCurrent > 0)
+      missing.push(`not current: ${worth.notCurrent} ${worth.notCurrent === 1 ? "balance" : "balances"}`);
     setText(this.#total, rows.length > 0 ? `Total ${totalText(worth)}` : "");
     setText(this.#unpriced, missing.length > 0 ? `Not in the total, ${missing.join("; ")}` : "");
     this.#app.counts.set("balances", rows.length);
@@ -69,7 +70,10 @@ export class Balances {
   /** Balances that are not current are shown, but take no part in the total. */
   #value(rows) {
     const current = rows.filter(({ status }) => status.usable).map(({ row }) => row);
-    return { ...value(current, this.#routes, (market) => this.#mid(market), TARGET), notCurrent: rows.length - current.length };
+    return {
+      ...value(current, this.#routes, (market) => this.#mid(market), TARGET),
+      notCurrent: rows.length - current.length,
+    };
   }
 
   #mid(market) {
@@ -86,23 +90,30 @@ export class Balances {
     this.#routesFor = wanted;
     this.#routes = quotesNeeded(assets, this.#app.instruments.list, { target: TARGET });
     const keys = new Set();
-    for (const legs of this.#routes.values()) for (const { market } of legs) if (keys.size < MOST_QUOTES) keys.add(keyOf(market.exchange, market.symbol));
+    for (const legs of this.#routes.values())
+      for (const { market } of legs) if (keys.size < MOST_QUOTES) keys.add(keyOf(market.exchange, market.symbol));
     for (const [key, stop] of this.#stops) {
       if (keys.has(key)) continue;
       stop();
       this.#stops.delete(key);
     }
     for (const key of keys) {
-      if (!this.#stops.has(key)) this.#stops.set(key, this.#app.store.watch(`quote:${key}`, () => {}));
+      if (!this.#stops.has(key))
+        this.#stops.set(
+          key,
+          this.#app.store.watch(`quote:${key}`, () => {}),
+        );
     }
   }
 
   /** By value when a row is first seen; a row keeps its place from then on. */
   #sorted(rows) {
     const keys = new Set(rows.map(rowKey));
-    const known = [...this.#order.keys()].every((key) => keys.has(key)) && rows.every((row) => this.#order.has(rowKey(row)));
+    const known =
+      [...this.#order.keys()].every((key) => keys.has(key)) && rows.every((row) => this.#order.has(rowKey(row)));
     if (!known) {
-      const worth = ({ row, price }) => (price ? decimal.toNumber(decimal.multiply(decimal.parse(row.total), price)) : -1);
+      const worth = ({ row, price }) =>
+        price ? decimal.toNumber(decimal.multiply(decimal.parse(row.total), price)) : -1;
       const sorted = rows.toSorted((a, b) => worth(b) - worth(a) || rowKey(a).localeCompare(rowKey(b)));
       this.#order = new Map(sorted.map((row, i) => [rowKey(row), i]));
     }
@@ -112,17 +123,28 @@ export class Balances {
   #columns() {
     const amount = (text) => (text === null || text === undefined ? format.NONE : format.plain(text));
     return [
-      { id: "asset", label: "Asset", cell: ({ row, account, status }) => ({
-        text: row.asset,
-        class: "strong",
-        tags: isSimulated(this.#app, account) ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real money" }] : [],
-        sub: `${accountName(account)} · ${row.product}`,
-        title: stateTitle(status),
-      }) },
+      {
+        id: "asset",
+        label: "Asset",
+        cell: ({ row, account, status }) => ({
+          text: row.asset,
+          class: "strong",
+          tags: isSimulated(this.#app, account)
+            ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real money" }]
+            : [],
+          sub: `${accountName(account)} · ${row.product}`,
+          title: stateTitle(status),
+        }),
+      },
       { id: "total", label: "Total", num: true, cell: ({ row }) => amount(row.total) },
       { id: "free", label: "Free", num: true, cell: ({ row }) => amount(row.free) },
       { id: "locked", label: "Locked", num: true, wide: true, cell: ({ row }) => amount(row.locked) },
-      { id: "value", label: `Value (${TARGET})`, num: true, cell: ({ row, price, status }) => valueCell(row, price, status) },
+      {
+        id: "value",
+        label: `Value (${TARGET})`,
+        num: true,
+        cell: ({ row, price, status }) => valueCell(row, price, status),
+      },
       { id: "age", label: "Age", num: true, cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status) },
     ];
   }

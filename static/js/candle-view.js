@@ -86,7 +86,11 @@ export class CandleView {
     const [up, down] = [colour("--buy"), colour("--sell")];
     this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
     // A column keeps the colour it was given, so these are drawn anew.
-    this.#volume.setData(this.#volume.data().map((point) => ("value" in point ? { ...point, color: this.#tint(point.customValues?.rising) } : point)));
+    this.#volume.setData(
+      this.#volume
+        .data()
+        .map((point) => ("value" in point ? { ...point, color: this.#tint(point.customValues?.rising) } : point)),
+    );
   }
 
   destroy() {

@@ -1,6 +1,13 @@
 /** The bars of one market and interval: history and live ones merged, holes left open. Pure, bounded. */
 
-export const INTERVALS = { "1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000 };
+export const INTERVALS = {
+  "1m": 60_000,
+  "5m": 300_000,
+  "15m": 900_000,
+  "1h": 3_600_000,
+  "4h": 14_400_000,
+  "1d": 86_400_000,
+};
 
 const MOST_BARS = 1500;
 const MOST_BLANKS = 3000;

@@ -42,7 +42,14 @@ export class Chart {
       this.#app.scheduler.invalidate(this);
     });
     Object.keys(INTERVALS).forEach((name, i) => {
-      const button = el("button", { type: "button", role: "radio", class: "tool", "data-interval": name, title: `${name} bars (${i + 1})`, text: name });
+      const button = el("button", {
+        type: "button",
+        role: "radio",
+        class: "tool",
+        "data-interval": name,
+        title: `${name} bars (${i + 1})`,
+        text: name,
+      });
       button.addEventListener("click", () => this.setInterval(name));
       intervals.append(button);
     });
@@ -130,7 +137,9 @@ export class Chart {
   /** The newest state of each bar; what has not been drawn yet is overtaken. */
   #queue(bars) {
     const times = new Set(bars.map((bar) => bar.open_ms));
-    this.#queued = [...this.#queued.filter((bar) => !times.has(bar.open_ms)), ...bars].sort((a, b) => a.open_ms - b.open_ms);
+    this.#queued = [...this.#queued.filter((bar) => !times.has(bar.open_ms)), ...bars].sort(
+      (a, b) => a.open_ms - b.open_ms,
+    );
   }
 
   draw() {
@@ -140,7 +149,13 @@ export class Chart {
     toggleClass(this.#parts.body, "stale", !status.usable);
     for (const bar of this.#queued.splice(0)) this.#view.update(bar);
     this.#drawLegend();
-    const note = this.#problem ? `No history: ${this.#problem}` : this.#loaded ? (this.#data.size === 0 ? "No trades yet in this market" : "") : "Reading the history";
+    const note = this.#problem
+      ? `No history: ${this.#problem}`
+      : this.#loaded
+        ? this.#data.size === 0
+          ? "No trades yet in this market"
+          : ""
+        : "Reading the history";
     this.#parts.note.hidden = note === "";
     setText(this.#parts.note, note);
   }

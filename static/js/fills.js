@@ -101,13 +101,24 @@ export class Fills {
     });
     this.#note.hidden = this.#problem === "";
     setText(this.#note, this.#problem);
-    this.#app.counts.set("fills", rows.length > 0 && rows.length <= SHOWN ? rows.length : rows.length > SHOWN ? `${SHOWN}+` : 0);
+    this.#app.counts.set(
+      "fills",
+      rows.length > 0 && rows.length <= SHOWN ? rows.length : rows.length > SHOWN ? `${SHOWN}+` : 0,
+    );
   }
 
   #columns() {
     const app = this.#app;
     return [
-      { id: "time", label: "Time", cell: ({ row }) => ({ text: format.clock(row.exchange_ms, { fraction: true }), class: "dim", title: `${format.dateTime(row.exchange_ms)} UTC` }) },
+      {
+        id: "time",
+        label: "Time",
+        cell: ({ row }) => ({
+          text: format.clock(row.exchange_ms, { fraction: true }),
+          class: "dim",
+          title: `${format.dateTime(row.exchange_ms)} UTC`,
+        }),
+      },
       { id: "market", label: "Market", cell: ({ row, account, status }) => marketCell(app, row, account, status) },
       { id: "side", label: "Side", cell: ({ row }) => sideCell(row.side) },
       { id: "price", label: "Price", num: true, cell: ({ row, account }) => priceText(app, row, account, row.price) },
@@ -115,7 +126,12 @@ export class Fills {
       { id: "notional", label: "Value", num: true, cell: ({ row }) => format.plain(row.notional, 2) },
       { id: "fee", label: "Fee", num: true, cell: ({ row }) => fee(row) },
       { id: "realised", label: "Realised", num: true, wide: true, cell: ({ row }) => realised(row) },
-      { id: "maker", label: "Role", wide: true, cell: ({ row }) => ({ text: row.maker === null ? format.NONE : row.maker ? "maker" : "taker", class: "dim" }) },
+      {
+        id: "maker",
+        label: "Role",
+        wide: true,
+        cell: ({ row }) => ({ text: row.maker === null ? format.NONE : row.maker ? "maker" : "taker", class: "dim" }),
+      },
     ];
   }
 }
@@ -124,11 +140,18 @@ function fee(row) {
   if (row.fee === null || row.fee === undefined) return { text: "not told", class: "dim" };
   const amount = decimal.normalize(decimal.parse(row.fee));
   // Negative was paid to us: a rebate
-  return { text: `${format.fixed(amount)} ${row.fee_asset ?? ""}`.trim(), class: amount.n < 0n ? "buy" : "", title: amount.n < 0n ? "Rebate" : null };
+  return {
+    text: `${format.fixed(amount)} ${row.fee_asset ?? ""}`.trim(),
+    class: amount.n < 0n ? "buy" : "",
+    title: amount.n < 0n ? "Rebate" : null,
+  };
 }
 
 function realised(row) {
   if (row.realised === null || row.realised === undefined) return { text: format.NONE, class: "dim" };
   const amount = decimal.parse(row.realised);
-  return { text: format.fixed(amount, 2, { plus: true }), class: amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "dim" };
+  return {
+    text: format.fixed(amount, 2, { plus: true }),
+    class: amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "dim",
+  };
 }

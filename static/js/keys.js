@@ -14,12 +14,21 @@ export class Keys {
     const names = Object.keys(INTERVALS);
     this.#bindings = [
       { keys: ["/"], does: "Find a market", run: () => app.palette.open() },
-      { keys: ["j", "k"], does: "Next and previous market of the list", run: (key) => app.watchlist.step(key === "j" ? 1 : -1) },
+      {
+        keys: ["j", "k"],
+        does: "Next and previous market of the list",
+        run: (key) => app.watchlist.step(key === "j" ? 1 : -1),
+      },
       { keys: ["[", "]"], does: "Group the book less and more", run: (key) => app.ladder.group(key === "[" ? -1 : 1) },
       { keys: [" "], label: "Space", does: "Book back to the middle", run: () => app.ladder.centre() },
       { keys: ["u"], does: "Sizes in base or quote currency", run: () => app.ladder.toggleUnit() },
       { keys: ["p"], does: "Pause and resume the book", run: () => app.ladder.pause() },
-      { keys: names.map((_, i) => String(i + 1)), label: `1 – ${names.length}`, does: `Bars of ${names.join(", ")}`, run: (key) => app.chart.setInterval(names[Number(key) - 1]) },
+      {
+        keys: names.map((_, i) => String(i + 1)),
+        label: `1 – ${names.length}`,
+        does: `Bars of ${names.join(", ")}`,
+        run: (key) => app.chart.setInterval(names[Number(key) - 1]),
+      },
       { keys: ["t"], does: "Dark or light", run: () => app.theme.toggle() },
       { keys: ["?"], does: "These keys", run: () => this.open() },
     ];
@@ -31,7 +40,10 @@ export class Keys {
       const shown = label ? [label] : keys;
       list.append(el("dt", {}, ...shown.map((text) => el("kbd", { text }))), el("dd", { text: does }));
     }
-    list.append(el("dt", {}, el("kbd", { text: "↑" }), el("kbd", { text: "↓" })), el("dd", { text: "In the book: cost up to a row; Enter copies its price" }));
+    list.append(
+      el("dt", {}, el("kbd", { text: "↑" }), el("kbd", { text: "↓" })),
+      el("dd", { text: "In the book: cost up to a row; Enter copies its price" }),
+    );
     const close = el("button", { class: "button", type: "button", text: "Close" });
     close.addEventListener("click", () => this.#dialog.close());
     this.#dialog.append(el("h2", { text: "Keys" }), list, close);

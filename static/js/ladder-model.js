@@ -21,7 +21,8 @@ export function build(data, { rows, unit }) {
   const bids = crossed ? [] : side(data, data.bids, rows, unit);
   const last = (list) => list.at(-1)?.cumulative.n ?? 0n;
   const scale = last(asks) > last(bids) ? last(asks) : last(bids);
-  for (const row of [...asks, ...bids]) row.bar = scale === 0n ? 0 : Number((row.cumulative.n * 10000n) / scale) / 10000;
+  for (const row of [...asks, ...bids])
+    row.bar = scale === 0n ? 0 : Number((row.cumulative.n * 10000n) / scale) / 10000;
   return { crossed, asks, bids, scale };
 }
 
@@ -86,7 +87,12 @@ export function sweep(rows, index, mid) {
   }
   if (base.n === 0n) return null;
   const average = decimal.divide(quote, base, rows[0].price.places + 1);
-  return { average, base, quote, slippage: mid ? decimal.absolute(format.basisPoints(decimal.subtract(average, mid), mid)) : null };
+  return {
+    average,
+    base,
+    quote,
+    slippage: mid ? decimal.absolute(format.basisPoints(decimal.subtract(average, mid), mid)) : null,
+  };
 }
 
 /** The bids' share of what is visible, in percent: 0 to 100, null for an empty book. */

@@ -16,8 +16,13 @@ export class LadderRows {
       this.asks.push(new Row("ask", i));
       this.bids.push(new Row("bid", i));
     }
-    this.element = el("div", { class: "ladder-rows", role: "table", "aria-label": "Order book" },
-      ...this.asks.toReversed().map((row) => row.element), this.#middle.element, ...this.bids.map((row) => row.element));
+    this.element = el(
+      "div",
+      { class: "ladder-rows", role: "table", "aria-label": "Order book" },
+      ...this.asks.toReversed().map((row) => row.element),
+      this.#middle.element,
+      ...this.bids.map((row) => row.element),
+    );
   }
 
   get middle() {
@@ -47,8 +52,15 @@ class Row {
 
   constructor(side, index) {
     this.#price = el("span", { class: `ladder-price ${side === "ask" ? "sell" : "buy"}`, role: "cell", text: "" });
-    this.element = el("div", { class: "ladder-row num", role: "row", "data-side": side, "data-index": index },
-      this.#bar, this.#own, this.#price, this.#size.element, this.#total.element);
+    this.element = el(
+      "div",
+      { class: "ladder-row num", role: "row", "data-side": side, "data-index": index },
+      this.#bar,
+      this.#own,
+      this.#price,
+      this.#size.element,
+      this.#total.element,
+    );
   }
 
   draw(row, own) {
@@ -86,16 +98,22 @@ class MiddleRow {
   #mark = el("span", { class: "mid-mark num", text: "", title: "Mark price" });
   #age = el("span", { class: "mid-age num", text: "", title: "Age of the last update in this book" });
 
-  element = el("div", { class: "ladder-middle", role: "row" },
+  element = el(
+    "div",
+    { class: "ladder-middle", role: "row" },
     el("span", { class: "mid-left", role: "cell" }, this.#last, this.#mark),
-    el("span", { class: "mid-right", role: "cell" }, this.#spread, el("span", {}, this.#mid, this.#age)));
+    el("span", { class: "mid-right", role: "cell" }, this.#spread, el("span", {}, this.#mid, this.#age)),
+  );
 
   draw({ last, direction, middle, mark, ageMs, usable }) {
     setText(this.#last, last ?? format.NONE);
     const colour = direction === "up" ? "buy" : direction === "down" ? "sell" : "";
     setAttribute(this.#last, "class", `mid-last num ${last ? `${colour} ${direction}` : "dim"}`);
     const ticks = middle?.ticks;
-    setText(this.#spread, middle ? `Spread ${format.fixed(middle.spread)} · ${format.bpsText(middle.bps)}` : "No spread");
+    setText(
+      this.#spread,
+      middle ? `Spread ${format.fixed(middle.spread)} · ${format.bpsText(middle.bps)}` : "No spread",
+    );
     setAttribute(this.#spread, "title", middle ? `${ticks} ${ticks === "1" ? "tick" : "ticks"}` : null);
     setText(this.#mid, middle ? `Mid ${format.price(middle.mid)}` : "");
     setText(this.#mark, mark ? `Mark ${mark}` : "");

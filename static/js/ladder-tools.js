@@ -39,7 +39,10 @@ export class LadderTools {
   }
 
   draw({ steps, step, unit, base, quote, paused }) {
-    const all = step && !steps.includes(step) ? [...steps, step].sort((a, b) => decimal.compare(decimal.parse(a), decimal.parse(b))) : steps;
+    const all =
+      step && !steps.includes(step)
+        ? [...steps, step].sort((a, b) => decimal.compare(decimal.parse(a), decimal.parse(b)))
+        : steps;
     if (this.#shown !== all.join(" ")) {
       this.#shown = all.join(" ");
       this.#steps = all;

@@ -44,7 +44,9 @@ export class Ladder {
       unit: (unit) => app.prefs.set("unit", unit),
       pause: () => this.pause(),
     });
-    this.#hover = new LadderHover(parts.body, this.#rows, (text) => app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`));
+    this.#hover = new LadderHover(parts.body, this.#rows, (text) =>
+      app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
+    );
   }
 
   start() {
@@ -55,7 +57,8 @@ export class Ladder {
     state.append(this.#badge.element);
     columns.append(...["Price", "Size", "Total"].map((text) => el("span", { text })));
     foot.append(this.#share, el("span", { class: "ladder-foot-text" }, this.#shareText, this.#depth));
-    for (const event of ["wheel", "touchmove", "keydown"]) body.addEventListener(event, () => this.#scrolled(), { passive: true });
+    for (const event of ["wheel", "touchmove", "keydown"])
+      body.addEventListener(event, () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#fit()).observe(body);
     this.#hover.start();
     this.#app.selection.addEventListener("change", () => this.#select());
@@ -222,8 +225,18 @@ export class Ladder {
   }
 
   #say(status, model) {
-    const word = model?.crossed ? "CROSSED" : status.empty ? status.state : model && model.asks.length + model.bids.length === 0 ? "EMPTY" : "";
-    const why = model?.crossed ? "Bids and asks overlap: not drawn until it is repaired" : word === "EMPTY" ? "No orders on either side" : status.reason;
+    const word = model?.crossed
+      ? "CROSSED"
+      : status.empty
+        ? status.state
+        : model && model.asks.length + model.bids.length === 0
+          ? "EMPTY"
+          : "";
+    const why = model?.crossed
+      ? "Bids and asks overlap: not drawn until it is repaired"
+      : word === "EMPTY"
+        ? "No orders on either side"
+        : status.reason;
     this.#overlay.hidden = word === "";
     setText(this.#overlay.firstChild, word);
     setText(this.#overlay.lastChild, why);
@@ -243,7 +256,10 @@ export class Ladder {
       const index = ladderModel.rowOf(rows, decimal.parse(order.price), isBid, step);
       if (index < 0) continue;
       const map = isBid ? marks.bids : marks.asks;
-      map.set(index, `${map.has(index) ? `${map.get(index)}\n` : "Own: "}${order.side} ${order.size} at ${order.price}`);
+      map.set(
+        index,
+        `${map.has(index) ? `${map.get(index)}\n` : "Own: "}${order.side} ${order.size} at ${order.price}`,
+      );
     }
     return marks;
   }

@@ -45,7 +45,8 @@ export class Layout {
     const phone = this.#prefs.get("phoneTab");
     const shown = PHONE_TABS.includes(phone) ? phone : "book";
     document.body.dataset.phoneTab = shown;
-    for (const button of this.#phoneTabs.children) setAttribute(button, "aria-current", button.dataset.phoneTab === shown ? "page" : null);
+    for (const button of this.#phoneTabs.children)
+      setAttribute(button, "aria-current", button.dataset.phoneTab === shown ? "page" : null);
   }
 
   #arrow(event) {

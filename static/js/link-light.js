@@ -4,7 +4,16 @@ import { setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /** Link state -> word of docs/protocol.md 2.6 that the light shows. */
-const WORDS = { connecting: "CONNECTING", waiting: "DOWN", open: "SYNCING", live: "LIVE", silent: "STALE", asleep: "STALE", refused: "DOWN", stopped: "DOWN" };
+const WORDS = {
+  connecting: "CONNECTING",
+  waiting: "DOWN",
+  open: "SYNCING",
+  live: "LIVE",
+  silent: "STALE",
+  asleep: "STALE",
+  refused: "DOWN",
+  stopped: "DOWN",
+};
 
 export class LinkLight {
   #app;
@@ -27,11 +36,27 @@ export class LinkLight {
     const word = WORDS[socket.link.state];
     setAttribute(link, "data-state", word);
     setText(state, word);
-    setAttribute(link, "title", socket.link.usable ? "Connection to Spreadboard; age of the last message" : `Connection to Spreadboard: ${socket.link.reason}`);
+    setAttribute(
+      link,
+      "title",
+      socket.link.usable
+        ? "Connection to Spreadboard; age of the last message"
+        : `Connection to Spreadboard: ${socket.link.reason}`,
+    );
     const retry = socket.retryInMs;
-    setText(age, retry !== null ? `again in ${format.age(retry + 999)}` : word === "CONNECTING" || word === "DOWN" ? "" : format.age(socket.silentMs));
+    setText(
+      age,
+      retry !== null
+        ? `again in ${format.age(retry + 999)}`
+        : word === "CONNECTING" || word === "DOWN"
+          ? ""
+          : format.age(socket.silentMs),
+    );
     const [p50, p99] = delays.of();
-    setText(latency, word === "LIVE" && p50 !== null ? `${format.milliseconds(p50)} / ${format.milliseconds(p99)} ms` : "");
+    setText(
+      latency,
+      word === "LIVE" && p50 !== null ? `${format.milliseconds(p50)} / ${format.milliseconds(p99)} ms` : "",
+    );
     setText(clock, `${format.clock(this.#app.nowMs())} UTC`);
     simulated.hidden = store.simulated.size === 0;
     this.#announce(word, socket.link.reason);

@@ -27,9 +27,12 @@ export class MarketStrip {
   }
 
   start() {
-    const name = el("div", { class: "market-name" },
+    const name = el(
+      "div",
+      { class: "market-name" },
       el("div", { class: "market-line" }, this.#pair, this.#perp, this.#sim),
-      el("div", { class: "market-line" }, this.#where));
+      el("div", { class: "market-line" }, this.#where),
+    );
     const list = el("dl", { class: "market-stats" });
     for (const [id, label] of STATS) {
       const value = el("dd", { class: "num", text: "" });
@@ -50,7 +53,9 @@ export class MarketStrip {
     this.#topic = key && `quote:${key}`;
     this.#last = null;
     this.#direction = "flat";
-    this.#stopWatching = key ? this.#app.store.watch(this.#topic, () => this.#app.scheduler.invalidate(this)) : () => {};
+    this.#stopWatching = key
+      ? this.#app.store.watch(this.#topic, () => this.#app.scheduler.invalidate(this))
+      : () => {};
     this.#app.scheduler.invalidate(this);
   }
 
@@ -92,7 +97,8 @@ export class MarketStrip {
   }
 }
 
-const priced = (text, market) => (text ? format.price(decimal.parse(text), market ? format.placesOf(market.tick) : undefined) : format.NONE);
+const priced = (text, market) =>
+  text ? format.price(decimal.parse(text), market ? format.placesOf(market.tick) : undefined) : format.NONE;
 const amount = (text) => (text ? format.compact(decimal.parse(text)) : format.NONE);
 
 function signed(text, places) {
@@ -110,9 +116,13 @@ const STATS = [
   ["quote", "24 h turnover", ({ quote_volume: volume }, { pair }) => `${amount(volume)} ${pair.split("/")[1] ?? ""}`],
   ["mark", "Mark", ({ mark }, { market }) => (mark ? priced(mark, market) : undefined)],
   ["index", "Index", ({ index }, { market }) => (index ? priced(index, market) : undefined)],
-  ["funding", "Funding / in", ({ funding_rate: rate, next_funding_ms: next }, { nowMs }) => {
-    if (!rate) return undefined;
-    const shown = signed(rate, 4);
-    return { ...shown, text: next ? `${shown.text} / ${format.countdown(next - nowMs)}` : shown.text };
-  }],
+  [
+    "funding",
+    "Funding / in",
+    ({ funding_rate: rate, next_funding_ms: next }, { nowMs }) => {
+      if (!rate) return undefined;
+      const shown = signed(rate, 4);
+      return { ...shown, text: next ? `${shown.text} / ${format.countdown(next - nowMs)}` : shown.text };
+    },
+  ],
 ];

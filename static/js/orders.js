@@ -42,7 +42,10 @@ export class Orders {
   openAt(key) {
     const [exchange, symbol] = splitKey(key);
     return this.#rows()
-      .filter(({ account, row, status }) => status.usable && account.exchange === exchange && row.symbol === symbol && row.price)
+      .filter(
+        ({ account, row, status }) =>
+          status.usable && account.exchange === exchange && row.symbol === symbol && row.price,
+      )
       .map(({ row }) => row);
   }
 
@@ -72,14 +75,38 @@ export class Orders {
         id: "type",
         label: "Type",
         wide: true,
-        cell: ({ row }) => ({ text: row.type, sub: [row.time_in_force, row.reduce_only ? "reduce only" : ""].filter(Boolean).join(" · ") }),
+        cell: ({ row }) => ({
+          text: row.type,
+          sub: [row.time_in_force, row.reduce_only ? "reduce only" : ""].filter(Boolean).join(" · "),
+        }),
       },
       { id: "price", label: "Price", num: true, cell: ({ row, account }) => priceText(app, row, account, row.price) },
       { id: "size", label: "Size", num: true, cell: ({ row, account }) => sizeText(app, row, account, row.size) },
-      { id: "filled", label: "Filled", num: true, cell: ({ row, account }) => ({ text: sizeText(app, row, account, row.filled), sub: filledShare(row) }) },
+      {
+        id: "filled",
+        label: "Filled",
+        num: true,
+        cell: ({ row, account }) => ({ text: sizeText(app, row, account, row.filled), sub: filledShare(row) }),
+      },
       { id: "status", label: "Status", cell: ({ row }) => row.status },
-      { id: "created", label: "Created", num: true, wide: true, cell: ({ row }) => ({ text: format.clock(row.created_ms ?? row.updated_ms), class: "dim", title: format.dateTime(row.created_ms ?? row.updated_ms) }) },
-      { id: "age", label: "Age", num: true, wide: true, cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status) },
+      {
+        id: "created",
+        label: "Created",
+        num: true,
+        wide: true,
+        cell: ({ row }) => ({
+          text: format.clock(row.created_ms ?? row.updated_ms),
+          class: "dim",
+          title: format.dateTime(row.created_ms ?? row.updated_ms),
+        }),
+      },
+      {
+        id: "age",
+        label: "Age",
+        num: true,
+        wide: true,
+        cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status),
+      },
     ];
   }
 }

@@ -31,7 +31,13 @@ export class Palette {
   }
 
   start() {
-    const foot = el("p", { class: "palette-foot" }, ...keyHint("↑↓", "move"), ...keyHint("Enter", "open"), ...keyHint("Esc", "close"));
+    const foot = el(
+      "p",
+      { class: "palette-foot" },
+      ...keyHint("↑↓", "move"),
+      ...keyHint("Enter", "open"),
+      ...keyHint("Esc", "close"),
+    );
     this.#dialog.append(this.#input, this.#list, this.#note, foot);
     this.#input.addEventListener("input", () => this.#search());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
@@ -56,7 +62,10 @@ export class Palette {
     this.#at = 0;
     this.#list.replaceChildren(...this.#hits.map((market, i) => option(market, i)));
     const { problem, list } = this.#app.instruments;
-    this.#note.textContent = this.#hits.length > 0 ? "" : problem || (list.length === 0 ? "The list of markets is not there yet" : "No market matches");
+    this.#note.textContent =
+      this.#hits.length > 0
+        ? ""
+        : problem || (list.length === 0 ? "The list of markets is not there yet" : "No market matches");
     this.#mark();
   }
 
@@ -95,11 +104,17 @@ function textOf(market) {
 
 function option(market, at) {
   const [pair, settle] = market.symbol.split(":");
-  const item = el("li", { role: "option", id: `palette-${at}`, "data-at": at, class: "palette-option" },
+  const item = el(
+    "li",
+    { role: "option", id: `palette-${at}`, "data-at": at, class: "palette-option" },
     el("span", { class: "palette-symbol", text: pair }),
     settle ? el("span", { class: "tag", text: "PERP" }) : null,
     market.simulated ? el("span", { class: "tag tag-sim", text: "SIM" }) : null,
-    el("span", { class: "palette-where", text: exchangeName(market.exchange) + (market.status === "trading" ? "" : ` · ${market.status}`) }));
+    el("span", {
+      class: "palette-where",
+      text: exchangeName(market.exchange) + (market.status === "trading" ? "" : ` · ${market.status}`),
+    }),
+  );
   return item;
 }
 

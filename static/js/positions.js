@@ -82,15 +82,29 @@ export class Positions {
         }),
       },
       { id: "unrealised", label: "Unrealised", num: true, cell: ({ row, stale }) => profit(row, stale) },
-      { id: "liquidation", label: "Liquidation", num: true, cell: ({ row, account }) => priceText(app, row, account, row.liquidation) },
+      {
+        id: "liquidation",
+        label: "Liquidation",
+        num: true,
+        cell: ({ row, account }) => priceText(app, row, account, row.liquidation),
+      },
       {
         id: "leverage",
         label: "Leverage",
         num: true,
         wide: true,
-        cell: ({ row }) => ({ text: row.leverage ? `${format.plain(row.leverage)}×` : format.NONE, sub: row.margin_mode ?? "" }),
+        cell: ({ row }) => ({
+          text: row.leverage ? `${format.plain(row.leverage)}×` : format.NONE,
+          sub: row.margin_mode ?? "",
+        }),
       },
-      { id: "age", label: "Age", num: true, wide: true, cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status) },
+      {
+        id: "age",
+        label: "Age",
+        num: true,
+        wide: true,
+        cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status),
+      },
     ];
   }
 }

@@ -19,7 +19,10 @@ export class SleepGuard {
     document.addEventListener("freeze", () => this.#socket.sleep());
     document.addEventListener("resume", () => !document.hidden && this.#socket.wake(Infinity));
     addEventListener("pageshow", (event) => event.persisted && this.#socket.wake(Infinity));
-    addEventListener("online", () => this.#socket.link.state === "waiting" && this.#socket.reconnect("the network is back"));
+    addEventListener(
+      "online",
+      () => this.#socket.link.state === "waiting" && this.#socket.reconnect("the network is back"),
+    );
     if (document.hidden) this.#hide();
   }
 

@@ -50,7 +50,10 @@ export class Socket {
 
   offset = new ClockOffset();
   link = { state: "stopped", usable: false, reason: "not started", since: 0 };
-  subscriptions = new Subscriptions((message) => this.#send(message), () => this.#nextId++);
+  subscriptions = new Subscriptions(
+    (message) => this.#send(message),
+    () => this.#nextId++,
+  );
 
   /** @param environment {WebSocket, now() in ms (monotonic), clockUs(), setTimeout, clearTimeout, random()} */
   constructor(url, delegate, environment) {
@@ -199,7 +202,8 @@ export class Socket {
     this.#schedule("watch", () => this.#watch(), WATCH_MS);
     const silent = now - this.#lastMessage;
     if (slept) this.reconnect("this device slept");
-    else if (this.link.state === "connecting" && now - this.#opened > HELLO_MS) this.#lost(0, "no greeting from the server");
+    else if (this.link.state === "connecting" && now - this.#opened > HELLO_MS)
+      this.#lost(0, "no greeting from the server");
     else if ((this.link.state === "live" || this.link.state === "open") && silent >= SILENT_MS) {
       this.#setLink("silent", "nothing came from the server");
     } else if (this.link.state === "silent" && silent >= RECONNECT_SILENT_MS) this.#lost(0, "silent for too long");

@@ -40,7 +40,8 @@ export class Streams {
     const data = store.data("streams");
     const sinceMs = store.sinceArrival("streams");
     // While this panel's own frame is old, nothing in it may look live.
-    const told = (row) => (status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: status.reason });
+    const told = (row) =>
+      status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: status.reason };
     const late = (list) => (list ?? []).map((row) => ({ row: told(row), sinceMs, status }));
     const className = ({ row }) => (status.usable && usable(row.state) ? "" : "stale");
     const connections = late(data?.connections);
@@ -50,12 +51,17 @@ export class Streams {
     });
     this.#markets.draw(late(data?.markets), ({ row }) => `${row.exchange}:${row.symbol}`, { className });
     this.#drawAccounts();
-    const notices = (data?.exchanges ?? []).filter((row) => row.notice).map((row) => `${exchangeName(row.exchange)}: ${row.notice}`);
+    const notices = (data?.exchanges ?? [])
+      .filter((row) => row.notice)
+      .map((row) => `${exchangeName(row.exchange)}: ${row.notice}`);
     this.#notices.hidden = notices.length === 0;
     setText(this.#notices, notices.join(" · "));
     const troubled = (data?.markets ?? []).filter((row) => !usable(row.state)).length;
     this.#app.counts.set("streams", troubled > 0 ? `${troubled} not live` : "");
-    setText(this.#worker, status.usable ? workerText(data.worker) : `${status.state} ${format.age(status.ageMs ?? Number.NaN)}`);
+    setText(
+      this.#worker,
+      status.usable ? workerText(data.worker) : `${status.state} ${format.age(status.ageMs ?? Number.NaN)}`,
+    );
   }
 
   #drawAccounts() {
@@ -63,7 +69,9 @@ export class Streams {
       status,
       row: { ...account, state: status.state, sentence: status.reason || account.sentence },
     }));
-    this.#accounts.draw(rows, ({ row }) => String(row.id), { className: ({ status }) => (status.usable ? "" : "stale") });
+    this.#accounts.draw(rows, ({ row }) => String(row.id), {
+      className: ({ status }) => (status.usable ? "" : "stale"),
+    });
     this.#accounts.element.hidden = rows.length === 0;
   }
 
@@ -81,14 +89,51 @@ export class Streams {
           subClass: row.state === "DOWN" ? "bad" : "warn",
         }),
       },
-      { id: "rate", label: "Msg/s", num: true, cell: ({ row }) => row.messages_per_s.toFixed(row.messages_per_s < 10 ? 1 : 0) },
-      { id: "latency", label: "In ms", title: "Exchange to worker, milliseconds: middle and slowest percent", num: true, cell: ({ row }) => pair(row.latency_ms?.p50, row.latency_ms?.p99) },
-      { id: "browser", label: "Out ms", title: "Worker to this browser, milliseconds: middle and slowest percent", num: true, cell: ({ row }) => pair(...delays.of(row.exchange)) },
-      { id: "overhead", label: "Worker ms", title: "Inside the worker, conflation apart: middle and slowest percent", num: true, wide: true, cell: ({ row }) => pair(row.overhead_ms?.p50, row.overhead_ms?.p99) },
+      {
+        id: "rate",
+        label: "Msg/s",
+        num: true,
+        cell: ({ row }) => row.messages_per_s.toFixed(row.messages_per_s < 10 ? 1 : 0),
+      },
+      {
+        id: "latency",
+        label: "In ms",
+        title: "Exchange to worker, milliseconds: middle and slowest percent",
+        num: true,
+        cell: ({ row }) => pair(row.latency_ms?.p50, row.latency_ms?.p99),
+      },
+      {
+        id: "browser",
+        label: "Out ms",
+        title: "Worker to this browser, milliseconds: middle and slowest percent",
+        num: true,
+        cell: ({ row }) => pair(...delays.of(row.exchange)),
+      },
+      {
+        id: "overhead",
+        label: "Worker ms",
+        title: "Inside the worker, conflation apart: middle and slowest percent",
+        num: true,
+        wide: true,
+        cell: ({ row }) => pair(row.overhead_ms?.p50, row.overhead_ms?.p99),
+      },
       { id: "reconnects", label: "Rec.", title: "Reconnects", num: true, cell: ({ row }) => count(row.reconnects) },
-      { id: "dropped", label: "Dropped", title: "Frames dropped because the worker's buffer was full", num: true, wide: true, cell: ({ row }) => count(row.dropped) },
+      {
+        id: "dropped",
+        label: "Dropped",
+        title: "Frames dropped because the worker's buffer was full",
+        num: true,
+        wide: true,
+        cell: ({ row }) => count(row.dropped),
+      },
       { id: "unknown", label: "Not understood", num: true, wide: true, cell: ({ row }) => count(row.not_understood) },
-      { id: "messages", label: "Messages", num: true, wide: true, cell: ({ row }) => format.grouped(String(row.messages)) },
+      {
+        id: "messages",
+        label: "Messages",
+        num: true,
+        wide: true,
+        cell: ({ row }) => format.grouped(String(row.messages)),
+      },
     ];
   }
 }
@@ -107,18 +152,58 @@ const MARKET_COLUMNS = [
     }),
   },
   { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
-  { id: "state", label: "State", wide: true, cell: ({ row }) => ({ text: row.state, class: usable(row.state) ? "dim" : "warn" }) },
-  { id: "age", label: "Age", num: true, cell: ({ row, sinceMs }) => ({ text: format.age(row.age_ms === null ? Number.NaN : row.age_ms + sinceMs), class: "dim" }) },
+  {
+    id: "state",
+    label: "State",
+    wide: true,
+    cell: ({ row }) => ({ text: row.state, class: usable(row.state) ? "dim" : "warn" }),
+  },
+  {
+    id: "age",
+    label: "Age",
+    num: true,
+    cell: ({ row, sinceMs }) => ({
+      text: format.age(row.age_ms === null ? Number.NaN : row.age_ms + sinceMs),
+      class: "dim",
+    }),
+  },
   { id: "resyncs", label: "Resyncs", num: true, cell: ({ row }) => count(row.resyncs) },
-  { id: "seq", label: "Last update id", num: true, wide: true, cell: ({ row }) => ({ text: row.seq === null ? format.NONE : String(row.seq), class: "dim" }) },
-  { id: "pinned", label: "Opened", wide: true, cell: ({ row }) => ({ text: row.pinned ? "pinned" : "on demand", class: "dim" }) },
+  {
+    id: "seq",
+    label: "Last update id",
+    num: true,
+    wide: true,
+    cell: ({ row }) => ({ text: row.seq === null ? format.NONE : String(row.seq), class: "dim" }),
+  },
+  {
+    id: "pinned",
+    label: "Opened",
+    wide: true,
+    cell: ({ row }) => ({ text: row.pinned ? "pinned" : "on demand", class: "dim" }),
+  },
 ];
 
 const ACCOUNT_COLUMNS = [
-  { id: "account", label: "Account", cell: ({ row }) => ({ text: row.label, state: row.state, title: row.sentence || meaning(row.state), sub: usable(row.state) ? "" : row.sentence, subClass: "warn" }) },
+  {
+    id: "account",
+    label: "Account",
+    cell: ({ row }) => ({
+      text: row.label,
+      state: row.state,
+      title: row.sentence || meaning(row.state),
+      sub: usable(row.state) ? "" : row.sentence,
+      subClass: "warn",
+    }),
+  },
   { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
   { id: "state", label: "State", cell: ({ row }) => ({ text: row.state, class: usable(row.state) ? "dim" : "warn" }) },
-  { id: "age", label: "Age", title: "Since the last balances frame", num: true, cell: ({ status }) => ({ text: format.age(status.ageMs ?? Number.NaN), class: "dim" }) },
+  {
+    id: "age",
+    label: "Age",
+    title: "Since the last balances frame",
+    num: true,
+    cell: ({ status }) => ({ text: format.age(status.ageMs ?? Number.NaN), class: "dim" }),
+  },
 ];
 
 function pair(p50, p99) {

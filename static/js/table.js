@@ -18,9 +18,14 @@ export class Table {
   constructor(label, columns) {
     this.#columns = columns;
     const heads = columns.map((column) =>
-      el("th", { scope: "col", class: classOf(column), title: column.title, text: column.label }));
-    this.element = el("div", { class: "table-box" },
-      el("table", { class: "table", "aria-label": label }, el("thead", {}, el("tr", {}, ...heads)), this.#body), this.#note);
+      el("th", { scope: "col", class: classOf(column), title: column.title, text: column.label }),
+    );
+    this.element = el(
+      "div",
+      { class: "table-box" },
+      el("table", { class: "table", "aria-label": label }, el("thead", {}, el("tr", {}, ...heads)), this.#body),
+      this.#note,
+    );
   }
 
   get size() {
@@ -97,7 +102,9 @@ class Cell {
   #showTags(tags) {
     if (this.#tags.map((tag) => tag.dataset.key).join() === tags.map((tag) => tag.text).join()) return;
     for (const tag of this.#tags) tag.remove();
-    this.#tags = tags.map(({ text, class: name = "", title }) => el("span", { class: `tag ${name}`, title, "data-key": text, text }));
+    this.#tags = tags.map(({ text, class: name = "", title }) =>
+      el("span", { class: `tag ${name}`, title, "data-key": text, text }),
+    );
     this.#main.after(...this.#tags);
   }
 

@@ -27,7 +27,11 @@ export class Tape {
 
   start() {
     this.#badgePlace.append(this.#badge.element);
-    this.head = el("div", { class: "tape-row tape-head" }, ...["Time", "Price", "Size", "Value"].map((text) => el("span", { text })));
+    this.head = el(
+      "div",
+      { class: "tape-row tape-head" },
+      ...["Time", "Price", "Size", "Value"].map((text) => el("span", { text })),
+    );
     for (let i = 0; i < ROWS; i += 1) this.#rows.push(new Row());
     this.#body.append(this.head, ...this.#rows.map((row) => row.element), this.#note);
     this.#app.selection.addEventListener("change", () => this.#select());
@@ -41,14 +45,17 @@ export class Tape {
     const { key, symbol } = this.#app.selection;
     this.#topic = key && `trades:${key}`;
     const [base, quote] = (symbol ?? "/").split(":")[0].split("/");
-    ["Time", `Price${quote ? ` (${quote})` : ""}`, `Size${base ? ` (${base})` : ""}`, "Value"].forEach((text, i) => setText(this.head.children[i], text));
+    ["Time", `Price${quote ? ` (${quote})` : ""}`, `Size${base ? ` (${base})` : ""}`, "Value"].forEach((text, i) =>
+      setText(this.head.children[i], text),
+    );
     this.#stopWatching = key ? this.#app.store.watch(this.#topic, (frame) => this.#changed(frame)) : () => {};
     this.#app.scheduler.invalidate(this);
   }
 
   #changed(frame) {
     const seen = this.#sizes.length === 0 ? ROWS : 5;
-    for (const trade of frame?.data.trades.slice(0, seen) ?? []) this.#sizes.push(Number(trade.price) * Number(trade.size));
+    for (const trade of frame?.data.trades.slice(0, seen) ?? [])
+      this.#sizes.push(Number(trade.price) * Number(trade.size));
     if (this.#sizes.length > REMEMBERED) this.#sizes.splice(0, this.#sizes.length - REMEMBERED);
     this.#app.scheduler.invalidate(this);
   }
@@ -63,7 +70,14 @@ export class Tape {
     const places = selection.market ? format.placesOf(selection.market.tick) : undefined;
     const marks = thresholds(this.#sizes);
     this.#rows.forEach((row, i) => row.draw(trades[i] ?? null, places, marks));
-    setText(this.#note, status.empty ? `${status.state}${status.reason ? `: ${status.reason}` : ""}` : trades.length === 0 ? "No trades yet" : "");
+    setText(
+      this.#note,
+      status.empty
+        ? `${status.state}${status.reason ? `: ${status.reason}` : ""}`
+        : trades.length === 0
+          ? "No trades yet"
+          : "",
+    );
   }
 }
 

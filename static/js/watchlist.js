@@ -55,7 +55,10 @@ export class Watchlist {
   }
 
   remove(key) {
-    this.#app.prefs.set("watchlist", this.keys.filter((other) => other !== key));
+    this.#app.prefs.set(
+      "watchlist",
+      this.keys.filter((other) => other !== key),
+    );
   }
 
   /** Select the next (1) or previous (-1) row that is shown. */
@@ -71,7 +74,10 @@ export class Watchlist {
   draw() {
     const serverUs = this.#app.serverUs();
     for (const row of this.#rows.values()) row.draw(serverUs);
-    setText(this.#body.lastElementChild, this.#rows.size > 0 ? "" : this.#app.instruments.problem || "Waiting for the list of markets");
+    setText(
+      this.#body.lastElementChild,
+      this.#rows.size > 0 ? "" : this.#app.instruments.problem || "Waiting for the list of markets",
+    );
   }
 
   #build() {
@@ -81,7 +87,9 @@ export class Watchlist {
       row.stop();
       this.#rows.delete(key);
     }
-    for (const key of keys) if (!this.#rows.has(key)) this.#rows.set(key, new Row(this.#app, key, () => this.#app.scheduler.invalidate(this)));
+    for (const key of keys)
+      if (!this.#rows.has(key))
+        this.#rows.set(key, new Row(this.#app, key, () => this.#app.scheduler.invalidate(this)));
     this.#group(keys);
     this.#selected();
     this.#applyFilter();
@@ -93,7 +101,9 @@ export class Watchlist {
     for (const exchange of exchanges) {
       if (!this.#groups.has(exchange)) this.#groups.set(exchange, group(exchange));
       const { element, list } = this.#groups.get(exchange);
-      list.replaceChildren(...keys.filter((key) => splitKey(key)[0] === exchange).map((key) => this.#rows.get(key).element));
+      list.replaceChildren(
+        ...keys.filter((key) => splitKey(key)[0] === exchange).map((key) => this.#rows.get(key).element),
+      );
       toggleClass(element, "simulated", this.#app.store.isSimulated(exchange));
     }
     const note = el("p", { class: "note", text: "" });
@@ -111,7 +121,8 @@ export class Watchlist {
   #applyFilter() {
     const words = this.#filter.value.trim().toLowerCase().split(/\s+/);
     for (const [key, row] of this.#rows) row.element.hidden = !words.every((word) => key.toLowerCase().includes(word));
-    for (const { element } of this.#groups.values()) element.hidden = !element.querySelector(".watch-row:not([hidden])");
+    for (const { element } of this.#groups.values())
+      element.hidden = !element.querySelector(".watch-row:not([hidden])");
   }
 }
 
@@ -143,9 +154,25 @@ class Row {
     const name = el("span", { class: "watch-name" }, this.#light, el("span", { class: "watch-symbol", text: pair }));
     if (settle) name.append(el("span", { class: "tag", text: "PERP", title: `Perpetual, settled in ${settle}` }));
     name.append(this.#sim);
-    this.button = el("button", { class: "watch-button", type: "button", "aria-label": `${pair}${settle ? " perpetual" : ""}, ${exchangeName(exchange)}` },
-      name, this.#price, el("span", { class: "watch-second" }, this.#state, this.#spread), this.#change);
-    const remove = el("button", { class: "watch-remove", type: "button", "aria-label": `Take ${pair} off the list`, title: "Take off the list", text: "×" });
+    this.button = el(
+      "button",
+      {
+        class: "watch-button",
+        type: "button",
+        "aria-label": `${pair}${settle ? " perpetual" : ""}, ${exchangeName(exchange)}`,
+      },
+      name,
+      this.#price,
+      el("span", { class: "watch-second" }, this.#state, this.#spread),
+      this.#change,
+    );
+    const remove = el("button", {
+      class: "watch-remove",
+      type: "button",
+      "aria-label": `Take ${pair} off the list`,
+      title: "Take off the list",
+      text: "×",
+    });
     this.element = el("li", { class: "watch-row", "data-key": key }, this.button, remove);
     this.#stopWatching = app.store.watch(this.#topic, changed);
   }
@@ -164,7 +191,12 @@ class Row {
     setAttribute(this.#light.parentElement, "data-state", status.state);
     setAttribute(this.button, "title", sentence(status));
     toggleClass(this.element, "stale", !status.usable);
-    setText(this.#state, status.usable ? format.age(status.ageMs) : `${status.state}${status.ageMs === null ? "" : ` ${format.age(status.ageMs)}`}`);
+    setText(
+      this.#state,
+      status.usable
+        ? format.age(status.ageMs)
+        : `${status.state}${status.ageMs === null ? "" : ` ${format.age(status.ageMs)}`}`,
+    );
     const shown = status.empty ? null : data;
     this.#drawPrice(shown, market);
     setText(this.#spread, status.usable ? spreadText(shown, market) : "");
@@ -186,7 +218,11 @@ class Row {
   #drawChange(data) {
     const change = decimal.parseOrNull(data?.change ?? null);
     setText(this.#change, change ? format.percent(change) : "");
-    setAttribute(this.#change, "class", `watch-change num ${!change || change.n === 0n ? "dim" : change.n > 0n ? "buy" : "sell"}`);
+    setAttribute(
+      this.#change,
+      "class",
+      `watch-change num ${!change || change.n === 0n ? "dim" : change.n > 0n ? "buy" : "sell"}`,
+    );
   }
 }
 
