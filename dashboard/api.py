@@ -60,7 +60,7 @@ def endpoint(*methods: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         def refused(request: HttpRequest) -> HttpResponse | None:
-            if any(not printable(value) for value in (request.path_info, *request.GET.values())):
+            if any(not printable(value) for value in (request.path_info, *map(str, request.GET.values()))):
                 return error_answer(400, "bad_request", "The address holds characters that cannot be shown.")
             if request.method in methods or (request.method == "HEAD" and "GET" in methods):
                 return None

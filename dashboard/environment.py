@@ -95,8 +95,8 @@ def _origins(text: str) -> list[str]:
 
 
 def _secret_key(text: str) -> str:
-    if text and len(text) < 32:
-        raise ValueError("must have at least 32 characters, or be left out: then one is made and kept.")
+    if text and len(text) < 50:
+        raise ValueError("must have at least 50 characters, or be left out: then one is made and kept.")
     return text
 
 

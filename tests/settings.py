@@ -3,6 +3,7 @@ environment counts but ``SPREADBOARD_TEST_DATABASE_URL`` (SQLite if not set)."""
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 
@@ -14,7 +15,7 @@ _folder = tempfile.mkdtemp(prefix="spreadboard-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 _environment = {
     "SPREADBOARD_VAR": _folder,
-    "SECRET_KEY": "only-for-tests-" + "x" * 32,
+    "SECRET_KEY": secrets.token_urlsafe(48),
     "LOG_FORMAT": "json",
     "DATABASE_URL": os.environ.get("SPREADBOARD_TEST_DATABASE_URL", ""),
 }
