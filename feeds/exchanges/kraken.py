@@ -1,6 +1,7 @@
 """Kraken, public side: spot, WebSocket v2.
 
-Facts, from docs.kraken.com/api/docs/websocket-v2 and /guides (book checksum, rate limits), as of 2026:
+Facts, from docs.kraken.com/exchange (api-reference/spot-websocket: book, ticker, trade, ohlc, instrument, status,
+heartbeat, ping; guides/websockets: checksum, rate limits), as of 2026:
 
 * The unified symbol is the stream's own: ``BTC/USD``. REST speaks of ``XBTUSD``: Bitcoin is XBT, Dogecoin XDG, and
   there is no slash. Nothing in the instrument channel tells that name, so it is derived.
@@ -221,7 +222,7 @@ def _summing(price_digits: int, size_digits: int) -> Checksum:
 
 
 def _many_units(value: float, digits: int) -> int:
-    """Exact as long as the float is, up to 9e15 units; beyond that the exchange's digits do not fit into a float."""
+    """Exact as long as the float is, up to 4e15 units; beyond that the exchange's digits do not fit into a float."""
     return int(f"{value:.{digits}f}".replace(".", ""))
 
 
