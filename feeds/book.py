@@ -1,37 +1,40 @@
 """One market's order book: plain dictionaries, and a sorted head of each side.
 
-Most updates of a real stream touch levels far from the best price, so only the best ``HEAD`` prices of a side are
-kept sorted; the rest is a dictionary. The head is rebuilt from the dictionary when removals have eaten half of it.
-Best bid and ask are therefore always one list access away.
+Most updates of a real stream touch levels far from the best price, so only the best prices of a side are kept sorted
+(the head); the rest is a dictionary. Every level within the head's range of prices is in the head, so best bid and ask
+are always one list access away. The head is cut when it has grown long and made anew when removals have eaten most of
+it; in between it costs a bisection per level that comes or goes there, and nothing where only a size changes.
 
 The class does no I/O and knows no exchange. The one sequence check is :meth:`OrderBook.apply`.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from heapq import nlargest, nsmallest
+from math import inf
 
 from feeds.domain import BookDelta, BookSnapshot, Level
 from feeds.errors import ChecksumError, CrossedError, GapError
 
-HEAD = 64
-"""How many best prices of a side are kept sorted."""
+HEAD = 128
+"""How many best prices of a side are kept sorted: from a quarter of it to twice as many."""
 
 Checksum = Callable[["OrderBook"], int]
 """Computes the exchange's checksum over a book."""
 
 
 class BookSide:
-    """One side. ``sign`` is +1 for asks and -1 for bids; ``head`` holds ``sign * price``, best first."""
+    """One side. ``sign`` is +1 for asks and -1 for bids; ``head`` holds the best prices, lowest first on both sides."""
 
-    __slots__ = ("_complete", "bound", "head", "levels", "sign")
+    __slots__ = ("_high", "_known_high", "_known_low", "_low", "bound", "head", "levels", "sign")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.levels: dict[float, float] = {}
         self.head: list[float] = []
-        self._complete = True  # the head holds every level of the side
+        self._low, self._high = -inf, inf  # every level from low to high is in the head
         self.bound: float | None = None  # sign * worst price that the snapshot covered; None: covers all
+        self._known_low, self._known_high = -inf, inf  # the same as a range
 
     def replace(self, levels: Iterable[Level], depth: int | None) -> None:
         """Take a whole side. With ``depth`` levels or more the side may go on beyond: levels worse than the last
@@ -40,44 +43,50 @@ class BookSide:
         for price in [price for price, size in self.levels.items() if not size]:
             del self.levels[price]
         self.bound = None
-        self._rebuild()
+        self._known_low, self._known_high = -inf, inf
         if depth is not None and len(self.levels) >= depth:
-            self.bound = max(self.sign * price for price in self.levels)
+            self.bound = max((self.sign * price for price in self.levels), default=None)
+        if self.bound is not None and self.sign > 0:
+            self._known_high = self.bound
+        elif self.bound is not None:
+            self._known_low = -self.bound
+        self._rebuild()
 
     def _rebuild(self) -> None:
-        pick = nsmallest if self.sign > 0 else nlargest
-        if len(self.levels) > HEAD:
-            best = pick(HEAD, self.levels)
-            self._complete = False
+        self.head = sorted(self.levels)
+        self._low, self._high = self._known_low, self._known_high
+        if len(self.head) > HEAD:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self.sign > 0:
+            del self.head[HEAD:]
+            self._high = self.head[-1]
         else:
-            best = sorted(self.levels, reverse=self.sign < 0)
-            self._complete = True
-        self.head = best if self.sign > 0 else [-price for price in best]
+            del self.head[:-HEAD]
+            self._low = self.head[0]
 
     def update(self, changes: Iterable[Level]) -> None:
         """Set levels to their new absolute sizes; size 0 removes. Removing an unknown level is normal."""
-        levels, head, sign, bound = self.levels, self.head, self.sign, self.bound
-        complete = self._complete
-        worst = head[-1] if head else None
+        levels, head, low, high = self.levels, self.head, self._low, self._high
         for price, size in changes:
-            key = price if sign > 0 else -price
-            if size:
-                if price in levels:
+            if low <= price <= high:
+                if not size:
+                    if levels.pop(price, None) is not None:
+                        del head[bisect_left(head, price)]
+                elif price in levels:
                     levels[price] = size
-                    continue
-                if bound is not None and key > bound:
-                    continue
+                else:
+                    levels[price] = size
+                    insort(head, price)
+            elif not size:
+                levels.pop(price, None)
+            elif self._known_low <= price <= self._known_high:
                 levels[price] = size
-                if complete or (worst is not None and key < worst):
-                    head.insert(bisect_left(head, key), key)
-                    worst = head[-1]
-            elif levels.pop(price, None) is not None and worst is not None and key <= worst:
-                del head[bisect_left(head, key)]
-                worst = head[-1] if head else None
-        if len(head) > 2 * HEAD:
-            del head[HEAD:]
-            self._complete = False
-        elif not complete and len(head) < HEAD // 2:
+        count = len(head)
+        if count > 2 * HEAD:
+            self._cut()
+        elif count <= HEAD // 4 and count < len(levels):
             self._rebuild()
 
     def truncate(self, depth: int) -> None:
@@ -86,29 +95,32 @@ class BookSide:
         surplus = len(levels) - depth
         if surplus <= 0:
             return
-        if self._complete:
-            worst = [self.sign * key for key in head[depth:]]
+        beyond = len(head) - depth  # levels of the head that are too many
+        if len(head) == len(levels):
+            worst = head[depth:] if self.sign > 0 else head[:beyond]
         else:
             worst = nlargest(surplus, levels) if self.sign > 0 else nsmallest(surplus, levels)
         for price in worst:
             del levels[price]
-        del head[depth:]
-        self._complete = len(head) == len(levels)
+        if beyond > 0 and self.sign > 0:
+            del head[depth:]
+        elif beyond > 0:
+            del head[:beyond]
 
     def top(self, n: int) -> list[Level]:
         """The best ``n`` levels, best first."""
-        levels = self.levels
-        if n <= len(self.head) or self._complete:
-            if self.sign > 0:
-                return [(price, levels[price]) for price in self.head[:n]]
-            return [(-key, levels[-key]) for key in self.head[:n]]
-        return [(p, levels[p]) for p in sorted(levels, reverse=self.sign < 0)[:n]]
+        levels, head = self.levels, self.head
+        if n > len(head) and len(head) < len(levels):
+            prices = sorted(levels, reverse=self.sign < 0)[:n]
+        else:
+            prices = head[:n] if self.sign > 0 else head[: -n - 1 : -1]
+        return [(price, levels[price]) for price in prices]
 
 
 class OrderBook:
     """The book of one market. Empty until the first :meth:`replace`."""
 
-    __slots__ = ("asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify")
+    __slots__ = ("_again", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify")
 
     def __init__(self, verify: Checksum | None = None) -> None:
         self.bids = BookSide(-1)
@@ -120,6 +132,7 @@ class OrderBook:
         self.depth: int | None = None  # levels a side beyond which the exchange expects us to truncate
         self.printed: tuple[int, int] | None = None  # digits after the point, see BookSnapshot
         self.ready = False
+        self._again: int | None = None  # the update of this id is applied although the book is at it
 
     def replace(self, snapshot: BookSnapshot, *, truncates: bool = False) -> None:
         """Throw away what is here and take the snapshot.
@@ -138,6 +151,7 @@ class OrderBook:
             self.bids.truncate(self.depth)
             self.asks.truncate(self.depth)
         self.seq = snapshot.seq
+        self._again = snapshot.seq if snapshot.again else None
         self.exchange_ms = snapshot.exchange_ms
         self.printed = snapshot.printed
         self._check(snapshot.checksum)
@@ -154,18 +168,21 @@ class OrderBook:
         """
         if delta.seq is not None and self.seq is not None:
             if delta.seq <= self.seq:
-                return False
+                if delta.seq != self._again:
+                    return False
+                self._again = None
             if delta.prev is not None and delta.prev > self.seq:
                 self.ready = False
                 raise GapError(f"{delta.symbol}: update follows {delta.prev}, the book is at {self.seq}")
-        self.bids.update(delta.bids)
-        self.asks.update(delta.asks)
+        bids, asks = self.bids, self.asks
+        bids.update(delta.bids)
+        asks.update(delta.asks)
         if self.depth is not None:
-            self.bids.truncate(self.depth)
-            self.asks.truncate(self.depth)
+            bids.truncate(self.depth)
+            asks.truncate(self.depth)
         self.seq = delta.seq
         self.exchange_ms = delta.exchange_ms
-        if delta.checksum is not None or self._crossed():
+        if delta.checksum is not None or (bids.head and asks.head and bids.head[-1] >= asks.head[0]):
             self._check(delta.checksum)
         else:
             self.checksum = None
@@ -173,7 +190,7 @@ class OrderBook:
 
     def _crossed(self) -> bool:
         bids, asks = self.bids.head, self.asks.head
-        return bool(bids) and bool(asks) and -bids[0] >= asks[0]
+        return bool(bids) and bool(asks) and bids[-1] >= asks[0]
 
     def _check(self, checksum: int | None) -> None:
         if checksum is not None and self.verify is not None:
@@ -184,13 +201,13 @@ class OrderBook:
         self.checksum = checksum
         if self._crossed():
             self.ready = False
-            raise CrossedError(f"best bid {-self.bids.head[0]} is not below best ask {self.asks.head[0]}")
+            raise CrossedError(f"best bid {self.bids.head[-1]} is not below best ask {self.asks.head[0]}")
 
     @property
     def bid(self) -> Level | None:
         """Best bid, ``None`` if the side is empty."""
         head = self.bids.head
-        return (-head[0], self.bids.levels[-head[0]]) if head else None
+        return (head[-1], self.bids.levels[head[-1]]) if head else None
 
     @property
     def ask(self) -> Level | None:
@@ -202,5 +219,5 @@ class OrderBook:
         """Forget everything."""
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = None
+        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = None
         self.ready = False

@@ -127,7 +127,8 @@ class BookSnapshot(Value, frozen=True, kw_only=True):
 
     ``seq`` is the exchange's update id that the snapshot contains, ``None`` where the exchange has none. ``printed`` is
     the number of digits after the point that its prices and its sizes were printed with, told only where a checksum
-    depends on it and the instrument is not known.
+    depends on it and the instrument is not known. ``again``: the update that leads to ``seq`` itself has to be applied
+    to the snapshot once more, since the exchange says so (Binance futures).
     """
 
     symbol: str
@@ -138,6 +139,7 @@ class BookSnapshot(Value, frozen=True, kw_only=True):
     checksum: int | None = None
     exchange_ms: int | None = None
     printed: tuple[int, int] | None = None
+    again: bool = False
 
 
 class BookDelta(Value, frozen=True, kw_only=True):
