@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
+
+import structlog
 
 from feeds.simulator.process import PARENT_PIPE, READY
 from feeds.simulator.server import start_server
@@ -20,9 +23,15 @@ async def _serve(port: int, seed: int, ready_file: Path | None, watch_parent: bo
         loop.add_reader(sys.stdin.fileno(), _end_of_input, loop, ended)
     server = await start_server(port, seed)
     _announce(f"127.0.0.1:{server.port}", ready_file)
+    signalled, broken = asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())
     try:
-        await ended.wait()
+        await asyncio.wait({signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            broken.result()
     finally:
+        signalled.cancel()
+        broken.cancel()
+        await asyncio.gather(signalled, broken, return_exceptions=True)
         await server.stop()
 
 
@@ -45,6 +54,10 @@ def main() -> None:
     parser.add_argument("--ready-file", type=Path, help="written with host:port when the simulator listens")
     parser.add_argument(PARENT_PIPE, action="store_true", help="end when standard input ends")
     options = parser.parse_args()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # standard output is for the one line
+    )
     asyncio.run(_serve(options.port, options.seed, options.ready_file, options.parent_pipe))
 
 

@@ -82,14 +82,11 @@ class Gate:
 
     def wrap(self, weight: Weight, handler: Handler, *, free_if_good: bool = False) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            cost = weight if isinstance(weight, int) else weight(request)
-            headers = {}
+            fault = self._faults.strike("binance", "status", self.product)
             try:
-                fault = self._faults.strike("binance", "status", self.product)
                 if fault is not None:
-                    status = int(fault.number(503))
-                    text = "Too many requests; simulated." if status in (418, 429) else "Service Unavailable."
-                    raise BinanceError(-1003 if status in (418, 429) else -1008, text, status)
+                    raise _refusal(int(fault.number(503)))
+                cost = weight if isinstance(weight, int) else weight(request)
                 self.meter.charge(cost)
                 result = handler(request)
                 response = result if isinstance(result, web.Response) else await result
@@ -98,12 +95,18 @@ class Gate:
             except BinanceError as error:
                 response = answer({"code": error.code, "msg": error.text}, error.status)
                 if error.status in (418, 429):
-                    headers["Retry-After"] = str(1 if fault is not None else self.meter.retry_after_s())
-            response.headers.update(headers)
+                    response.headers["Retry-After"] = str(1 if fault is not None else self.meter.retry_after_s())
             response.headers["X-MBX-USED-WEIGHT-1M"] = str(self.meter.used)
             return response
 
         return handle
+
+
+def _refusal(status: int) -> BinanceError:
+    """A simulated failure of REST."""
+    if status in (418, 429):
+        return BinanceError(-1003, "Too many requests; simulated.", status)
+    return BinanceError(-1008, "Service Unavailable.", status)
 
 
 def integer(query: Mapping[str, str], name: str, default: int) -> int:

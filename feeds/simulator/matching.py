@@ -117,14 +117,16 @@ class MatchingEngine:
         self.trade_id = trade_id
         self.last_order_id = 0
         self._drained = update_id
+        self._skip = 0
         self._first: int | None = None
 
     def skip_ids(self, count: int) -> None:
-        """Use up update ids for events that are not in the public book, as Binance's futures do."""
-        self.update_id += count
+        """The next change's id is so much higher: ids of events that are not in the public book, as on futures."""
+        self._skip = count
 
     def _touch(self) -> None:
-        self.update_id += 1
+        self.update_id += 1 + self._skip
+        self._skip = 0
         if self._first is None:
             self._first = self.update_id
 

@@ -35,7 +35,7 @@ class SimulatorServer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.faults = Faults(time.monotonic)
-        self.market = World(settings.seed, clock_ms())
+        self.market = World(settings.seed, clock_ms(), settings.instruments)
         self.accounts = Accounts(self.market)
         self.trader = DemoTrader(self.accounts.by_name["demo"], self.market, settings.seed)
         self.trader.paused = not settings.trader
@@ -77,6 +77,11 @@ class SimulatorServer:
             socket.close(1001, "going away")
         if runner is not None:
             await runner.cleanup()
+
+    async def wait(self) -> None:
+        """Wait until time stands still: never, unless the simulator breaks; then its error is raised."""
+        if self._pulse is not None:
+            await self._pulse
 
     async def _run(self) -> None:
         next_housekeeping = 0.0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from feeds.simulator.instruments import INSTRUMENTS, Instrument
 from feeds.simulator.sockets import SocketRules
 
 DAY_S = 86_400.0
@@ -19,4 +20,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kraken_socket: SocketRules = SocketRules(idle_s=60)
     weights: Mapping[str, int] = {}
     listen_key_s: float = 3600.0
+    instruments: tuple[Instrument, ...] = INSTRUMENTS
     trader: bool = True
