@@ -14,7 +14,8 @@
 A topic names data, never who may see them: account topics are checked by whoever hands them to a browser.
 """
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 import msgspec
 
@@ -23,6 +24,7 @@ from feeds.domain import INTERVALS
 MARKET_KINDS = ("book", "quote", "trades", "candles")
 ACCOUNT_KINDS = ("balances", "positions", "orders", "fills")
 STREAMS = "streams"
+_STEP = re.compile(r"[0-9]{1,13}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -40,8 +42,12 @@ class Topic(msgspec.Struct, frozen=True):
             return STREAMS
         if self.account is not None:
             return f"{self.kind}:{self.account}"
-        parameter = self.interval if self.interval else f"{self.step:f}" if self.step is not None else ""
-        return f"{self.kind}{'@' + parameter if parameter else ''}:{self.exchange}:{self.symbol}"
+        parameter = ""
+        if self.interval is not None:
+            parameter = f"@{self.interval}"
+        elif self.step is not None:
+            parameter = f"@{self.step.normalize():f}"
+        return f"{self.kind}{parameter}:{self.exchange}:{self.symbol}"
 
 
 def parse_topic(text: str) -> Topic:
@@ -74,10 +80,7 @@ def parse_topic(text: str) -> Topic:
 
 
 def _step(text: str, parameter: str) -> Decimal:
-    try:
-        step = Decimal(parameter)
-    except InvalidOperation:
-        step = Decimal(0)
-    if not step.is_finite() or not Decimal("1e-12") <= step <= Decimal("1e12"):
+    step = Decimal(parameter) if _STEP.fullmatch(parameter) else Decimal(0)
+    if not 0 < step <= Decimal("1e12"):
         raise ValueError(f"{text!r}: the grouping step is a positive decimal number, like 0.5 or 10.")
     return Decimal(f"{step.normalize():f}")
