@@ -40,29 +40,39 @@ class Book:
         self.bids, self.asks = (dict(side) for side in self.top(n))
 
 
-def binance_books(path: Path, wanted: dict[str, set[int]], depth: int) -> dict[tuple[str, int], tuple[Side, Side]]:
-    """(native symbol, update id) -> the best ``depth`` levels of both sides, for the wanted ids."""
+Moment = tuple[str, int]
+"""(native symbol, update id)"""
+
+
+def binance_books(
+    path: Path, wanted: dict[str, set[int]], depth: int, *, as_served: bool = False
+) -> dict[Moment, tuple[Side, Side]]:
+    """The best ``depth`` levels of both sides at the wanted moments.
+
+    Normally by Binance's own rule: every update that reaches beyond the snapshot's id counts, also one that was
+    received before the snapshot was. ``as_served``: only those recorded after it, as the recording server does when it
+    makes up a later snapshot; a client that gets such a one shows what it was told.
+    """
     books: dict[str, Book] = {}
     at: dict[str, int] = {}
     found = {}
-    # REST answers may stand anywhere in the file: the book starts from the first snapshot, whatever came before it.
-    snapshots = {}
+    snapshots: dict[str, tuple[float, dict[str, Any]]] = {}
     deltas = []
     for record in records(path):
         if record["via"] == "rest" and "/depth" in record["path"]:
             symbol = record["path"].partition("symbol=")[2].partition("&")[0]
-            snapshots.setdefault(symbol, json.loads(record["raw"]))
+            snapshots.setdefault(symbol, (record["t"], json.loads(record["raw"])))
         elif record["via"] == "ws" and "@depth" in record["raw"][:60]:
-            deltas.append(json.loads(record["raw"])["data"])
-    for symbol, snapshot in snapshots.items():
+            deltas.append((record["t"], json.loads(record["raw"])["data"]))
+    for symbol, (_, snapshot) in snapshots.items():
         books[symbol] = Book()
         books[symbol].change(snapshot["bids"], snapshot["asks"])
         at[symbol] = snapshot["lastUpdateId"]
         if at[symbol] in wanted.get(symbol, ()):
             found[symbol, at[symbol]] = books[symbol].top(depth)
-    for delta in deltas:
+    for t, delta in deltas:
         symbol = delta["s"]
-        if symbol not in books or delta["u"] <= at[symbol]:
+        if symbol not in books or delta["u"] <= at[symbol] or (as_served and t < snapshots[symbol][0]):
             continue
         books[symbol].change(delta["b"], delta["a"])
         at[symbol] = delta["u"]
