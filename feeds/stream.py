@@ -7,6 +7,9 @@ comes. Where frames had to be dropped the owner is told before it gets any later
 Whether the connection is any good is decided by **data**, never by an open socket: only data make it LIVE and reset
 the backoff. An exchange that accepts and kicks is therefore asked more and more rarely.
 
+Compression is off: inflating a recorded Binance frame (250 bytes, 0.16 of it when deflated) costs 3.5 µs, half of what
+decoding it costs, to save 45 kB/s on a connection of 200 frames a second.
+
 A proxy is taken from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as by the REST client.
 """
 
