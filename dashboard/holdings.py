@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from dashboard import rows
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, FillCursor, Order, Position
-from dashboard.rows import Marks, Moment, Row
+from dashboard.rows import Moment, Row
 from feeds.account import OPEN_STATUSES
 
 RowModel = TypeVar("RowModel", bound=AccountRow)
@@ -66,19 +66,19 @@ def _owned(found: QuerySet[RowModel], accounts: Sequence[ExchangeAccount]) -> li
     return page
 
 
-def account_frame(account_id: int, kind: str, moment: Moment, marks: Marks | None) -> Row:
+def account_frame(account_id: int, kind: str, moment: Moment) -> Row:
     """``data`` of the topic ``<kind>:<account>``. Raises LookupError if there is no such account (any more)."""
     account = ExchangeAccount.objects.filter(pk=account_id).first()
     if account is None:
         raise LookupError(f"There is no account {account_id}.")
-    return {"account": rows.account_head(account, moment), **_content([account], kind, moment, marks)}
+    return {"account": rows.account_head(account, moment), **_content([account], kind, moment)}
 
 
-def _content(mine: Sequence[ExchangeAccount], kind: str, moment: Moment, marks: Marks | None) -> Row:
+def _content(mine: Sequence[ExchangeAccount], kind: str, moment: Moment) -> Row:
     if kind == "balances":
         return {"balances": rows.balance_rows(balances_of(mine), moment)}
     if kind == "positions":
-        return {"positions": rows.position_rows(positions_of(mine), moment, marks)}
+        return {"positions": rows.position_rows(positions_of(mine), moment)}
     if kind == "orders":
         return {"orders": rows.order_rows(orders_of(mine), moment)}
     if kind == "fills":

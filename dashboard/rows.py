@@ -4,7 +4,7 @@ Numbers are text. An age is counted at the moment of the answer, by the exchange
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 from typing import Any
 
@@ -18,11 +18,7 @@ SILENT_S = 5.0
 
 Row = dict[str, Any]
 
-Marks = Callable[[str, str], tuple[Decimal, int] | None]
-"""(exchange, symbol) -> live mark price and its age in ms; None: not known, or not usable."""
-
 _EXACT = Context(prec=100)
-_RATIO = Context(prec=12)
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,29 +103,22 @@ def balance_rows(balances: Iterable[Balance], moment: Moment) -> list[Row]:
     ]
 
 
-def position_rows(positions: Iterable[Position], moment: Moment, marks: Marks | None = None) -> list[Row]:
-    """Open positions. With ``marks``, mark and unrealised profit are the live ones where there is one."""
-    return [_position(row, moment, marks) for row in positions]
+def position_rows(positions: Iterable[Position], moment: Moment) -> list[Row]:
+    """Open positions, with the mark and the unrealised profit that the exchange told with them."""
+    return [_position(row, moment) for row in positions]
 
 
-def _position(row: Position, moment: Moment, marks: Marks | None) -> Row:
-    exchange = row.account.exchange
-    age_ms = moment.age_ms(exchange, row.asof_ms)
-    mark, mark_age_ms, unrealised = row.mark, age_ms if row.mark is not None else None, row.unrealised
-    live = marks(exchange, row.symbol) if marks else None
-    if live is not None:
-        mark, mark_age_ms = live
-        unrealised = _EXACT.multiply(row.size, _EXACT.subtract(mark, row.entry))
-    at_entry = _EXACT.multiply(abs(row.size), row.entry)
+def _position(row: Position, moment: Moment) -> Row:
+    age_ms = moment.age_ms(row.account.exchange, row.asof_ms)
     return _head(row) | {
         "symbol": row.symbol,
         "side": row.side,
         "size": canonical(row.size),
         "entry": canonical(row.entry),
-        "mark": _text(mark),
-        "mark_age_ms": mark_age_ms,
-        "unrealised": _text(unrealised),
-        "unrealised_ratio": _text(_RATIO.divide(unrealised, at_entry)) if unrealised is not None and at_entry else None,
+        "mark": _text(row.mark),
+        "mark_age_ms": age_ms if row.mark is not None else None,
+        "unrealised": _text(row.unrealised),
+        "unrealised_ratio": _ratio(row),
         "liquidation": _text(row.liquidation),
         "leverage": _text(row.leverage),
         "margin_mode": row.margin_mode or None,
@@ -139,6 +128,12 @@ def _position(row: Position, moment: Moment, marks: Marks | None) -> Row:
         "age_ms": age_ms,
         "state": moment.state(row.account)[0],
     }
+
+
+def _ratio(row: Position) -> str | None:
+    """Unrealised profit by the position's value at its entry price, to a millionth."""
+    at_entry = abs(row.size) * row.entry
+    return f"{row.unrealised / at_entry:.6f}" if row.unrealised is not None and at_entry else None
 
 
 def order_rows(orders: Iterable[Order], moment: Moment) -> list[Row]:

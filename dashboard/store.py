@@ -15,7 +15,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
 from dashboard import holdings, ledger
-from dashboard.rows import Marks, Moment, Row
+from dashboard.rows import Moment, Row
 from feeds import domain
 
 log = structlog.get_logger(__name__)
@@ -24,15 +24,13 @@ T = TypeVar("T")
 
 
 class DjangoAccountStore:
-    """The account store of a worker. ``marks`` gives live mark prices for the positions' frames, ``moment`` the time
-    and the exchanges' clocks.
+    """The account store of a worker. ``moment`` tells the time and the exchanges' clocks.
 
-    ``start`` is implicit, ``close`` ends the thread after what was asked before.
+    Its thread starts with the first call; ``close`` ends it, after what was asked before.
     """
 
-    def __init__(self, *, marks: Marks | None = None, moment: Callable[[], Moment] | None = None) -> None:
+    def __init__(self, *, moment: Callable[[], Moment] | None = None) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._marks = marks
         self._moment = moment or _now
         self._closed = False
 
@@ -99,7 +97,7 @@ class DjangoAccountStore:
         await self.run(ledger.set_account_state, account, state, sentence, recv_ns)
 
     async def account_frame(self, account: int, kind: str) -> Row:
-        return await self.run(holdings.account_frame, account, kind, self._moment(), self._marks)
+        return await self.run(holdings.account_frame, account, kind, self._moment())
 
 
 def _now() -> Moment:

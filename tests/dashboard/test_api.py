@@ -353,7 +353,7 @@ def test_positions(signed_in: Client, account: ExchangeAccount) -> None:
     [row] = get(signed_in, "/api/positions/")["positions"]
     assert list(row) == documented("/api/positions/", "positions")
     assert (row["symbol"], row["side"], row["size"], row["entry"]) == ("BTC/USDT:USDT", "both", "-2", "60000")
-    assert (row["mark"], row["unrealised"], row["unrealised_ratio"]) == ("59000", "2000", "0.0166666666667")
+    assert (row["mark"], row["unrealised"], row["unrealised_ratio"]) == ("59000", "2000", "0.016667")
     assert row["mark_age_ms"] == row["age_ms"]
     assert (row["liquidation"], row["leverage"], row["margin_mode"], row["settle"]) == (None, None, None, None)
 

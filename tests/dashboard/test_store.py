@@ -380,23 +380,6 @@ async def test_a_frame_holds_the_newest_fifty_fills(store: DjangoAccountStore, a
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_positions_take_live_marks(
-    new_store: Callable[..., DjangoAccountStore], account: ExchangeAccount
-) -> None:
-    marks = {"BTC/USDT:USDT": (Decimal("61000"), 40)}
-    store = new_store(marks=lambda exchange, symbol: marks.get(symbol) if exchange == "binance" else None)
-    values = [
-        position("BTC/USDT:USDT", "-2", 100, mark=Decimal(1), unrealised=Decimal(1)),
-        position("ETH/USDT:USDT", "1", 100, mark=Decimal(3000), unrealised=Decimal(7), entry=Decimal(2993)),
-    ]
-    await store.put_positions(account.pk, values, recv_ns=RECV_NS)
-    btc, eth = (await store.account_frame(account.pk, "positions"))["positions"]
-    assert (btc["mark"], btc["mark_age_ms"], btc["unrealised"]) == ("61000", 40, "-2000")
-    assert btc["unrealised_ratio"] == "-0.0166666666667"
-    assert (eth["mark"], eth["unrealised"]) == ("3000", "7")
-
-
-@pytest.mark.django_db(transaction=True)
 async def test_a_frame_of_a_removed_account_is_an_error(store: DjangoAccountStore) -> None:
     with pytest.raises(LookupError, match="no account 12345"):
         await store.account_frame(12345, "fills")
