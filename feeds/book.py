@@ -26,15 +26,15 @@ Checksum = Callable[["OrderBook"], int]
 class BookSide:
     """One side. ``sign`` is +1 for asks and -1 for bids; ``head`` holds the best prices, lowest first on both sides."""
 
-    __slots__ = ("_high", "_known_high", "_known_low", "_low", "bound", "head", "levels", "sign")
+    __slots__ = ("_edge", "_known", "bound", "head", "levels", "sign")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.levels: dict[float, float] = {}
         self.head: list[float] = []
-        self._low, self._high = -inf, inf  # every level from low to high is in the head
         self.bound: float | None = None  # sign * worst price that the snapshot covered; None: covers all
-        self._known_low, self._known_high = -inf, inf  # the same as a range
+        self._known = sign * inf  # the same as a price: levels worse than it are unknown
+        self._edge = sign * inf  # every level from the best to this price is in the head
 
     def replace(self, levels: Iterable[Level], depth: int | None) -> None:
         """Take a whole side. With ``depth`` levels or more the side may go on beyond: levels worse than the last
@@ -43,46 +43,57 @@ class BookSide:
         for price in [price for price, size in self.levels.items() if not size]:
             del self.levels[price]
         self.bound = None
-        self._known_low, self._known_high = -inf, inf
         if depth is not None and len(self.levels) >= depth:
             self.bound = max((self.sign * price for price in self.levels), default=None)
-        if self.bound is not None and self.sign > 0:
-            self._known_high = self.bound
-        elif self.bound is not None:
-            self._known_low = -self.bound
+        self._known = self.sign * (inf if self.bound is None else self.bound)
         self._rebuild()
 
     def _rebuild(self) -> None:
         self.head = sorted(self.levels)
-        self._low, self._high = self._known_low, self._known_high
+        self._edge = self._known
         if len(self.head) > HEAD:
             self._cut()
 
     def _cut(self) -> None:
         if self.sign > 0:
             del self.head[HEAD:]
-            self._high = self.head[-1]
+            self._edge = self.head[-1]
         else:
             del self.head[:-HEAD]
-            self._low = self.head[0]
+            self._edge = self.head[0]
 
     def update(self, changes: Iterable[Level]) -> None:
-        """Set levels to their new absolute sizes; size 0 removes. Removing an unknown level is normal."""
-        levels, head, low, high = self.levels, self.head, self._low, self._high
-        for price, size in changes:
-            if low <= price <= high:
+        """Set levels to their new absolute sizes; size 0 removes. Removing an unknown level is normal.
+
+        One loop per side: this is what a frame's time is spent with, and a loop for both would take a tenth more.
+        """
+        levels, head, edge, known = self.levels, self.head, self._edge, self._known
+        if self.sign > 0:
+            for price, size in changes:
                 if not size:
-                    if levels.pop(price, None) is not None:
+                    if levels.pop(price, None) is not None and price <= edge:
                         del head[bisect_left(head, price)]
+                elif price > edge:
+                    if price <= known:
+                        levels[price] = size
                 elif price in levels:
                     levels[price] = size
                 else:
                     levels[price] = size
                     insort(head, price)
-            elif not size:
-                levels.pop(price, None)
-            elif self._known_low <= price <= self._known_high:
-                levels[price] = size
+        else:
+            for price, size in changes:
+                if not size:
+                    if levels.pop(price, None) is not None and price >= edge:
+                        del head[bisect_left(head, price)]
+                elif price < edge:
+                    if price >= known:
+                        levels[price] = size
+                elif price in levels:
+                    levels[price] = size
+                else:
+                    levels[price] = size
+                    insort(head, price)
         count = len(head)
         if count > 2 * HEAD:
             self._cut()
