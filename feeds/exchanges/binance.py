@@ -22,7 +22,6 @@ A frame of a symbol that the index does not hold gives no event: it is understoo
 What the frames look like is in ``binance_messages.py``: with it this file would pass 400 lines.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -74,6 +73,7 @@ _TOO_MANY_REQUESTS = -1003
 _LONGEST_BAN_S = 3 * 24 * 3600.0
 _KEY_REFUSED = {-1022, -2014, -2015}
 
+_decode_depth_frame = json.Decoder(messages.DepthFrame, strict=False).decode
 _decode_frame = json.Decoder(messages.Frame, strict=False).decode
 _decode_quote_frame = json.Decoder(messages.QuoteFrame, strict=False).decode
 _decode_any_frame = json.Decoder(messages.AnyFrame, strict=False).decode
@@ -169,7 +169,9 @@ class Binance:
         return _depth_request(market, _SNAPSHOT_LEVELS, _SNAPSHOT_WEIGHT)
 
     def parse_snapshot(self, market: Market, raw: bytes) -> BookSnapshot:
-        return _decode(_depth_decoder, raw, f"depth of {market.symbol}").snapshot(market.symbol, _SNAPSHOT_LEVELS)
+        """Futures drop updates with ``u < lastUpdateId`` only: the one that leads to the snapshot comes once more."""
+        book = _decode(_depth_decoder, raw, f"depth of {market.symbol}")
+        return book.snapshot(market.symbol, _SNAPSHOT_LEVELS, again=market.product == "usdm")
 
     def probe_request(self, market: Market) -> Request:
         return _depth_request(market, _PROBE_LEVELS, _PROBE_WEIGHT)
@@ -192,8 +194,7 @@ class Binance:
 
     def parse_candles(self, market: Market, interval: str, raw: bytes) -> list[Candle]:
         rows = _decode(_klines_decoder, raw, f"klines of {market.symbol}")
-        last = len(rows) - 1
-        return [row.candle(market.symbol, interval, closed=number < last) for number, row in enumerate(rows)]
+        return [row.candle(market.symbol, interval, closed=row is not rows[-1]) for row in rows]
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """Errors have negative codes; ``{"code": 200, "msg": "..."}`` is a success. Retry-After is in seconds."""
@@ -202,8 +203,8 @@ class Binance:
             try:
                 error = _error_decoder.decode(raw)
                 code, said = (error.code, error.msg[:300]) if error.code < 0 else (None, "")
-            except MALFORMED:
-                pass  # an answer of another shape, or the page of a proxy: the status decides
+            except MALFORMED:  # an answer of another shape, or the page of a proxy: the status decides
+                pass
         detail = f"Binance answered HTTP {status}" + (f", code {code}: {said}" if code is not None else "")
         if status in (418, 429) or code == _TOO_MANY_REQUESTS:
             return RateLimited(detail, _retry_after_s(status, headers))
@@ -226,6 +227,7 @@ class BinanceSession:
         self._route = route
         self._product = _product(route)
         self._markets = markets
+        self._symbols: dict[str, str] = {}  # by native name, those that came
         self._asked: dict[int, tuple[tuple[Subscription, ...], bool]] = {}  # by id: what, and whether to end it
         self._last_id = 0
 
@@ -267,26 +269,37 @@ class BinanceSession:
     def parse(self, raw: bytes | str) -> list[Event]:
         frame = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
         try:
-            if frame.find(b'@bookTicker"', 0, 80) > 0:  # spot's has no event type to choose the struct by
+            if frame.endswith(b"]}}"):  # most probably; whatever turns out otherwise is read the slow way
+                changes = _decode_depth_frame(frame)
+                return self._depth(changes.data, changes.stream)
+            if b'@bookTicker"' in frame:  # spot's has no event type to choose the struct by
                 return self._quote(_decode_quote_frame(frame).data)
             known = _decode_frame(frame)
         except MALFORMED:
             return self._any_frame(frame)
         return self._payload(known.data, known.stream)
 
+    def _symbol(self, native: str) -> str | None:
+        """The unified symbol, if the market is known. What is known stays so: markets are never taken back."""
+        symbol = self._symbols.get(native)
+        if symbol is None and (market := self._markets.native(self._product, native)) is not None:
+            symbol = self._symbols[native] = market.symbol
+        return symbol
+
     def _payload(self, payload: messages.Payload, stream: str) -> list[Event]:
+        if isinstance(payload, messages.DepthUpdate):
+            return self._depth(payload, stream)
         if isinstance(payload, messages.ServerShutdown):
             return [Closing(reason="The exchange announced that it shuts this server down.")]
-        market = self._markets.native(self._product, payload.s)
-        if market is None or payload.st == messages.COIN_M:
-            return []
-        if isinstance(payload, messages.DepthUpdate):
-            return self._depth(payload, stream, market.symbol)
-        event = payload.event(market.symbol)
+        symbol = self._symbol(payload.s)
+        event = None if symbol is None or payload.st == messages.COIN_M else payload.event(symbol)
         return [] if event is None else [event]
 
-    def _depth(self, update: messages.DepthUpdate, stream: str, symbol: str) -> list[Event]:
+    def _depth(self, update: messages.DepthUpdate, stream: str) -> list[Event]:
         """Changes; or by the stream's name a partial book (``depth5``), or one with other orders (``rpiDepth``)."""
+        symbol = self._symbol(update.s)
+        if symbol is None or update.st == messages.COIN_M:
+            return []
         bids, asks, seq, sent_ms = update.b, update.a, update.u, update.E
         if stream and "@depth@" not in stream:
             kind = stream.partition("@")[2]
@@ -300,8 +313,8 @@ class BinanceSession:
         return [BookDelta(symbol=symbol, bids=bids, asks=asks, prev=prev, seq=seq, exchange_ms=sent_ms)]
 
     def _quote(self, quote: messages.BookTicker) -> list[Event]:
-        market = self._markets.native(self._product, quote.s)
-        return [] if market is None or quote.st == messages.COIN_M else [quote.event(market.symbol)]
+        symbol = self._symbol(quote.s)
+        return [] if symbol is None or quote.st == messages.COIN_M else [quote.event(symbol)]
 
     def _any_frame(self, raw: bytes) -> list[Event]:
         """What the fast way could not read: answers, payloads without wrapper or type, lists; and what is wrong."""
@@ -335,8 +348,8 @@ class BinanceSession:
         if not native:
             raise ParseError("Binance: a partial book without its stream's name", raw)
         book = _depth_decoder.decode(raw)
-        market = self._markets.native(self._product, native.upper())
-        return [] if market is None else [book.snapshot(market.symbol, _partial_levels(name))]
+        symbol = self._symbol(native.upper())
+        return [] if symbol is None else [book.snapshot(symbol, _partial_levels(name))]
 
     def _acknowledged(self, number: Any) -> list[Event]:
         asked = self._asked.pop(number, None) if type(number) is int else None
@@ -358,8 +371,8 @@ def _product(route: str) -> str:
 
 def _partial_levels(kind: str) -> int | None:
     """How many levels a partial book has, by the end of its stream's name: ``depth20@100ms`` -> 20."""
-    match = re.match(r"depth([0-9]{1,4})(@|\Z)", kind)
-    return int(match[1]) if match else None
+    count, _, _ = kind.removeprefix("depth").partition("@")
+    return int(count) if kind.startswith("depth") and count.isdecimal() and len(count) < 5 else None
 
 
 def _depth_request(market: Market, levels: int, weights: Mapping[str, int]) -> Request:

@@ -199,9 +199,15 @@ class Depth(Struct):
     asks: Levels
     E: int | None = None
 
-    def snapshot(self, symbol: str, depth: int | None) -> BookSnapshot:
+    def snapshot(self, symbol: str, depth: int | None, *, again: bool = False) -> BookSnapshot:
         return BookSnapshot(
-            symbol=symbol, bids=self.bids, asks=self.asks, seq=self.lastUpdateId, depth=depth, exchange_ms=self.E
+            symbol=symbol,
+            bids=self.bids,
+            asks=self.asks,
+            seq=self.lastUpdateId,
+            depth=depth,
+            exchange_ms=self.E,
+            again=again,
         )
 
     def best(self, symbol: str) -> Bbo:
@@ -230,6 +236,11 @@ Payload: TypeAlias = DepthUpdate | Trade | AggTrade | Ticker | MarkPrice | Kline
 
 class Frame(Struct):
     data: Payload
+    stream: str = ""
+
+
+class DepthFrame(Struct):
+    data: DepthUpdate
     stream: str = ""
 
 
