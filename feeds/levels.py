@@ -20,8 +20,8 @@ from feeds.domain import decimals
 MOST_DECIMALS = 12
 """Decimals are widened up to here. An exchange whose instruments have more says so by its tick and lot."""
 
-_PROVABLE = 2**53
-"""From here on not every whole number is a float, so a float of that many units proves nothing about the last digit."""
+_PROVABLE = 2**52
+"""From here on two whole numbers of units may be the same float, so dividing proves nothing about the last digit."""
 
 Units: TypeAlias = list[list[int]]
 """Levels, best first: [price, size] in units."""
@@ -68,10 +68,10 @@ def check_step(step: Decimal, tick: Decimal) -> None:
         raise ValueError(f"The grouping step {step:f} is not a multiple of the tick {tick:f}.")
 
 
-def text(value: float, decimals: int) -> str:
-    """A price or size as decimal text with at least ``decimals`` digits after the point, and more if it has more."""
-    shown = f"{value:.{decimals}f}"
-    return shown if float(shown) == value else f"{Decimal(repr(value)):f}"
+def text(value: float, places: int) -> str:
+    """A price or size as decimal text with at least ``places`` digits after the point, and more if it has more."""
+    printed = Decimal(repr(value))
+    return f"{printed:.{max(places, decimals(printed))}f}"
 
 
 def _to_units(values: list[float], places: int) -> tuple[int, list[int]]:
