@@ -1,0 +1,212 @@
+"""Recordings of exchange streams: reading the file, and finding out what a reader of it must know beforehand.
+
+A recording is JSON lines, plain or gzip: first a header ``{"capture": 1, "venue": "binance", "product": "spot", ...}``,
+then one line per frame, ``{"t": seconds, "via": "ws" or "rest", "conn": id, "raw": text as received}``, REST answers
+with their ``"path"``.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import DecodeError, Struct, json, structs
+
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Channel, Event, Level, Market, Markets, Subscription, decimals
+from feeds.errors import ParseError
+from feeds.exchange import Exchange, MarketIndex, Session
+
+_UNREADABLE = (OSError, EOFError, zlib.error)
+_MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class RecordingError(Exception):
+    """The file is no recording that can be used. The text is a sentence."""
+
+
+class Header(Struct, frozen=True):
+    """Line 1. What is not needed to read on may be missing."""
+
+    capture: int | None = None  # the format's version
+    venue: str | None = None
+    product: str | None = None
+    recorded: str | None = None
+
+
+class Record(Struct):
+    """One frame or REST answer. ``line`` is its number in the file."""
+
+    t: float
+    via: str
+    raw: str
+    conn: str | int = ""
+    path: str = ""
+    line: int = 0
+
+
+class BadLine(Struct, frozen=True):
+    """A line that is no record, and why."""
+
+    line: int
+    reason: str
+
+
+class Recording:
+    """A file. Iterating it gives its records in the file's order; every time from the start.
+
+    Raises RecordingError, when made, if the file or its header cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            first = next(self._lines(), b"")
+        except _UNREADABLE as error:
+            raise RecordingError(f"{path} cannot be read: {_reason(error)}.") from error
+        if not first.strip():
+            raise RecordingError(f"{path} does not begin with a header: the first line is empty.")
+        try:
+            self.header = json.decode(first, type=Header)
+        except _MALFORMED as error:
+            raise RecordingError(f"{path}: line 1 is not the header of a recording ({error}).") from error
+        if self.header.capture != 1:
+            raise RecordingError(f'{path}: the header says "capture": {self.header.capture}; only format 1 is known.')
+        if not self.header.venue:
+            raise RecordingError(f'{path}: the header (line 1) does not name the exchange: "venue" is missing.')
+        self.venue = self.header.venue
+
+    def __iter__(self) -> Iterator[Record | BadLine]:
+        decode = json.Decoder(Record).decode
+        number = 0
+        try:
+            for number, line in enumerate(self._lines(), start=1):
+                if number == 1 or not line.strip():
+                    continue
+                try:
+                    record = decode(line)
+                except _MALFORMED as error:
+                    yield BadLine(number, f"it is not a record ({error}).")
+                    continue
+                if record.via not in ("ws", "rest"):
+                    yield BadLine(number, f'"via" is {record.via!r}, neither "ws" nor "rest".')
+                    continue
+                record.line = number
+                yield record
+        except _UNREADABLE as error:
+            yield BadLine(number + 1, f"the file cannot be read on from here: {_reason(error)}.")
+
+    def _lines(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(self.path) if packed else self.path.open("rb") as lines:
+            yield from lines
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+class _LearningIndex(MarketIndex):
+    """Takes any market for listed that an adapter asks for by its native name, which then serves as its symbol."""
+
+    def __init__(self, exchange: str, product: str) -> None:
+        super().__init__()
+        self._exchange = exchange
+        self._product = product
+
+    def native(self, product: str, native: str) -> Market | None:
+        market = super().native(product, native)
+        if market is None:
+            market = self.unknown(native)
+            self.update([market])
+        return market
+
+    def unknown(self, native: str) -> Market:
+        return Market(
+            exchange=self._exchange,
+            symbol=native,
+            native=native,
+            product=self._product,
+            base="",
+            quote="",
+            tick=Decimal(1),
+            lot=Decimal(1),
+        )
+
+
+class Scan:
+    """A first reading of a recording, by the exchange's own adapter.
+
+    ``markets``: the instruments. Where the recording holds none, a market is known by its native name alone, and its
+    tick and lot are the digits that were printed. ``told``: only those that the recording itself holds.
+    ``rest``: the REST answers. ``quoting``: the (connection, symbol) pairs that carry best prices with update ids.
+    """
+
+    def __init__(self, recording: Recording, exchange: Exchange, product: str) -> None:
+        self.told = MarketIndex()
+        self.rest: list[Record] = []
+        self.quoting: dict[tuple[str, str], None] = {}
+        self._exchange = exchange
+        self._product = product
+        self._learned = _LearningIndex(exchange.name, product)
+        self._digits: dict[str, list[int]] = {}  # by symbol: digits after the point of prices, of sizes
+        self.route = exchange.route(Subscription(channel=Channel.BOOK, symbol=""), self._learned.unknown(""))
+        self._read(recording)
+        self.markets = MarketIndex(self._with_digits(market) for market in self._learned)
+        self.markets.update(self.told)
+
+    def _read(self, recording: Recording) -> None:
+        sessions: dict[str, Session] = {}
+        for record in recording:
+            if not isinstance(record, Record):
+                continue
+            if record.via == "rest":
+                self.rest.append(record)
+                self._read_instruments(record)
+                continue
+            conn = str(record.conn)
+            if conn not in sessions:
+                sessions[conn] = self._exchange.session(self.route, self._learned)
+            try:
+                events = sessions[conn].parse(record.raw)
+            except ParseError:
+                continue  # whoever reads the recording for its content will meet it again
+            for event in events:
+                self._learn(conn, event)
+
+    def _read_instruments(self, record: Record) -> None:
+        for request in self._exchange.markets_requests():
+            if request.product == self._product and request.path == urlsplit(record.path).path:
+                try:
+                    self._tell(self._exchange.parse_markets(request, record.raw.encode()))
+                except ParseError:
+                    continue  # as above
+
+    def _tell(self, markets: Sequence[Market]) -> None:
+        self.told.update(markets)
+        self._learned.update(markets)
+
+    def _learn(self, conn: str, event: Event) -> None:
+        if isinstance(event, Markets):
+            self._tell(event.markets)
+        elif isinstance(event, Bbo):
+            if event.seq is not None:
+                self.quoting[conn, event.symbol] = None
+            self._measure(event.symbol, [(event.bid, event.bid_size), (event.ask, event.ask_size)])
+        elif isinstance(event, BookDelta | BookSnapshot):
+            self._measure(event.symbol, event.bids)
+            self._measure(event.symbol, event.asks)
+
+    def _measure(self, symbol: str, levels: Sequence[Level]) -> None:
+        digits = self._digits.setdefault(symbol, [0, 0])
+        for level in levels:
+            for index, value in enumerate(level):
+                text = repr(value)
+                if len(text) - 1 > digits[index]:
+                    digits[index] = max(digits[index], decimals(Decimal(text)))
+
+    def _with_digits(self, market: Market) -> Market:
+        price, size = self._digits.get(market.symbol, (0, 0))
+        return structs.replace(market, tick=Decimal(1).scaleb(-price), lot=Decimal(1).scaleb(-size))

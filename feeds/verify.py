@@ -1,0 +1,397 @@
+"""A recording through the adapters alone: what was missing, what was wrong, and does our book equal the exchange's?
+
+    python -m feeds.verify FILE [--json]        (or: manage.py verify)
+
+No socket, no engine and no database takes part: ``Session.parse``, :class:`~feeds.sync.BookSync` and the exchange's
+checksum decide. The REST snapshots of the recording take part in the order of time.
+
+What is compared: after each applied update, which leads to update id ``u``, the book's best bid and ask, price and
+size, with the exchange's own last best-price message whose id is not later than ``u``. That message may arrive after
+the update, so the comparison waits until a later one shows which it was; what the recording's end leaves open is
+compared with the last one that is there.
+
+A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and where the
+price leaves its range the levels that changed since are all there is. The comparison tells whether they sufficed.
+"""
+
+import argparse
+import heapq
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from msgspec import Struct, json, structs
+
+from feeds.book import OrderBook
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Market
+from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
+from feeds.exchange import Exchange, Session
+from feeds.exchanges import REGISTRY, create
+from feeds.recording import BadLine, Record, Recording, RecordingError, Scan
+from feeds.sync import BookSync, Need
+
+SHOWN = 20  # faults that are told one by one; all are counted
+EMPTY: Level = (0.0, 0.0)  # what an exchange prints as best level of an empty side
+
+
+class Report(Struct, kw_only=True):
+    """What was found. Corrupt lines are no frames, but count as not understood."""
+
+    file: str
+    venue: str
+    product: str
+    recorded: str | None
+    ok: bool = True
+    frames: int = 0  # of streams
+    events: int = 0
+    gaps: int = 0
+    checksums_right: int = 0
+    checksums_wrong: int = 0
+    crossed: int = 0
+    bbo_equal: int = 0
+    bbo_different: int = 0
+    not_understood: int = 0
+    corrupt_lines: int = 0
+    rest_answers: int = 0
+    updates: int = 0
+    updates_applied: int = 0
+    snapshots: int = 0
+    snapshots_too_old: int = 0
+    incomplete: list[str] = []  # markets whose book was not complete at the end
+    faults: list[str] = []  # the first ones, each a sentence
+
+    def fault(self, line: int, sentence: str) -> None:
+        self.ok = False
+        if len(self.faults) < SHOWN:
+            self.faults.append(f"Line {line}: {sentence}")
+
+
+class _Best(Struct, frozen=True):
+    """Best bid and ask of our book after an update, waiting to be compared."""
+
+    line: int
+    seq: int
+    bid: Level
+    ask: Level
+
+
+class _Book:
+    """One market's book on one connection."""
+
+    def __init__(self, symbol: str, sync: BookSync, report: Report) -> None:
+        self.symbol = symbol
+        self.sync = sync
+        self._report = report
+        self._seq: int | None = None  # the newest update id of the stream, whether it was applied or not
+        self._kept: deque[tuple[BookDelta, int]] = deque(maxlen=2_000)  # wait for a snapshot; with their lines
+        self._early: tuple[BookSnapshot, int] | None = None  # a snapshot from before the stream began
+        self._quotes: deque[tuple[int, Bbo]] = deque()  # by update id: the last that was compared, and later ones
+        self._waiting: deque[_Best] = deque()
+        sync.start()
+
+    def take_delta(self, delta: BookDelta, line: int) -> None:
+        report, sync = self._report, self.sync
+        report.updates += 1
+        missing = delta.prev is not None and self._seq is not None and delta.prev > self._seq
+        if missing:
+            report.gaps += 1
+            report.fault(line, f"{self.symbol}: an update is missing between {self._seq} and {delta.prev}.")
+        if delta.seq is not None:
+            self._seq = delta.seq if self._seq is None else max(self._seq, delta.seq)
+        try:
+            applied = sync.take_delta(delta)
+        except SyncError as error:
+            self._failed(error, line, counted=missing)
+            applied = False
+        if applied:
+            self._applied(sync.book, delta, line)
+        elif sync.from_rest and not sync.ready:
+            self._keep(delta, line)
+
+    def _keep(self, delta: BookDelta, line: int) -> None:
+        self._kept.append((delta, line))
+        if self._early is not None:
+            (snapshot, at), self._early = self._early, None
+            self.take_snapshot(snapshot, at)
+
+    def take_snapshot(self, snapshot: BookSnapshot, line: int) -> None:
+        """By REST only where one is needed; by stream, which begins anew with it, always."""
+        sync, report = self.sync, self._report
+        if sync.from_rest and sync.needs is not Need.SNAPSHOT:
+            return
+        if sync.from_rest and self._seq is None:
+            self._early = (snapshot, line)  # only the stream's first update will tell whether it is too old
+            return
+        try:
+            taken = sync.take_snapshot(snapshot)
+        except SyncError as error:
+            self._failed(error, line, counted=True)  # a hole in what was kept has been counted
+            return
+        if not taken:
+            report.snapshots_too_old += 1
+            return
+        report.snapshots += 1
+        self._proved(snapshot.checksum)
+        self._replay(snapshot)
+
+    def _replay(self, snapshot: BookSnapshot) -> None:
+        """Once more, one by one, what the snapshot has let be applied at once: each is to be compared."""
+        book = OrderBook()
+        book.replace(snapshot, truncates=self.sync.truncates)
+        for delta, line in self._kept:
+            if book.apply(delta):
+                self._applied(book, delta, line)
+        self._kept.clear()
+
+    def _applied(self, book: OrderBook, delta: BookDelta, line: int) -> None:
+        self._report.updates_applied += 1
+        self._proved(delta.checksum)
+        if book.seq is not None:
+            self._waiting.append(_Best(line, book.seq, book.bid or EMPTY, book.ask or EMPTY))
+            self._settle()
+
+    def _proved(self, checksum: int | None) -> None:
+        if checksum is not None and self.sync.book.verify is not None:
+            self._report.checksums_right += 1
+
+    def _failed(self, error: SyncError, line: int, *, counted: bool) -> None:
+        report = self._report
+        if isinstance(error, GapError):
+            if counted:
+                return
+            report.gaps += 1
+        elif isinstance(error, ChecksumError):
+            report.checksums_wrong += 1
+        elif isinstance(error, CrossedError):
+            report.crossed += 1
+        report.fault(line, f"{self.symbol}: {error}.")
+
+    def take_quote(self, quote: Bbo) -> None:
+        if quote.seq is None:
+            return
+        self._quotes.append((quote.seq, quote))
+        self._settle()
+        if not self._waiting:
+            self._forget_before(self._seq)
+
+    def finish(self) -> None:
+        while self._waiting:
+            self._compare(self._waiting.popleft())
+
+    def _settle(self) -> None:
+        """Compare what can be: a later message shows that the one before it was the last."""
+        while self._waiting and self._quotes and self._quotes[-1][0] > self._waiting[0].seq:
+            self._compare(self._waiting.popleft())
+
+    def _compare(self, best: _Best) -> None:
+        self._forget_before(best.seq)
+        if not self._quotes or self._quotes[0][0] > best.seq:
+            return  # none is that old
+        number, quote = self._quotes[0]
+        if (quote.bid, quote.bid_size, quote.ask, quote.ask_size) == (*best.bid, *best.ask):
+            self._report.bbo_equal += 1
+            return
+        self._report.bbo_different += 1
+        theirs = f"({quote.bid}, {quote.bid_size}) and ({quote.ask}, {quote.ask_size})"
+        self._report.fault(
+            best.line,
+            f"{self.symbol}: our best are {best.bid} and {best.ask} at update {best.seq}, "
+            f"the exchange's were {theirs} since {number}.",
+        )
+
+    def _forget_before(self, seq: int | None) -> None:
+        while seq is not None and len(self._quotes) > 1 and self._quotes[1][0] <= seq:
+            self._quotes.popleft()
+
+
+class _Verifier:
+    """The second reading."""
+
+    def __init__(self, recording: Recording, exchange: Exchange, product: str) -> None:
+        header = recording.header
+        self.report = Report(file=recording.path.name, venue=exchange.name, product=product, recorded=header.recorded)
+        self._recording = recording
+        self._exchange = exchange
+        self._product = product
+        self._scan = Scan(recording, exchange, product)
+        self._sessions: dict[str, Session] = {}
+        self._books: dict[tuple[str, str], _Book] = {}  # by connection and symbol
+
+    def run(self) -> Report:
+        report = self.report
+        for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=_when), key=_when):
+            if record.via == "rest":
+                self._take_answer(record)
+            else:
+                self._take_frame(record)
+        for (_, symbol), book in self._books.items():
+            book.finish()
+            if not book.sync.ready and symbol not in report.incomplete:
+                report.incomplete.append(symbol)
+        return report
+
+    def _frames(self) -> Iterator[Record]:
+        for record in self._recording:
+            if isinstance(record, BadLine):
+                self.report.corrupt_lines += 1
+                self._not_understood(record.line, record.reason)
+            elif record.via == "ws":
+                yield record
+
+    def _not_understood(self, line: int, reason: object) -> None:
+        self.report.not_understood += 1
+        self.report.fault(line, str(reason))
+
+    def _take_frame(self, record: Record) -> None:
+        report, conn = self.report, str(record.conn)
+        report.frames += 1
+        if conn not in self._sessions:
+            self._sessions[conn] = self._exchange.session(self._scan.route, self._scan.markets)
+        try:
+            events = self._sessions[conn].parse(record.raw)
+        except ParseError as error:
+            self._not_understood(record.line, error)
+            return
+        report.events += len(events)
+        for event in events:
+            self._take_event(event, conn, record.line)
+
+    def _take_event(self, event: Event, conn: str, line: int) -> None:
+        if isinstance(event, BookDelta):
+            self._book(conn, event.symbol).take_delta(event, line)
+        elif isinstance(event, BookSnapshot):
+            if not self._exchange.facts.snapshot_by_rest:  # else it is a stream of partial books, and no basis
+                self._book(conn, event.symbol).take_snapshot(event, line)
+        elif isinstance(event, Bbo):
+            for (carrier, symbol), book in self._books.items():
+                if symbol == event.symbol and self._quoted_by(carrier, symbol) == conn:
+                    book.take_quote(event)
+
+    def _quoted_by(self, conn: str, symbol: str) -> str:
+        """Which connection's best prices a book is compared with: its own, else the first that has some."""
+        quoting = self._scan.quoting
+        return conn if (conn, symbol) in quoting else next((c for c, s in quoting if s == symbol), conn)
+
+    def _book(self, conn: str, symbol: str) -> _Book:
+        book = self._books.get((conn, symbol))
+        if book is None:
+            facts = self._exchange.facts
+            sync = BookSync(
+                from_rest=facts.snapshot_by_rest,
+                verify=self._exchange.checksum(self._scan.told.get(symbol)),
+                truncates=facts.truncates,
+            )
+            book = self._books[conn, symbol] = _Book(symbol, sync, self.report)
+        return book
+
+    def _take_answer(self, record: Record) -> None:
+        """Snapshots go to every book that needs one. Other answers are not used (instruments were read before)."""
+        report, raw = self.report, record.raw.encode()
+        report.rest_answers += 1
+        if self._exchange.error_of(200, raw, {}) is not None:
+            return  # an error is an answer too: understood, and no snapshot
+        path, query = urlsplit(record.path).path, parse_qs(urlsplit(record.path).query)
+        try:
+            for request in self._exchange.markets_requests():
+                if request.product == self._product and request.path == path:
+                    self._exchange.parse_markets(request, raw)
+            market = self._asked_for(path, query)
+            if market is not None and self._exchange.facts.snapshot_by_rest:
+                snapshot = structs.replace(self._exchange.parse_snapshot(market, raw), depth=None)
+                self._take_snapshot(snapshot, record.line)
+        except ParseError as error:
+            self._not_understood(record.line, error)
+
+    def _take_snapshot(self, snapshot: BookSnapshot, line: int) -> None:
+        for (_, symbol), book in self._books.items():
+            if symbol == snapshot.symbol:
+                book.take_snapshot(snapshot, line)
+
+    def _asked_for(self, path: str, query: dict[str, list[str]]) -> Market | None:
+        """The market whose snapshot was asked for: path and parameters are as we would ask, but for the depth."""
+        for market in self._scan.markets:
+            request = self._exchange.snapshot_request(market)
+            if request.path == path and all(
+                query.get(name) == [value] for name, value in request.params if not value.isdecimal()
+            ):
+                return market
+        return None
+
+
+def _when(record: Record) -> tuple[float, int]:
+    return record.t, record.line
+
+
+def verify(path: Path) -> Report:
+    """Run a recording through its exchange's adapter. Raises RecordingError if it cannot be read or none fits."""
+    recording = Recording(path)
+    if recording.venue not in REGISTRY:
+        known = ", ".join(REGISTRY)
+        raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
+    exchange = create(recording.venue)
+    products = exchange.products
+    product = recording.header.product
+    if product not in products:
+        if len(products) > 1:
+            has = ", ".join(products)
+            raise RecordingError(f'{path}: the header\'s "product" is {product!r}; {recording.venue} has: {has}.')
+        product = products[0]
+    return _Verifier(recording, exchange, product).run()
+
+
+def describe(report: Report) -> str:
+    """The report for a person."""
+    recorded = f", recorded {report.recorded}" if report.recorded else ""
+    rows = [
+        (report.frames, f"frames were read, which became {report.events:,} events"),
+        (
+            report.not_understood,
+            f"frames, answers or lines were not understood ({report.corrupt_lines:,} corrupt lines)",
+        ),
+        (report.updates_applied, f"of {report.updates:,} book updates were applied, on {report.snapshots:,} snapshots"),
+        (report.snapshots_too_old, "snapshots were too old to begin with"),
+        (report.gaps, "gaps: updates that are missing"),
+        (report.checksums_right, "checksums were right"),
+        (report.checksums_wrong, "checksums were wrong"),
+        (report.crossed, "times a book was crossed"),
+        (report.bbo_equal, "times best bid and ask equalled the exchange's own, price and size"),
+        (report.bbo_different, "times they differed"),
+    ]
+    lines = [f"{report.venue} {report.product}{recorded}: {report.file}", ""]
+    lines += [f"{count:>12,}  {sentence}" for count, sentence in rows]
+    if report.incomplete:
+        lines += ["", f"Not complete at the end: {', '.join(report.incomplete)} (no snapshot that fits was recorded)."]
+    lines += ["", "Nothing was wrong." if report.ok else "Something was wrong:", *report.faults]
+    missed = report.gaps + report.checksums_wrong + report.crossed + report.bbo_different + report.not_understood
+    if missed > len(report.faults):
+        lines.append(f"... and {missed - len(report.faults):,} more.")
+    return "\n".join(lines)
+
+
+def run(path: Path, *, as_json: bool, out: Callable[[str], object], err: Callable[[str], object]) -> int:
+    """Verify and tell; the exit code: 0 nothing wrong, 1 something wrong, 2 not a recording that can be verified."""
+    try:
+        report = verify(path)
+    except RecordingError as error:
+        err(f"{error}\n")
+        return 2
+    out((json.encode(report).decode() if as_json else describe(report)) + "\n")
+    return 0 if report.ok else 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a recording: JSON lines, plain or gzip")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m feeds.verify", description=__doc__.splitlines()[0])
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+    return run(given.file, as_json=given.json, out=sys.stdout.write, err=sys.stderr.write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
