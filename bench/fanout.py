@@ -1,8 +1,8 @@
 """1,000 browsers x 10 markets x 10 updates a second on one Daphne, beside the textbook Channels pattern.
 
 Server (``bench.live_server``) and clients (``bench.watchers``) are two processes; lateness is from the moment that the
-worker hands a frame on to the moment that a client has it, by one clock. A frame counts as lost if a client never got its
-number, also if only because a newer one took its place.
+worker hands a frame on to the moment that a client has it, by one clock. A frame counts as lost if a client never got
+its number, also if only because a newer one took its place.
 """
 
 import json

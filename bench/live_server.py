@@ -3,8 +3,8 @@
     python -m bench.live_server relay|textbook FOLDER
 
 Ten markets send a whole book (25 levels a side) ten times a second each, every market at moments of its own. With
-``relay`` the frames go the real way: sink, channel layer, relay, consumer, Daphne. With ``textbook`` every browser is in
-every market's group, as Channels' tutorial does it. Prints one JSON object with port and token when it listens.
+``relay`` the frames go the real way: sink, channel layer, relay, consumer, Daphne. With ``textbook`` every browser is
+in every market's group, as Channels' tutorial does it. Prints one JSON object with port and token when it listens.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""From the board to the browsers: one task that brings every outbox up to date, at most once in 50 ms.
+"""From the board to the browsers: one task that brings every outbox up to date, in rounds.
+
+The rounds are at least 20 ms apart, and further apart the longer they take: few browsers get every frame almost at
+once, many share the process without taking it from everybody else.
 
 The cost per browser and bundle decides how many browsers one process bears, so what can be shared is: browsers with
 equal needs get the very same WebSocket frame, made once (see ``outbox``). Handing it to the transport never waits, so
@@ -20,8 +23,8 @@ GATHER_S = 0.002
 SLICE_S = 0.005
 """After this long the other tasks of the process have their turn."""
 
-SHARE = 0.6
-"""Of the process's time, at most this much goes into sending: with too many browsers the bundles come less often."""
+SHARE = 0.4
+"""Of the process's time, at most this much goes into the rounds."""
 
 
 class Reader(Protocol):

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.02
 """At most one bundle in this time."""
 
 CAP_BYTES = 256_000
