@@ -50,7 +50,7 @@ from feeds.exchanges.binance_messages import MALFORMED
 ENDPOINTS = {
     "spot.ws": "wss://stream.binance.com:9443",
     "spot.rest": "https://api.binance.com",
-    "spot.ws_api": "wss://ws-api.binance.com:443",
+    "spot.ws_api": "wss://ws-api.binance.com:443/ws-api/v3",
     "usdm.ws": "wss://fstream.binance.com",
     "usdm.rest": "https://fapi.binance.com",
 }
