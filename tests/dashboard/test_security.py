@@ -61,6 +61,24 @@ def test_cookies(client: Client, trader: User, settings: Any) -> None:
         assert not cookie["domain"]
 
 
+def test_signing_in_behind_a_proxy_with_tls(trader: User, settings: Any) -> None:
+    """The proxy speaks HTTP to us; what it says of the browser decides which origin is our own."""
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # as TRUST_PROXY=1 sets it
+    settings.ALLOWED_HOSTS = ["board.example.org"]
+    client = Client(enforce_csrf_checks=True, headers={"Host": "board.example.org", "X-Forwarded-Proto": "https"})
+    page = client.get("/login/").content.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert token
+    data = {"username": "trader", "password": "correct horse battery", "csrfmiddlewaretoken": token[1]}
+    for origin, status in (
+        ("https://evil.example", 403),
+        ("http://board.example.org", 403),
+        ("null", 403),
+        ("https://board.example.org", 302),
+    ):
+        assert client.post("/login/", data, headers={"Origin": origin}).status_code == status, origin
+
+
 def test_the_session_gets_a_new_key_at_sign_in(client: Client, trader: User) -> None:
     """A key that somebody planted before is worth nothing after."""
     session = client.session

@@ -326,3 +326,20 @@ def test_secrets_are_recognised_by_their_form_alone(text: str, monkeypatch: pyte
 )
 def test_what_is_no_secret_stays_readable(text: str) -> None:
     assert logs.scrub(text) == text
+
+
+# -- docs/dependencies.md ----------------------------------------------------------------------------------------------
+
+
+def direct(name: str) -> set[str]:
+    """The packages that a requirements file names before "what these need"."""
+    text = (ROOT / name).read_text().partition("# what these need")[0]
+    return {match.lower() for match in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[\w+\])?==", text, re.M)}
+
+
+def test_every_dependency_is_documented() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    tables = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    named = set(re.findall(r"`([^`]+)`", tables))
+    package = json.loads((ROOT / "package.json").read_text())
+    assert named == direct("requirements.txt") | direct("requirements-dev.txt") | set(package["dependencies"])
