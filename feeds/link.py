@@ -262,6 +262,9 @@ class Link:
     def ping(self) -> asyncio.Future[bool]:
         """True when the pong comes; False when the connection ends first."""
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._ended.done():
+            waiter.set_result(False)
+            return waiter
         self._pings.add(waiter)
         waiter.add_done_callback(self._pings.discard)
         self._outbox.append(_Ping(waiter))

@@ -3,7 +3,8 @@
 What is signed must be what is sent, so query and form body are built here (:func:`encode`) and handed to the HTTP
 library as finished bytes. Redirects are not followed: a signed request goes where it was meant to go.
 
-A proxy is taken from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as by the streams.
+A proxy is taken from the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``), as by the streams, but never for
+this machine itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from feeds.budget import WeightGate
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
+from feeds.hosts import is_local
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ class _Host:
 
     def __init__(self, base: str, gate: WeightGate) -> None:
         self.base = base.rstrip("/")
+        self.local = is_local(base)
         self.gate = gate
         self.requests = 0
         self.failures = 0
@@ -62,7 +65,7 @@ class _Host:
 
 
 class RestClient:
-    """All REST calls to one exchange. ``bases`` and ``budgets`` are by product; one session, made at first use."""
+    """All REST calls to one exchange. ``bases`` and ``budgets`` are by product; sockets are opened at first use."""
 
     def __init__(
         self,
@@ -74,7 +77,6 @@ class RestClient:
         timeout_s: float = 10.0,
         max_wait_s: float = 70.0,
         clock: Clock = SYSTEM,
-        new_session: Callable[[], aiohttp.ClientSession] | None = None,
     ) -> None:
         missing = bases.keys() - budgets.keys()
         if missing:
@@ -84,8 +86,7 @@ class RestClient:
         self._timeout_s = timeout_s
         self._max_wait_s = max_wait_s
         self._clock = clock
-        self._new_session = new_session or self._default_session
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by: is it for this machine?
         self._closed = False
         self._hosts = {
             product: _Host(base, WeightGate(f"{exchange} {product}", budgets[product], clock))
@@ -147,8 +148,8 @@ class RestClient:
         self._closed = True
         for host in self._hosts.values():
             host.gate.close(TransportError(f"{self._exchange}: the client is closed"))
-        session, self._session = self._session, None
-        if session:
+        while self._sessions:
+            _, session = self._sessions.popitem()
             await session.close()
 
     # One request
@@ -164,11 +165,9 @@ class RestClient:
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         elif query:
             url = f"{url}?{query}"
-        if self._session is None:
-            self._session = self._new_session()
         where = f"{self._exchange} {request.method} {request.path}"
         try:
-            async with self._session.request(
+            async with self._session(host.local).request(
                 request.method,
                 URL(url, encoded=True),
                 data=body,
@@ -254,11 +253,12 @@ class RestClient:
         if self._closed:
             raise TransportError(f"{self._exchange}: the client is closed")
 
-    @staticmethod
-    def _default_session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            headers={"User-Agent": "Spreadboard"}, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
-        )
+    def _session(self, local: bool) -> aiohttp.ClientSession:
+        if local not in self._sessions:
+            self._sessions[local] = aiohttp.ClientSession(
+                headers={"User-Agent": "Spreadboard"}, cookie_jar=aiohttp.DummyCookieJar(), trust_env=not local
+            )
+        return self._sessions[local]
 
 
 def _count(headers: Mapping[str, str], name: str | None) -> int | None:

@@ -22,8 +22,8 @@ from tests.shared import shared_file
 pytestmark = pytest.mark.slow
 
 STALE_S, RECONNECT_S = 2.0, 6.0
-REBUILT_S = 2.0
-CONNECTED_S = 2.0 + 1.5
+REBUILT_S = 3.0
+CONNECTED_S = 2.0 + 2.0
 RECORDING_S = 9.0  # Kraken's
 
 BINANCE = {
@@ -101,7 +101,7 @@ def test_never_wrong_and_soon_live_again(scene: str, fault: str) -> None:
     assert all(changes[-1][1].usable for changes in seen.states.values()), seen.states
     assert seen.first_live_s < (12 if fault.startswith("rest") else 5)
     assert seen.worst_s <= allowed_s(scene, fault), seen.states
-    assert seen.mute_s < STALE_S + 0.7, "a mute feed was shown as live"
+    assert seen.mute_s < STALE_S + 1.0, "a mute feed was shown as live"
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -145,7 +145,6 @@ async def test_prepare_is_called_after_the_wait() -> None:
         await asyncio.gather(*(rest.send(get(weight=5), prepare=sign) for _ in range(3)))
         assert [request.query_string for request in host.got] == ["signature=s"] * 3
         assert prepared_s[2] - prepared_s[0] > 0.5, "at least into the third window"
-        assert all(0 <= got - made < 0.2 for made, got in zip(prepared_s, host.got_s, strict=True))
 
 
 def test_bases_of_endpoints() -> None:
@@ -200,8 +199,8 @@ async def test_no_answer_in_time() -> None:
         await asyncio.sleep(60)
         return web.Response()
 
-    async with client(hang, timeout_s=0.05) as (rest, host):
-        with pytest.raises(TransportError, match=r"testex GET /x: no answer within 0\.05 s"):
+    async with client(hang, timeout_s=0.5) as (rest, host):
+        with pytest.raises(TransportError, match=r"testex GET /x: no answer within 0\.5 s"):
             await rest.send(get())
         host.handler = ok
         assert (await rest.send(get())).status == 200
