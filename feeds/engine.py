@@ -34,6 +34,10 @@ PINNED = "pinned"
 DESK = "desk"
 CANDLES_CACHED_S = 2.0
 
+INTERVALS_S = {"trades": 0.2, "candles": 0.2, STREAMS: 0.5}
+"""Windows of their own for topics whose frames are large for the news in them: a trades frame repeats 50 prints, so at
+a busy market's pace it would cost a browser more than all books together."""
+
 
 class Lease(msgspec.Struct):
     """What one holder watches, and until when (monotonic seconds)."""
@@ -197,7 +201,7 @@ class Engine:
         if render is None:
             return  # the exchange's instruments are not known yet
         self._open[text] = topic
-        self.publisher.open(text, render)
+        self.publisher.open(text, render, interval_s=INTERVALS_S.get(topic.kind))
 
     def _renderer(self, topic: Topic, touched: set[tuple[str, str]]) -> Render | None:
         """How a topic is drawn. None: not yet possible; raises ValueError with a sentence if it never is."""

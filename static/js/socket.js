@@ -19,6 +19,8 @@ export const SILENT_MS = 5000;
 const RECONNECT_SILENT_MS = 10_000;
 const HELLO_MS = 10_000;
 const CONFIRM_MS = 1000;
+const CONFIRM_LENGTH = 64_000; // characters received since: then sooner, or the server waits for us at its cap
+const CONFIRM_LEAST_MS = 150;
 const PING_MS = 5000;
 const FIRST_PING_MS = 500; // the clock's offset is wanted soon, and the first answers come while the page is busy
 const FIRST_PINGS = 10;
@@ -44,6 +46,7 @@ export class Socket {
   #painted = null;
   #confirmed = null;
   #confirmedAt = 0;
+  #unconfirmed = 0; // characters received since the last confirmation
   #pings = 0;
   #pingedAt = 0;
   #nextId = 1;
@@ -161,6 +164,7 @@ export class Socket {
     const ws = this.#ws;
     this.#ws = null;
     this.#received = this.#painted = this.#confirmed = null;
+    this.#unconfirmed = 0;
     this.subscriptions.disconnected();
     this.offset.reset();
     if (ws && ws.readyState < 2) ws.close(1000);
@@ -169,6 +173,7 @@ export class Socket {
   #receive(text) {
     const now = this.#now();
     const message = JSON.parse(text);
+    this.#unconfirmed += text.length;
     this.#lastMessage = now;
     if (this.link.state === "silent") this.#setLink("live", "");
     switch (message.type) {
@@ -221,8 +226,10 @@ export class Socket {
 
   #confirm() {
     if (this.#painted === null || this.#painted === this.#confirmed) return;
-    if (this.#now() - this.#confirmedAt < CONFIRM_MS) return; // the watch confirms the rest
+    const pause = this.#unconfirmed >= CONFIRM_LENGTH ? CONFIRM_LEAST_MS : CONFIRM_MS;
+    if (this.#now() - this.#confirmedAt < pause) return; // the watch confirms the rest
     if (!this.#send({ type: "drawn", bundle: this.#painted })) return;
+    this.#unconfirmed = 0;
     this.#confirmed = this.#painted;
     this.#confirmedAt = this.#now();
   }
