@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.gzip import gzip_page
 
 from dashboard import holdings, live, records, rows
 from dashboard.forms import FieldError, NewAccount, StaleKey, printable
@@ -123,6 +124,7 @@ def _aged(stream: dict[str, Any], age_ms: int, silent: bool) -> dict[str, Any]:
     return aged
 
 
+@gzip_page  # up to a megabyte, the same for everybody: nothing that its size could betray
 @endpoint("GET")
 def markets(request: HttpRequest) -> HttpResponse:
     found = MarketRow.objects.all()
@@ -132,7 +134,7 @@ def markets(request: HttpRequest) -> HttpResponse:
         found = found.filter(exchange=exchange)
     for word in query.split():
         found = found.filter(Q(symbol__icontains=word) | Q(native__icontains=word) | Q(exchange__icontains=word))
-    return answer({"markets": [rows.market_row(row) for row in found]})
+    return answer({"markets": rows.market_rows(found)})
 
 
 @endpoint("GET")

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.models import ApiToken, SignInLink, Token
@@ -40,9 +42,12 @@ def new_link(user: User, life: timedelta | None = None) -> str:
 
 
 def start_link(user: User) -> str:
-    """The path of the link that a start prints: it holds until it is used, or the next start makes another."""
-    SignInLink.objects.filter(expires=None).delete()
-    SignInLink.objects.filter(expires__lt=timezone.now()).delete()
+    """The path of the link that a start prints: it holds until it is used, or the next start makes another.
+
+    A start is also the occasion to clear away links and sessions that are over.
+    """
+    SignInLink.objects.filter(Q(expires=None) | Q(expires__lt=timezone.now())).delete()
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
     return f"/signin/{_issue(SignInLink(user=user))}/"
 
 

@@ -18,6 +18,7 @@ REPORT = 1
 
 _MARKET_TEXTS = ("native", "product", "base", "quote", "status")
 _MARKET_NUMBERS = ("tick", "lot", "min_size", "min_notional")
+_MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated")
 
 
 def put_report(body: Mapping[str, Any], recv_ns: int | None = None) -> None:
@@ -57,14 +58,10 @@ def put_markets(exchange: str, rows: Iterable[Mapping[str, Any]]) -> None:
                     setattr(row, name, value)
                 changed.append(row)
         MarketRow.objects.bulk_create(new, batch_size=500)
-        MarketRow.objects.bulk_update(changed, _market_names(), batch_size=100)
+        MarketRow.objects.bulk_update(changed, _MARKET_COLUMNS, batch_size=100)
         gone = [row.pk for symbol, row in stored.items() if symbol not in seen]
         for start in range(0, len(gone), 500):
             MarketRow.objects.filter(pk__in=gone[start : start + 500]).delete()
-
-
-def _market_names() -> tuple[str, ...]:
-    return (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated")
 
 
 def _market_values(given: Mapping[str, Any]) -> dict[str, Any]:

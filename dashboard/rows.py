@@ -9,6 +9,8 @@ from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 
 from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
@@ -196,23 +198,20 @@ def fills_page(rows: list[Row], *, more: bool) -> Row:
     }
 
 
-def market_row(row: MarketRow) -> Row:
-    return {
-        "exchange": row.exchange,
-        "symbol": row.symbol,
-        "native": row.native,
-        "product": row.product,
-        "base": row.base,
-        "quote": row.quote,
-        "settle": row.settle or None,
-        "tick": canonical(row.tick),
-        "lot": canonical(row.lot),
-        "min_size": canonical(row.min_size),
-        "min_notional": canonical(row.min_notional),
-        "status": row.status,
-        "pinned": row.pinned,
-        "simulated": row.simulated,
-    }
+_MARKET = ("exchange", "symbol", "native", "product", "base", "quote", "settle")
+_MARKET_NUMBERS = ("tick", "lot", "min_size", "min_notional")
+_MARKET_REST = ("status", "pinned", "simulated")
+
+
+def market_rows(found: QuerySet[MarketRow]) -> list[Row]:
+    """Instruments. There are thousands: their numbers, canonical text at rest, are passed on as they are."""
+    names = (*_MARKET, *_MARKET_NUMBERS, *_MARKET_REST)
+    numbers = [Cast(name, TextField()) for name in _MARKET_NUMBERS]
+    values = found.values_list(*_MARKET, *numbers, *_MARKET_REST)
+    listed = [dict(zip(names, row, strict=True)) for row in values]
+    for row in listed:
+        row["settle"] = row["settle"] or None
+    return listed
 
 
 def _head(row: AccountRow) -> Row:

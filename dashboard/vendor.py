@@ -55,7 +55,7 @@ class VendorFinder(BaseFinder):
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
         name = path.removeprefix(f"{self.storage.prefix}/")
         if name == path or name not in self.storage.files or not Path(self.storage.path(name)).is_file():
-            return [] if find_all else None
+            return []  # not None: Django would take it for something found
         found = self.storage.path(name)
         return [found] if find_all else found
 

@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client
 from django.urls import get_resolver
 from nacl.public import PrivateKey, SealedBox
 
-from dashboard import api, auth, ledger, live, records
+from dashboard import auth, ledger, live, records, rows
 from dashboard.models import ExchangeAccount, MarketRow, WorkerReport
 from dashboard.rows import Moment
 from tests.dashboard.values import balance, fill, order, position
@@ -221,8 +221,8 @@ def test_markets_are_narrowed(signed_in: Client, markets: None, query: str, symb
 
 def test_the_workers_list_replaces_the_former(markets: None) -> None:
     kept = MarketRow.objects.get(symbol="ETH/USDT").pk
-    rows = [row for row in api_rows() if row["symbol"] == "ETH/USDT"]
-    records.put_markets("binance", [{**rows[0], "status": "break"}])
+    [row] = [row for row in api_rows() if row["symbol"] == "ETH/USDT"]
+    records.put_markets("binance", [{**row, "status": "break"}])
     left = MarketRow.objects.filter(exchange="binance")
     assert [(row.pk, row.symbol, row.status) for row in left] == [(kept, "ETH/USDT", "break")]
     assert MarketRow.objects.filter(exchange="kraken").count() == 1
@@ -231,7 +231,7 @@ def test_the_workers_list_replaces_the_former(markets: None) -> None:
 
 
 def api_rows() -> list[dict[str, Any]]:
-    return [api.rows.market_row(row) for row in MarketRow.objects.all()]
+    return rows.market_rows(MarketRow.objects.all())
 
 
 # -- books and candles, through the relay ------------------------------------------------------------------------------

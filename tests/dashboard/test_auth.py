@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
@@ -119,6 +120,19 @@ def test_the_link_of_a_start_holds_until_the_next_start(client: Client, trader: 
     second = auth.start_link(trader)
     assert client.get(first, headers=PERSON).status_code == 404
     assert client.get(second, headers=PERSON).status_code == 302
+
+
+def test_a_start_clears_away_what_is_over(signed_in: Client, trader: User) -> None:
+    auth.new_link(trader)
+    old = Client()
+    old.force_login(trader)
+    now = timezone.now()
+    SignInLink.objects.update(expires=now - timedelta(seconds=1))
+    Session.objects.filter(session_key=old.session.session_key).update(expire_date=now - timedelta(seconds=1))
+    auth.start_link(trader)
+    assert [link.expires for link in SignInLink.objects.all()] == [None]
+    assert Session.objects.count() == 1
+    assert signed_in_user(signed_in) == "trader"
 
 
 def test_a_start_leaves_other_links_alone(client: Client, trader: User) -> None:

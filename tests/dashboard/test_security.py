@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import AsyncClient, Client
 
@@ -141,8 +142,8 @@ def test_only_the_named_files_of_node_modules_are_served(collected: Path) -> Non
     finder = VendorFinder()
     assert finder.find("vendor/tweetnacl/nacl-fast.js")
     for path in ("vendor/tweetnacl/package.json", "vendor/../package.json", "tweetnacl/nacl-fast.js", "vendor/"):
-        assert finder.find(path) is None
-        assert finder.find(path, find_all=True) == []
+        assert finders.find(path) is None
+        assert finders.find(path, find_all=True) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -155,6 +156,15 @@ async def test_static_files_are_served_to_everybody_and_cached_for_ever(collecte
     assert answer["X-Content-Type-Options"] == "nosniff"  # said by the middleware around the static files
     for path in ("/static/../manage.py", "/static/js/main.js", "/static/staticfiles.json", "/static/"):
         assert (await AsyncClient().get(path)).status_code == 404, path
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_with_debug_files_are_found_where_they_are() -> None:
+    """As these tests' settings have it: nothing collected, every request looks anew."""
+    assert (await AsyncClient().get("/static/js/main.js")).status_code == 200
+    if (django_settings.NODE_MODULES / "tweetnacl").is_dir():
+        assert (await AsyncClient().get("/static/vendor/tweetnacl/nacl-fast.js")).status_code == 200
+    assert (await AsyncClient().get("/static/vendor/tweetnacl/package.json")).status_code == 404
 
 
 def test_a_missing_library_is_told_by_check(settings: Any, tmp_path: Path) -> None:
