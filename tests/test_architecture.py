@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON_LINES, SCRIPT_LINES = 400, 300
 
 LAYERS: list[set[str]] = [
-    # values and errors, and what time it is
-    {"domain", "errors", "clock"},
+    # values and errors, what time it is, which machine is this one
+    {"domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
         *("book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {
         "config",
         *("stream", "link", "market", "pictures", "venue", "keeper", "publisher", "state", "board", "desk"),
-        *("follower", "account_polls", "poller", "private_stream", "fill_history"),
+        *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify"},
