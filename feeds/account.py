@@ -32,6 +32,13 @@ class Credentials(msgspec.Struct, frozen=True):
         """Enough to tell keys apart, too little to use: the key's first four and last two characters."""
         return f"{self.key[:4]}…{self.key[-2:]}" if len(self.key) >= 12 else "…"
 
+    def cut_from(self, text: str) -> str:
+        """``text`` without the key's parts: no text of ours holds them, an exchange's may quote what it was sent."""
+        for secret in (self.secret, self.passphrase, self.key):
+            if secret:
+                text = text.replace(secret, "…")
+        return text
+
 
 class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills."""
@@ -86,6 +93,9 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
 class AccountApi(Protocol):
     """The private side of one exchange for one account. Pure: builds requests, reads answers."""
 
+    def ready(self) -> bool:
+        """Are the instruments of the account's products known? Before that nothing can be named."""
+
     def sign(self, request: Request, now_ms: int) -> Request:
         """The request with key header, time and signature; ``now_ms`` is the exchange's time."""
 
@@ -138,11 +148,17 @@ class AccountApi(Protocol):
         """Symbols that may have been traded by an account that holds these: asked for fills at every start, where the
         exchange tells fills only symbol by symbol."""
 
-    def product_of(self, symbol: str) -> str:
-        """The product that this symbol belongs to; raises ExchangeError if it is none of the exchange's."""
+    def product_of(self, symbol: str) -> str | None:
+        """The product that this symbol belongs to; None if the exchange does not list it."""
+
+    def symbol_of(self, product: str, native: str) -> str | None:
+        """The symbol of an exchange's own name; None if the exchange does not list it."""
 
     def fills_request(self, symbol: str, cursor: str | None) -> Request:
-        """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning."""
+        """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning.
+
+        Raises ExchangeError for a symbol that the exchange does not list.
+        """
 
     def parse_fills(self, symbol: str, raw: bytes) -> tuple[list[Fill], str | None]:
         """The page, and the cursor for the next one; ``None`` if this was the last page so far.

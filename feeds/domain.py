@@ -373,6 +373,25 @@ class AccountChanged(Value, frozen=True, kw_only=True):
     reason: str
 
 
+class UnknownMarket(Value, frozen=True, kw_only=True):
+    """A fill came in a market that the instrument list does not have (yet): its name is not known, so it cannot be
+    stored under it. It is read by REST when the list has it."""
+
+    product: str
+    native: str
+
+
 PrivateEvent: TypeAlias = (
-    Balance | Position | Order | Fill | Expired | AccountChanged | Ack | Rejected | Heartbeat | Notice | Closing
+    Balance
+    | Position
+    | Order
+    | Fill
+    | UnknownMarket
+    | Expired
+    | AccountChanged
+    | Ack
+    | Rejected
+    | Heartbeat
+    | Notice
+    | Closing
 )

@@ -27,7 +27,7 @@ import structlog
 
 from feeds.account import AccountApi
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Fill
+from feeds.domain import Fill, UnknownMarket
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
 from feeds.pacing import backoff
@@ -104,6 +104,8 @@ class FillHistory:
     ) -> None:
         self.error: FeedError | None = None
         """Why nothing can be read at the moment; None if it can."""
+        self.unlisted: set[UnknownMarket] = set()
+        """Markets with fills that cannot be named, and so not be read, before the instrument list has them."""
         self._api = api
         self._rest = rest
         self._journal = journal
@@ -122,25 +124,32 @@ class FillHistory:
 
     # Which markets
 
-    def load(self, symbols: Iterable[str], cursors: Mapping[str, str]) -> None:
-        """Begin with these markets, at the stored cursors."""
-        for symbol in {*symbols, *cursors}:
-            self._markets[symbol] = _Market(True, cursors.get(symbol))
+    def load(self, named: Iterable[str], stored: Iterable[str], cursors: Mapping[str, str]) -> None:
+        """Begin with the markets that the user named and those that were stored, at the stored cursors."""
+        for symbol in {*stored, *cursors}:
+            if self._api.product_of(symbol) is None:
+                self._log.info("market not listed any more", market=symbol)
+            else:
+                self._markets[symbol] = _Market(True, cursors.get(symbol))
+        for symbol in named:
+            self._markets.setdefault(symbol, _Market(True, None))  # one that does not exist is told
 
     def add(self, symbols: Iterable[str], *, known: bool) -> None:
-        """These markets have, or (not ``known``) may have, fills of this account."""
+        """These markets have, or (not ``known``) may have, fills of this account. Unlisted ones are left out."""
         for symbol in symbols:
             market = self._markets.get(symbol)
-            if market is None:
+            if market is not None:
+                market.known |= known
+            elif self._api.product_of(symbol) is not None:
                 self._markets[symbol] = _Market(known, None)
                 self._wake.set()
-            else:
-                market.known |= known
 
     def traded(self, symbol: str) -> None:
         """The market had a fill or an order just now: look at it more often for a while."""
         self.add([symbol], known=True)
-        market = self._markets[symbol]
+        market = self._markets.get(symbol)
+        if market is None:
+            return
         market.traded_s = self._clock.monotonic_s()
         due_s = market.traded_s + self._active_s
         if due_s < market.due_s:
@@ -149,17 +158,30 @@ class FillHistory:
 
     def read_again(self, product: str) -> None:
         """The stream of this product has begun anew: what came before must be read."""
-        now_s = self._clock.monotonic_s()
-        for symbol, market in self._markets.items():
-            if self._product(symbol) in (product, None):
-                market.wish(now_s)
-        self._wake.set()
+        self._wish(m for symbol, m in self._markets.items() if self._api.product_of(symbol) in (product, None))
 
-    def _product(self, symbol: str) -> str | None:
-        try:
-            return self._api.product_of(symbol)
-        except ExchangeError:
-            return None
+    def met_unlisted(self, market: UnknownMarket) -> bool:
+        """The stream told a fill in a market that the instrument list lacks; True if that is new."""
+        if market in self.unlisted:
+            return False
+        self._log.warning("fill in an unlisted market", product=market.product, native=market.native)
+        self.unlisted.add(market)
+        return True
+
+    def look_for_unlisted(self) -> None:
+        """To be called every second or so: what is listed by now is read."""
+        for market in list(self.unlisted):
+            symbol = self._api.symbol_of(market.product, market.native)
+            if symbol is not None:
+                self.unlisted.discard(market)
+                self.traded(symbol)
+                self._wish([self._markets[symbol]])
+
+    def _wish(self, markets: Iterable[_Market]) -> None:
+        now_s = self._clock.monotonic_s()
+        for market in markets:
+            market.wish(now_s)
+        self._wake.set()
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -213,7 +235,7 @@ class FillHistory:
                 self._failed(error)
                 await asyncio.sleep(max(next(delays), error.retry_after_s if isinstance(error, RateLimited) else 0.0))
             except Exception as error:
-                self._log.exception("fills_not_read", market=symbol)
+                self._log.exception("fills not read", market=symbol)
                 self._refused(symbol, market, FeedError(f"internal error: {error!r}"), next(delays))
             else:
                 delays = self._delays()
@@ -274,7 +296,7 @@ class FillHistory:
             market.due_s = self._clock.monotonic_s() + delay_s
             return
         if not market.refusal:
-            self._log.warning("fills_refused", market=symbol, error=str(error))
+            self._log.warning("fills refused", market=symbol, error=str(error))
         market.refusal = str(error) or error.sentence
         market.missing = False
         market.due_s = self._clock.monotonic_s() + self._idle_s
@@ -282,11 +304,11 @@ class FillHistory:
 
     def _failed(self, error: FeedError) -> None:
         if self.error is None:
-            self._log.warning("fills_failed", error=str(error))
+            self._log.warning("fills failed", error=str(error))
         self.error = error
         self._on_change()
 
     def _succeeded(self) -> None:
         if self.error is not None:
-            self._log.info("fills_recovered")
+            self._log.info("fills recovered")
             self.error = None

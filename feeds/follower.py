@@ -24,8 +24,19 @@ import structlog
 
 from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
 from feeds.account_polls import AccountPolls
+from feeds.account_state import AccountState
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import AccountChanged, Balance, Fill, Notice, Order, Position, PrivateEvent, StreamState
+from feeds.domain import (
+    AccountChanged,
+    Balance,
+    Fill,
+    Notice,
+    Order,
+    Position,
+    PrivateEvent,
+    StreamState,
+    UnknownMarket,
+)
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, TransportError
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays
@@ -52,10 +63,15 @@ STORE_S = 1.0
 """A store that fails for so long makes the account STALE; a locked database is free again sooner."""
 
 
-class AccountFollower:
-    """Follows one account from :meth:`start` to :meth:`stop`. ``state`` has one setter, which logs.
+class NotListed(FeedError):
+    sentence = "The exchange's list of markets is not loaded yet."
 
-    ``streams`` are its private connections. After DOWN it stays down: make another to try again.
+
+class AccountFollower:
+    """Follows one account from :meth:`start` to :meth:`stop`.
+
+    ``streams`` are its private connections; ``reload_markets`` is called when the instruments lack one. After DOWN it
+    stays down: make another to try again.
     """
 
     def __init__(
@@ -70,13 +86,12 @@ class AccountFollower:
         reconnect_s: float = 30.0,
         settle_s: float = 10.0,
         gate: ConnectGate | None = None,
+        reload_markets: Callable[[], None] = lambda: None,
         delays: Callable[[], Iterator[float]] = backoff,
         store_delays: Callable[[], Iterator[float]] = retry_delays,
         clock: Clock = SYSTEM,
     ) -> None:
         self.spec = spec
-        self.state = StreamState.CONNECTING
-        self.sentence = ""
         self._api = api
         self._store = store
         self._delays = delays
@@ -98,6 +113,7 @@ class AccountFollower:
             labels=labels,
             clock=clock,
         )
+        self._state = AccountState(self._journal, self._rest, every_s=spec.poll_s, log=self._log, clock=clock)
         self._polls = AccountPolls(
             api,
             self._rest,
@@ -127,11 +143,10 @@ class AccountFollower:
         self._task: asyncio.Task[None] | None = None
         self._prepared = False
         self._trouble = ""  # while preparing
-        self._was_live = False
         self._dead = ""  # why, as a sentence
         self._died = asyncio.Event()
         self._notice: tuple[str, float] | None = None
-        self._reported_s: float | None = None
+        self._reload_markets = reload_markets
 
     # For the engine
 
@@ -140,9 +155,13 @@ class AccountFollower:
         """When the exchange last answered a question about this account."""
         return self._rest.last_answer_ns
 
+    def clock_offset_ms(self, product: str) -> float | None:
+        """The exchange's clock minus our wall clock; None while it is not measured."""
+        return self._rest.offset_ms(product)
+
     def position_symbols(self) -> set[str]:
         """Symbols of open positions: their marks are needed live."""
-        return self._polls.positions.symbols()
+        return {symbol for symbol in self._polls.positions.symbols() if self._api.product_of(symbol) is not None}
 
     async def start(self) -> None:
         """Begin; idempotent. Nothing is awaited: the state tells how far it is."""
@@ -159,7 +178,7 @@ class AccountFollower:
         await asyncio.gather(task, return_exceptions=True)
         await self._stop_parts()
         if not self._dead:
-            self._set_state(StreamState.CONNECTING, "Not followed at the moment: the worker stopped.")
+            self._state.set(StreamState.CONNECTING, "Not followed at the moment: the worker stopped.")
         await self._journal.stop()
 
     # The order of things
@@ -170,14 +189,14 @@ class AccountFollower:
             if not self._dead:
                 await self._follow()
         except Exception as error:
-            self._log.exception("account_failed")
+            self._log.exception("account failed")
             self._die(f"Following this account failed ({type(error).__name__}); the log says more.")
         await self._stop_parts()
 
     async def _prepare(self) -> None:
         """The clock first (nothing can be signed without it), then what the key may do, then what is stored."""
         self._judge()
-        for step in (self._measure_clocks, self._check_rights, self._load):
+        for step in (self._measure_clocks, self._check_rights, self._wait_for_markets, self._load):
             await self._insist(step)
         self._prepared = True
 
@@ -191,7 +210,7 @@ class AccountFollower:
                 self._refused(error)
             except Exception as error:
                 if not self._trouble:
-                    self._log.warning("account_waits", error=str(error) or repr(error))
+                    self._log.warning("account waits", error=str(error) or repr(error))
                 self._trouble = error.sentence if isinstance(error, FeedError) else "The database does not answer."
                 self._judge()
                 await asyncio.sleep(next(delays))
@@ -215,20 +234,24 @@ class AccountFollower:
         except (ExchangeError, ParseError, TransportError) as error:
             if isinstance(error, TransportError) and error.status != 404:
                 raise  # an outage: the question stands
-            self._log.warning("key_rights_unknown", error=str(error))
+            self._log.warning("key rights unknown", error=str(error))
             return
         if rights.withdraw is None:
-            self._log.warning("key_rights_unknown", error="the answer does not say whether the key may withdraw")
+            self._log.warning("key rights unknown", error="the answer does not say whether the key may withdraw")
         elif rights.withdraw:
-            self._log.error("key_may_withdraw", permission=rights.withdraw_name)
+            self._log.error("key may withdraw", permission=rights.withdraw_name)
             self._die(
                 f"This key may withdraw ({rights.withdraw_name} at {self._exchange}) and is therefore not used. "
                 "Switch that permission off, or enter a key that may only read."
             )
 
+    async def _wait_for_markets(self) -> None:
+        if not self._api.ready():
+            raise NotListed("the instruments are not loaded yet")
+
     async def _load(self) -> None:
         symbols = await self._store.fill_symbols(self.spec.id)
-        self._history.load({*self.spec.symbols, *symbols}, await self._store.cursors(self.spec.id))
+        self._history.load(self.spec.symbols, symbols, await self._store.cursors(self.spec.id))
 
     async def _follow(self) -> None:
         self._polls.start_settings()
@@ -248,9 +271,10 @@ class AccountFollower:
                 try:
                     await self._measure_clocks()
                 except FeedError as error:  # the last measurement still serves
-                    self._log.warning("clock_not_measured", error=str(error))
+                    self._log.warning("clock not measured", error=str(error))
             for stream in self.streams:
                 stream.check()
+            self._history.look_for_unlisted()
             self._judge()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if asking else 0.05):
@@ -281,7 +305,10 @@ class AccountFollower:
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
         for event in events:
-            if isinstance(event, Notice):
+            if isinstance(event, UnknownMarket):
+                if self._history.met_unlisted(event):
+                    self._reload_markets()
+            elif isinstance(event, Notice):
                 self._log.warning("notice", text=event.text)
                 self._notice = event.text, self._clock.monotonic_s()
                 self._judge()
@@ -306,8 +333,8 @@ class AccountFollower:
     # Refusal
 
     def _refused(self, error: FeedError) -> None:
-        self._log.error("key_refused", error=str(error))
-        self._die(f"{self._exchange} refuses this API key: {self._without_secrets(str(error))}")
+        self._log.error("key refused", error=str(error))
+        self._die(f"{self._exchange} refuses this API key: {self.spec.credentials.cut_from(str(error))}")
 
     def _die(self, sentence: str) -> None:
         if not self._dead:
@@ -315,69 +342,51 @@ class AccountFollower:
             self._died.set()
             self._judge()
 
-    def _without_secrets(self, text: str) -> str:
-        """No text of ours holds a secret; an exchange's might quote what it was sent."""
-        credentials = self.spec.credentials
-        for secret in (credentials.secret, credentials.passphrase, credentials.key):
-            if secret:
-                text = text.replace(secret, "…")
-        return text
-
     # State
 
-    def _judge(self) -> None:
-        state, sentence = self._present_state()
-        if (state, sentence) != (self.state, self.sentence) or self._reported_s is None:
-            self._set_state(state, sentence)
-        elif self._rest.last_answer_ns and self._clock.monotonic_s() - self._reported_s >= self.spec.poll_s:
-            self._report()  # the same state, but younger
+    @property
+    def state(self) -> StreamState:
+        return self._state.state
 
-    def _present_state(self) -> tuple[StreamState, str]:
+    @property
+    def sentence(self) -> str:
+        """Why it is not LIVE, or what a trader should know although it is."""
+        return self._state.sentence
+
+    def _judge(self) -> None:
         if self._dead:
-            return StreamState.DOWN, self._dead
-        not_yet = StreamState.STALE if self._was_live else StreamState.CONNECTING
+            self._state.set(StreamState.DOWN, self._dead)
+        elif lack := self._lack():
+            self._state.lacking(lack)
+        else:
+            self._state.set(StreamState.LIVE, self._remark())
+
+    def _lack(self) -> str:
+        """What is lacking for LIVE; "" if nothing is."""
         if not self._prepared:
-            return not_yet, self._trouble
-        now_s = self._clock.monotonic_s()
-        if self._journal.failing_since_s is not None and now_s - self._journal.failing_since_s >= STORE_S:
-            return StreamState.STALE, "The database does not take the figures. They wait, and are tried again."
+            return self._trouble or f"Connecting to {self._exchange}."
+        failing_s = self._journal.failing_since_s
+        if failing_s is not None and self._clock.monotonic_s() - failing_s >= STORE_S:
+            return "The database does not take the figures. They wait, and are tried again."
         for stream in self.streams:
             if stream.state not in STANDING:
                 reason = f" ({stream.reason})" if stream.reason else ""
-                return not_yet, f"The private {stream.route.product} stream is {stream.state}{reason}."
+                return f"The private {stream.route.product} stream is {stream.state}{reason}."
         if lacking := self._polls.lacking(self._standing_s):
-            return not_yet, lacking
+            return lacking
         if self._history.to_read:
             why = f" {self._history.error.sentence}" if self._history.error else ""
-            return (
-                not_yet,
-                f"Fills that may have been missed are being read: {self._history.to_read} markets to go.{why}",
-            )
-        return StreamState.LIVE, self._remark(now_s)
+            return f"Fills that may have been missed are being read: {self._history.to_read} markets to go.{why}"
+        return ""
 
     def _standing_s(self, product: str) -> float:
         return max((s.standing_s or 0.0 for s in self.streams if s.route.product == product), default=0.0)
 
-    def _remark(self, now_s: float) -> str:
-        """What a trader should know although all is well."""
-        if self._notice and now_s - self._notice[1] < NOTICE_S:
+    def _remark(self) -> str:
+        if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
+        for market in self._history.unlisted:
+            return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
         for symbol, reason in self._history.refused.items():
-            return f"The fill history of {symbol} cannot be read: {self._without_secrets(reason)}"
+            return f"The fill history of {symbol} cannot be read: {self.spec.credentials.cut_from(reason)}"
         return ""
-
-    def _set_state(self, state: StreamState, sentence: str) -> None:
-        """The only place where the state changes."""
-        if state is not self.state:
-            serious = state in (StreamState.DOWN, StreamState.STALE)
-            (self._log.warning if serious else self._log.info)(
-                "account_state", state=state, was=self.state, sentence=sentence
-            )
-        self.state, self.sentence = state, sentence
-        self._was_live |= state is StreamState.LIVE
-        self._report()
-
-    def _report(self) -> None:
-        self._reported_s = self._clock.monotonic_s()
-        recv_ns = self._rest.last_answer_ns or self._clock.now_ns()
-        self._journal.state(self.state, self.sentence, recv_ns=recv_ns)

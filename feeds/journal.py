@@ -241,7 +241,7 @@ class Journal:
             else:
                 if self.failing_since_s is not None:
                     self._log.info(
-                        "store_recovered", after_s=round(self._clock.monotonic_s() - self.failing_since_s, 1)
+                        "store recovered", after_s=round(self._clock.monotonic_s() - self.failing_since_s, 1)
                     )
                     self.failing_since_s = None
                     self._on_change()
@@ -255,7 +255,7 @@ class Journal:
         elif now_s - self._logged_s < REPEAT_S:
             return
         self._logged_s = now_s
-        self._log.error("store_failed", error=repr(error), waiting_fills=self.waiting_fills)
+        self._log.error("store failed", error=repr(error), waiting_fills=self.waiting_fills)
 
     # Telling
 
@@ -273,4 +273,4 @@ class Journal:
                 try:
                     await self._notify(self._account, kind)
                 except Exception:
-                    self._log.exception("notify_failed", kind=kind)  # the rows are stored: nothing is lost
+                    self._log.exception("notify failed", kind=kind)  # the rows are stored: nothing is lost

@@ -102,7 +102,7 @@ class Poller:
         except Exception as error:
             failure = error if isinstance(error, FeedError) else FeedError(f"internal error: {error!r}")
             if self.error is None:
-                self._log.warning("poll_failed", error=str(failure), exc_info=failure is not error)
+                self._log.warning("poll failed", error=str(failure), exc_info=failure is not error)
             self.error = failure
             self._on_change()
             if failure.verdict is Verdict.FATAL:
@@ -111,7 +111,7 @@ class Poller:
             pause_s = min(pause_s, RETRY_S)
             return max(pause_s, failure.retry_after_s) if isinstance(failure, RateLimited) else pause_s
         if self.error is not None:
-            self._log.info("poll_recovered")
+            self._log.info("poll recovered")
             self.error = None
         self.asked_s, self.answered_s = asked_s, self._clock.monotonic_s()
         self._on_change()

@@ -156,7 +156,7 @@ class PrivateStream:
         now_s = self._clock.monotonic_s()
         overdue = sum(due_s <= now_s for due_s in self._expected.values())
         if overdue:
-            self._log.warning("stream_is_mute", fills=overdue)
+            self._log.warning("stream is mute", fills=overdue)
             self._expected.clear()
             self.reconnect(f"it did not tell {overdue} fills")
 
@@ -193,11 +193,11 @@ class PrivateStream:
                     self._owner.stream_refused(self, error)
                     return
                 except ExchangeError as error:  # the token is unknown: a new one comes with a new connection
-                    self._log.warning("renewal_refused", error=str(error))
+                    self._log.warning("renewal refused", error=str(error))
                     self.reconnect("the login could not be renewed")
                     break
                 except FeedError as error:
-                    self._log.warning("renewal_failed", error=str(error), attempt=attempt)
+                    self._log.warning("renewal failed", error=str(error), attempt=attempt)
                     await asyncio.sleep(min(RENEW_RETRY_S, self.route.renew_s / RENEW_RETRIES))
             else:
                 self.reconnect("the login could not be renewed")
@@ -207,7 +207,7 @@ class PrivateStream:
     def on_events(self, connection: Connection, events: list[Any], recv_ns: int) -> None:
         for event in events:
             if isinstance(event, Expired):
-                self._log.info("login_expired", reason=event.reason)
+                self._log.info("login expired", reason=event.reason)
                 self.reconnect(event.reason)
             elif isinstance(event, Rejected):
                 self._rejected(event)
@@ -218,7 +218,7 @@ class PrivateStream:
 
     def _rejected(self, rejected: Rejected) -> None:
         error = self._api.refusal(rejected)
-        self._log.warning("login_refused", error=str(error))
+        self._log.warning("login refused", error=str(error))
         if isinstance(error, CredentialsError):
             self._owner.stream_refused(self, error)
         else:

@@ -78,6 +78,10 @@ class SignedRest:
         middle_s = (reading.sent_s + reading.recv_s) / 2
         return reading.exchange_ms + round((self._clock.monotonic_s() - middle_s) * 1000)
 
+    def offset_ms(self, product: str) -> float | None:
+        """The exchange's clock minus our wall clock; None while it is not measured."""
+        return self.now_ms(product) - self._clock.now_ns() / 1e6 if product in self._readings else None
+
     def at_least_ms(self, product: str, monotonic_s: float) -> int:
         """The exchange's clock at a moment of ours: the earliest that it can have shown."""
         reading = self._readings[product]
@@ -90,7 +94,7 @@ class SignedRest:
         except ExchangeError as error:
             if not self._api.clock_error(error):
                 raise
-            self._log.warning("clock_refused", product=request.product, error=str(error))
+            self._log.warning("clock refused", product=request.product, error=str(error))
         await self._measure_again(request.product)
         return await self._ask(request, urgent)
 

@@ -183,6 +183,8 @@ class World:
         self.settle_s = settle_s
         self.products = products
         self.symbols: tuple[str, ...] = ()
+        self.markets = MARKETS
+        self.reloads = 0
         self.follower: AccountFollower | None = None
         self.handle: StoreHandle | None = None
         self.rest: FakeRest | None = None
@@ -208,17 +210,21 @@ class World:
             assert account == 7
             self.told.append(kind)
 
+        def reload_markets() -> None:
+            self.reloads += 1
+
         def connect(**given: Any) -> FakeConnection:
             return FakeConnection(exchange=self.exchange, **given)
 
         with patch("feeds.private_stream.Connection", connect):
             self.follower = AccountFollower(
                 spec,
-                BinanceAccount(spec, MARKETS, ENDPOINTS),
+                BinanceAccount(spec, self.markets, ENDPOINTS),
                 self.rest,
                 self.handle,
                 notify,
                 settle_s=self.settle_s,
+                reload_markets=reload_markets,
                 delays=lambda: iter(lambda: 1.0, 0.0),
                 clock=self.clock,
             )

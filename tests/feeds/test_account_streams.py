@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.domain import AccountChanged, Ack, Balance, Closing, Expired, Fill, Notice, Order, Position, Rejected
+from feeds.domain import (
+    AccountChanged,
+    Ack,
+    Balance,
+    Closing,
+    Expired,
+    Fill,
+    Notice,
+    Order,
+    Position,
+    Rejected,
+    UnknownMarket,
+)
 from feeds.errors import ParseError
 from tests.feeds.binance_examples import NOW_MS, account, answer, frame, spot_session, usdm_session
 
@@ -296,6 +308,16 @@ class TestUsdmStream:
     @pytest.mark.parametrize("name", ["StrategyUpdate", "GridUpdate"])
     def test_trading_bots_say_nothing_of_ours(self, name):
         assert usdm_session().parse(frame(f"UsdFutures/{name}")) == []
+
+    def test_a_fill_in_an_unlisted_market_is_left_to_the_history(self):
+        raw = self.FILLED.replace("BTCUSDT", "NEWUSDT")
+        unknown, order, changed = usdm_session().parse(raw)
+        assert unknown == UnknownMarket(product="usdm", native="NEWUSDT")
+        assert order.symbol == "NEWUSDT@usdm"
+        assert isinstance(changed, AccountChanged)
+        unknown, order = spot_session().parse(TestSpotStream.FILLED.replace("BTCUSDT", "NEWUSDT"))
+        assert unknown == UnknownMarket(product="spot", native="NEWUSDT")
+        assert order.symbol == "NEWUSDT@spot"
 
     def test_a_retired_event_asks_again(self):
         assert usdm_session().parse(frame("UsdFutures/ConditionalTrigger")) == [

@@ -8,7 +8,9 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from feeds.domain import StreamState
+from feeds.exchange import MarketIndex
 from tests.feeds.account_world import World, scenario
+from tests.feeds.binance_examples import MARKETS
 
 
 class TestStart:
@@ -292,3 +294,61 @@ class TestLogin:
             await world.until(lambda: not world.exchange.listeners["spot"])
             await world.live()
             assert world.exchange.listeners["spot"]
+
+
+class TestListing:
+    @scenario
+    async def test_nothing_is_named_before_the_instruments_are_there(self, world: World):
+        world.exchange.trade("BTC/USDT", "1")
+        world.markets = MarketIndex()
+        await world.begin()
+        await asyncio.sleep(20)
+        assert world.follower.state is StreamState.CONNECTING
+        assert world.follower.sentence == "The exchange's list of markets is not loaded yet."
+        assert not world.store.rows
+        world.markets.update(MARKETS)
+        await world.live()
+        assert world.agrees()
+        await world.follower.stop()
+
+    @scenario
+    async def test_a_fill_in_a_market_that_was_listed_just_now(self, world: World):
+        """Stored under a made-up name it would come a second time under the right one."""
+        world.markets = MarketIndex(market for market in MARKETS if market.base != "LTC")
+        async with world.following() as follower:
+            for _ in range(3):
+                world.exchange.trade("LTC/USDT", "1")
+                await asyncio.sleep(1)
+            assert not world.store.fills
+            assert follower.sentence == "Fills in LTCUSDT (spot) cannot be shown yet: the list of markets lacks it."
+            assert world.reloads == 1
+            world.markets.update(MARKETS)
+            await asyncio.sleep(5)
+            assert follower.sentence == ""
+            world.exchange.trade("LTC/USDT", "1")
+            await asyncio.sleep(3)
+            assert world.agrees()
+
+    @scenario
+    async def test_a_stored_market_that_is_listed_no_longer(self, world: World):
+        world.exchange.trade("LTC/USDT", "1")
+        world.symbols = ("LTC/USDT",)
+        async with world.following():
+            assert world.agrees()
+        world.markets = MarketIndex(market for market in MARKETS if market.base != "LTC")
+        world.symbols = ()
+        async with world.following() as follower:
+            assert follower.sentence == ""
+            assert world.agrees()
+
+    @scenario
+    async def test_orders_and_positions_of_an_unlisted_market_are_shown_under_its_own_name(self, world: World):
+        world.exchange.trade("ADA/USDT:USDT", "5")
+        world.markets = MarketIndex(market for market in MARKETS if market.base != "ADA")
+        async with world.following() as follower:
+            assert world.store.sizes() == {"ADAUSDT@usdm": Decimal(5)}
+            assert follower.position_symbols() == set()  # there is no mark to lease
+            world.markets.update(MARKETS)
+            await asyncio.sleep(8)
+            assert world.store.sizes() == {"ADA/USDT:USDT": Decimal(5)}
+            assert follower.position_symbols() == {"ADA/USDT:USDT"}

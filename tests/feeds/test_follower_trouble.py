@@ -42,7 +42,7 @@ class TestKey:
         with capture_logs() as logs:
             async with world.following():
                 pass
-        assert [entry["event"] for entry in logs].count("key_rights_unknown") == 1
+        assert [entry["event"] for entry in logs].count("key rights unknown") == 1
 
     @scenario
     async def test_an_outage_is_no_answer_to_what_it_may(self, world: World):
@@ -124,8 +124,8 @@ class TestClock:
             with capture_logs() as logs:
                 await asyncio.sleep(60)
             assert follower.state is StreamState.LIVE
-            assert [e["event"] for e in logs].count("clock_refused") <= 4  # questions that were on their way together
-            assert not [e for e in logs if e["event"] == "poll_failed"]
+            assert [e["event"] for e in logs].count("clock refused") <= 4  # questions that were on their way together
+            assert not [e for e in logs if e["event"] == "poll failed"]
             world.exchange.trade("BTC/USDT", "1")
             await asyncio.sleep(3)
             assert world.agrees()
@@ -156,7 +156,7 @@ class TestLimits:
                 assert follower.sentence.endswith("The exchange asks us to wait.")
                 await asyncio.sleep(20)
             events = [e["event"] for e in logs if e.get("source") == "balances spot"]
-            assert events == ["poll_failed", "poll_recovered"]
+            assert events == ["poll failed", "poll recovered"]
             assert follower.state is StreamState.LIVE
 
     @scenario
@@ -201,7 +201,7 @@ class TestOutage:
                 await world.until(lambda: follower.state is StreamState.LIVE, within_s=15)
             for source in ("balances spot", "balances usdm", "positions usdm"):
                 events = [e["event"] for e in logs if e.get("source") == source]
-                assert events == ["poll_failed", "poll_recovered"]
+                assert events == ["poll failed", "poll recovered"]
 
     @scenario
     async def test_a_closed_order_is_open_no_longer(self, world: World):
@@ -247,8 +247,8 @@ class TestDatabase:
             assert [row["id"] for row in world.store.rows] == ids
             assert world.agrees()
             assert follower.state is StreamState.LIVE
-            events = [e["event"] for e in logs if e["event"].startswith("store_")]
-            assert events == ["store_failed", "store_recovered"]
+            events = [e["event"] for e in logs if e["event"].startswith("store ")]
+            assert events == ["store failed", "store recovered"]
 
     @scenario
     async def test_one_that_is_down_at_the_start(self, world: World):

@@ -19,7 +19,7 @@ from feeds.account import AccountSpec, KeyRights, PrivateRoute, PrivateSession
 from feeds.accounts.binance import spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.usdm_stream import UsdmSession
-from feeds.accounts.binance.wire import Ms, Wire, decode, native_of
+from feeds.accounts.binance.wire import Ms, Wire, decode
 from feeds.domain import Balance, Fill, Order, Position, Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -78,6 +78,9 @@ class BinanceAccount:
         self._settings: usdm_rest.Settings = {}
         self._spot = "spot" in spec.products
         self._usdm = "usdm" in spec.products
+
+    def ready(self) -> bool:
+        return {market.product for market in self._markets} >= set(self._spec.products)
 
     # Signing
 
@@ -210,20 +213,26 @@ class BinanceAccount:
         pairs = {f"{b.asset}/{quote}" for b in balances if b.product == "spot" for quote in QUOTES}
         return {pair for pair in pairs if pair in self._markets}
 
-    def product_of(self, symbol: str) -> str:
-        return native_of(self._markets, symbol)[0]
+    def product_of(self, symbol: str) -> str | None:
+        market = self._markets.get(symbol)
+        return market.product if market is not None else None
+
+    def symbol_of(self, product: str, native: str) -> str | None:
+        market = self._markets.native(product, native)
+        return market.symbol if market is not None else None
 
     def fills_request(self, symbol: str, cursor: str | None) -> Request:
-        product, native = native_of(self._markets, symbol)
+        market = self._markets.get(symbol)
+        if market is None:
+            raise ExchangeError(f"Binance lists no market {symbol}")
         first = 0 if cursor is None else int(cursor) + 1
-        params = (("symbol", native), ("fromId", str(first)), ("limit", str(PAGE)))
-        if product == "spot":
+        params = (("symbol", market.native), ("fromId", str(first)), ("limit", str(PAGE)))
+        if market.product == "spot":
             return Request(path="/api/v3/myTrades", params=params, product="spot", weight=20)
         return Request(path="/fapi/v1/userTrades", params=params, product="usdm", weight=5)
 
     def parse_fills(self, symbol: str, raw: bytes) -> tuple[list[Fill], str | None]:
-        product, _ = native_of(self._markets, symbol)
-        parse = spot_rest.parse_fills if product == "spot" else usdm_rest.parse_fills
+        parse = spot_rest.parse_fills if self.product_of(symbol) == "spot" else usdm_rest.parse_fills
         fills = sorted(parse(raw, symbol), key=lambda fill: int(fill.id))
         return fills, self.cursor_of(fills[-1]) if len(fills) >= PAGE else None
 

@@ -24,7 +24,7 @@ from msgspec import field
 from feeds.account import Credentials
 from feeds.accounts.binance.spot_rest import PRODUCT, spot_balance
 from feeds.accounts.binance.wire import EXECUTIONS, Ms, Wire, average_of, decode, if_any, side_of, status_of, symbol_of
-from feeds.domain import AccountChanged, Ack, Closing, Expired, Fill, Order, PrivateEvent, Rejected
+from feeds.domain import AccountChanged, Ack, Closing, Expired, Fill, Order, PrivateEvent, Rejected, UnknownMarket
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
@@ -145,6 +145,8 @@ class SpotSession:
         )
         if report.execution not in EXECUTIONS or report.trade < 0:
             return [order]
+        if self._markets.native(PRODUCT, report.symbol) is None:
+            return [UnknownMarket(product=PRODUCT, native=report.symbol), order]
         fill = Fill(
             product=PRODUCT,
             symbol=order.symbol,

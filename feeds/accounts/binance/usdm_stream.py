@@ -37,7 +37,18 @@ from feeds.accounts.binance.wire import (
     status_of,
     symbol_of,
 )
-from feeds.domain import AccountChanged, Balance, Closing, Expired, Fill, Notice, Order, Position, PrivateEvent
+from feeds.domain import (
+    AccountChanged,
+    Balance,
+    Closing,
+    Expired,
+    Fill,
+    Notice,
+    Order,
+    Position,
+    PrivateEvent,
+    UnknownMarket,
+)
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
@@ -203,6 +214,8 @@ class UsdmSession:
         changed = AccountChanged(reason=f"ORDER_TRADE_UPDATE {o.execution}")  # an order binds margin: REST tells it
         if o.execution not in EXECUTIONS or o.trade <= 0 or not o.last_size:
             return [order, changed]
+        if self._markets.native(PRODUCT, o.symbol) is None:
+            return [UnknownMarket(product=PRODUCT, native=o.symbol), order, changed]
         fill = Fill(
             product=PRODUCT,
             symbol=order.symbol,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from feeds.domain import Side
-from feeds.errors import ExchangeError, ParseError
+from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
 Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -84,21 +84,8 @@ def average_of(quote: Decimal, filled: Decimal) -> Decimal | None:
     return AVERAGE.divide(quote, filled) if filled > 0 and quote >= 0 else None
 
 
-# A symbol that the instrument list does not know (delisted meanwhile) must not cost a fill: it is called by Binance's
-# spelling and the product, and its history can be asked for under that name.
-
-
 def symbol_of(markets: MarketIndex, product: str, native: str) -> str:
+    """The symbol under which an order or position is shown: where the instrument list does not know it, Binance's name
+    and the product. (A fill is not stored under such a name: it would come again under the right one.)"""
     market = markets.native(product, native)
     return market.symbol if market is not None else f"{native}@{product}"
-
-
-def native_of(markets: MarketIndex, symbol: str) -> tuple[str, str]:
-    """(product, native) of what :func:`symbol_of` gave; raises ExchangeError for anything else."""
-    market = markets.get(symbol)
-    if market is not None:
-        return market.product, market.native
-    native, at, product = symbol.rpartition("@")
-    if not at:
-        raise ExchangeError(f"Binance lists no market {symbol}")
-    return product, native
