@@ -65,7 +65,7 @@ class Poller(threading.Thread):
             if isinstance(url, str) and "/api/v3" in url:
                 self._client.urls["api"][name] = f"{rest}/api/v3"
         self._client.has["fetchCurrencies"] = False
-        self._client.options["fetchMarkets"] = {"types": ["spot"]}
+        self._client.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
         self._client.load_markets()
 
     def run(self) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SNAPSHOT_S = 10.0
+"""A book that the stream itself should begin, and that has not come this long after it was asked for, is asked for on a
+new connection: an exchange may acknowledge, go on with its heartbeats, and never send it."""
+
 RESYNCS_PER_MINUTE = 3
 """More rebuilds of one book than this within a minute are spaced out, doubling up to 30 s."""
 
@@ -104,6 +108,9 @@ class BookKeeper:
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
+                if feed.overdue_s() > SNAPSHOT_S and (lane := self._venue.book_lane(symbol)) is not None:
+                    lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")
+                    continue
                 due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s
                 quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
                 # SLOW: the answer to a silence may wait in our own buffer, and a pong behind it.

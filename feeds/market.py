@@ -189,6 +189,13 @@ class MarketFeed:
         """Seconds since the last book or best-price frame."""
         return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
 
+    def overdue_s(self) -> float:
+        """How long a book that the stream itself begins has been waited for on a living connection; 0 if it is not."""
+        waiting = self.state in (StreamState.SYNCING, StreamState.RESYNC) and self.book_link.state.usable
+        if self.sync.from_rest or not waiting:
+            return 0.0
+        return (self._clock.now_ns() - self.since_ns) / 1e9
+
     def on_link(self, kind: str, state: StreamState, reason: str) -> None:
         """The connection that carries this kind of topic changed its state."""
         link = self.links.setdefault(kind, Link())
