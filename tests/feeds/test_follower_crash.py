@@ -76,11 +76,12 @@ def test_without_a_death_there_are_many_places_to_die():
         assert warp.run(life(None, "before")) > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_death_at_every_call_of_the_store(when):
     with patch("feeds.accounts.binance.api.PAGE", 4):
         calls = warp.run(life(None, when))
-        places = [*range(40), *range(40, calls, 13)]  # every one while the history is read, then samples
+        places = [*range(30), *range(30, calls, 17)]  # every one while the history is read, then samples
         for place in places:
             warp.run(life(place, when))
 
@@ -141,7 +142,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plan=st.lists(steps, min_size=5, max_size=40))
 def test_whatever_happens_the_fills_are_the_exchanges(plan):
     async def run() -> None:
