@@ -7,8 +7,8 @@ checksum decide. The REST snapshots of the recording take part in the order of t
 
 What is compared: after each applied update, which leads to update id ``u``, the book's best bid and ask, price and
 size, with the exchange's own last best-price message whose id is not later than ``u``. That message may arrive after
-the update, so the comparison waits until a later one shows which it was; what the recording's end leaves open is
-compared with the last one that is there.
+the update, so the comparison waits until one as late or later shows which it was; what the recording's end leaves open
+is not compared.
 
 A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and where the
 price leaves its range the levels that changed since are all there is. The comparison tells whether they sufficed.
@@ -176,13 +176,9 @@ class _Book:
         if not self._waiting:
             self._forget_before(self._seq)
 
-    def finish(self) -> None:
-        while self._waiting:
-            self._compare(self._waiting.popleft())
-
     def _settle(self) -> None:
-        """Compare what can be: a later message shows that the one before it was the last."""
-        while self._waiting and self._quotes and self._quotes[-1][0] > self._waiting[0].seq:
+        """Compare what can be: a message that is as late, or later, shows which was the last."""
+        while self._waiting and self._quotes and self._quotes[-1][0] >= self._waiting[0].seq:
             self._compare(self._waiting.popleft())
 
     def _compare(self, best: _Best) -> None:
@@ -218,6 +214,7 @@ class _Verifier:
         self._scan = Scan(recording, exchange, product)
         self._sessions: dict[str, Session] = {}
         self._books: dict[tuple[str, str], _Book] = {}  # by connection and symbol
+        self._early: dict[str, tuple[BookSnapshot, int]] = {}  # by symbol: what came before the stream
 
     def run(self) -> Report:
         report = self.report
@@ -227,7 +224,6 @@ class _Verifier:
             else:
                 self._take_frame(record)
         for (_, symbol), book in self._books.items():
-            book.finish()
             if not book.sync.ready and symbol not in report.incomplete:
                 report.incomplete.append(symbol)
         return report
@@ -284,6 +280,8 @@ class _Verifier:
                 truncates=facts.truncates,
             )
             book = self._books[conn, symbol] = _Book(symbol, sync, self.report)
+            if symbol in self._early:
+                book.take_snapshot(*self._early[symbol])
         return book
 
     def _take_answer(self, record: Record) -> None:
@@ -305,9 +303,11 @@ class _Verifier:
             self._not_understood(record.line, error)
 
     def _take_snapshot(self, snapshot: BookSnapshot, line: int) -> None:
-        for (_, symbol), book in self._books.items():
-            if symbol == snapshot.symbol:
-                book.take_snapshot(snapshot, line)
+        books = [book for (_, symbol), book in self._books.items() if symbol == snapshot.symbol]
+        for book in books:
+            book.take_snapshot(snapshot, line)
+        if not books:
+            self._early[snapshot.symbol] = (snapshot, line)
 
     def _asked_for(self, path: str, query: dict[str, list[str]]) -> Market | None:
         """The market whose snapshot was asked for: path and parameters are as we would ask, but for the depth."""

@@ -1,0 +1,501 @@
+"""Verifying recordings: the figures of the real ones, and every kind of fault counted once in made ones."""
+
+import gzip
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from feeds import verify
+from feeds.recording import RecordingError
+from tests.shared import shared_file
+
+HEADER = {"capture": 1, "venue": "binance", "product": "spot", "recorded": "2026-11-21"}
+FIGURES = (
+    *("gaps", "checksums_right", "checksums_wrong", "crossed", "bbo_equal", "bbo_different", "not_understood"),
+    *("snapshots", "snapshots_too_old", "updates", "updates_applied"),
+)
+
+
+class Tape:
+    """A recording in the making. Its spot market has ids 1, 2, 3, ... and a best bid that is the id in cents."""
+
+    def __init__(self, **header: Any) -> None:
+        self.lines: list[str] = [json.dumps({**HEADER, **header})]
+        self.t = 0.0
+
+    def record(self, raw: str, *, via: str = "ws", conn: str = "a", **more: object) -> None:
+        self.t += 0.1
+        self.lines.append(json.dumps({"t": self.t, "via": via, "conn": conn, "raw": raw, **more}))
+
+    def update(self, number: int, *, symbol: str = "BTCUSDT", first: int | None = None, **more: Any) -> None:
+        before = f"{(number - 1) / 100:.2f}"
+        bids = [[before, "0.00000000"], [f"{number / 100:.2f}", "1.00000000"]]
+        data = {"e": "depthUpdate", "E": 1, "s": symbol, "U": first or number, "u": number, "b": bids, "a": []}
+        self.record(json.dumps({"stream": f"{symbol.lower()}@depth@100ms", "data": data}), **more)
+
+    def quote(self, number: int, *, symbol: str = "BTCUSDT", size: str = "1.00000000", **more: Any) -> None:
+        data = {"u": number, "s": symbol, "b": f"{number / 100:.2f}", "B": size, "a": "900.00", "A": "2.00"}
+        self.record(json.dumps({"stream": f"{symbol.lower()}@bookTicker", "data": data}), **more)
+
+    def snapshot(self, number: int, *, symbol: str = "BTCUSDT", limit: int = 1000, **more: Any) -> None:
+        book = {"lastUpdateId": number, "bids": [[f"{number / 100:.2f}", "1.0"]], "asks": [["900.00", "2.0"]]}
+        path = f"/api/v3/depth?symbol={symbol}&limit={limit}"
+        self.record(json.dumps(book), via="rest", conn="rest", path=path, **more)
+
+    def begin(self, number: int) -> None:
+        self.update(number)
+        self.quote(number)
+        self.snapshot(number)
+
+    def report(self, folder: Path) -> verify.Report:
+        path = folder / "tape.jsonl"
+        path.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
+        return verify.verify(path)
+
+
+def figures(report: verify.Report) -> dict[str, int]:
+    """The figures that are not 0."""
+    return {name: getattr(report, name) for name in FIGURES if getattr(report, name)}
+
+
+class TestRealRecordings:
+    """The figures come from an independent count."""
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("binance-spot-2024-08", {"frames": 71_624, "bbo_equal": 6_564, "checksums_right": 0}),
+            ("binance-usdm-2024-08", {"frames": 32_159, "bbo_equal": 2_869, "checksums_right": 0}),
+            ("kraken-v2-book-2026-09", {"frames": 88, "bbo_equal": 0, "checksums_right": 78}),
+            ("kraken-v2-trade-2026-09", {"frames": 47, "bbo_equal": 0, "checksums_right": 0}),
+        ],
+    )
+    def test_figures(self, name: str, expected: dict[str, int]) -> None:
+        report = verify.verify(shared_file(f"captures/{name}.jsonl.gz"))
+        assert {key: getattr(report, key) for key in expected} == expected
+        wrong = ("gaps", "checksums_wrong", "crossed", "bbo_different", "not_understood")
+        assert [getattr(report, key) for key in wrong] == [0] * 5
+        assert report.ok
+        assert report.incomplete == []
+
+    def test_a_lost_frame_is_found(self, tmp_path: Path) -> None:
+        """The recording without one depth frame: one gap, and every comparison before it is still right."""
+        with gzip.open(shared_file("captures/binance-usdm-2024-08.jsonl.gz"), "rt", encoding="utf-8") as file:
+            lines = file.readlines()
+        changes = [number for number, line in enumerate(lines) if "@depth@" in line[:120]]
+        del lines[changes[1000]]
+        path = tmp_path / "holed.jsonl"
+        path.write_text("".join(lines), encoding="utf-8")
+        report = verify.verify(path)
+        assert (report.gaps, report.bbo_different, report.bbo_equal) == (1, 0, 995)
+        assert report.incomplete == ["ETHUSDT"]
+
+    def test_a_changed_frame_is_found(self, tmp_path: Path) -> None:
+        with gzip.open(shared_file("captures/kraken-v2-book-2026-09.jsonl.gz"), "rt", encoding="utf-8") as file:
+            lines = file.readlines()
+        del lines[40]
+        path = tmp_path / "holed.jsonl"
+        path.write_text("".join(lines), encoding="utf-8")
+        report = verify.verify(path)
+        assert report.checksums_wrong == 1
+        assert 30 < report.checksums_right < 40
+        assert not report.ok
+
+
+class TestCounting:
+    def test_updates_kept_for_the_snapshot_are_compared_one_by_one(self, tmp_path: Path) -> None:
+        tape = Tape()
+        for number in (1, 2, 3, 4):
+            tape.quote(number)
+            tape.update(number)
+        tape.snapshot(2)
+        tape.quote(5)
+        tape.update(5)
+        assert figures(tape.report(tmp_path)) == {
+            "bbo_equal": 3,
+            "snapshots": 1,
+            "updates": 5,
+            "updates_applied": 3,
+        }
+
+    def test_best_prices_may_come_after_the_update(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        for number in (2, 3, 4):
+            tape.update(number)
+        for number in (2, 3, 4):
+            tape.quote(number)
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different) == (3, 0)
+
+    def test_best_prices_may_run_ahead_and_skip_ids(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        for number in (2, 3, 5, 6):
+            tape.quote(number)
+        tape.update(3, first=2)
+        tape.update(5, first=4)
+        tape.quote(8)
+        tape.update(7, first=6)
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different) == (2, 1)
+        assert "our best are (0.07, 1.0) and (900.0, 2.0) at update 7" in report.faults[0]
+        assert report.faults[0].endswith("the exchange's were (0.06, 1.0) and (900.0, 2.0) since 6.")
+
+    def test_what_the_end_leaves_open_is_not_compared(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.update(2)
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different, report.updates_applied) == (0, 0, 1)
+
+    def test_a_size_that_differs(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.update(2)
+        tape.quote(2, size="1.00000001")
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different, report.ok) == (0, 1, False)
+        assert report.faults == [
+            "Line 5: BTCUSDT: our best are (0.02, 1.0) and (900.0, 2.0) at update 2, "
+            "the exchange's were (0.02, 1.00000001) and (900.0, 2.0) since 2."
+        ]
+
+    def test_no_best_price_yet_is_no_comparison(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1)
+        tape.snapshot(1)
+        tape.update(2)
+        tape.quote(9)
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different, report.updates_applied) == (0, 0, 1)
+
+    def test_a_gap_is_counted_once_and_recovered_from(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.update(2)
+        tape.quote(2)
+        for number in (4, 5):
+            tape.update(number)
+            tape.quote(number)
+        tape.snapshot(4)
+        tape.update(6)
+        tape.quote(6)
+        report = tape.report(tmp_path)
+        assert figures(report) == {
+            "gaps": 1,
+            "bbo_equal": 3,
+            "snapshots": 2,
+            "updates": 5,
+            "updates_applied": 3,
+        }
+        assert report.faults == ["Line 7: BTCUSDT: an update is missing between 2 and 3."]
+        assert report.incomplete == []
+
+    def test_gaps_without_a_new_snapshot_are_counted_all_the_same(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        for number in (2, 5, 6, 9, 10):
+            tape.update(number)
+        report = tape.report(tmp_path)
+        assert (report.gaps, report.updates_applied, report.incomplete) == (2, 1, ["BTCUSDT"])
+
+    def test_a_snapshot_from_before_a_gap_is_of_no_use(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1)
+        tape.update(2)
+        tape.update(5)
+        tape.snapshot(2)
+        tape.snapshot(5)
+        tape.update(6)
+        report = tape.report(tmp_path)
+        assert (report.gaps, report.snapshots, report.incomplete) == (1, 1, [])
+
+    def test_an_old_snapshot_is_told_from_a_good_one(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(5)
+        tape.snapshot(3)
+        tape.snapshot(5)
+        tape.update(6)
+        tape.quote(6)
+        report = tape.report(tmp_path)
+        assert figures(report) == {
+            "snapshots_too_old": 1,
+            "snapshots": 1,
+            "bbo_equal": 1,
+            "updates": 2,
+            "updates_applied": 1,
+        }
+        assert report.ok
+
+    def test_a_snapshot_from_before_the_stream(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.snapshot(4)
+        tape.update(5)
+        tape.update(6)
+        good = tape.report(tmp_path)
+        assert (good.snapshots, good.updates_applied, good.gaps) == (1, 2, 0)
+        late = Tape()
+        late.snapshot(3)
+        late.update(5)
+        report = late.report(tmp_path)
+        assert (report.snapshots_too_old, report.gaps, report.incomplete) == (1, 0, ["BTCUSDT"])
+
+    def test_doubled_and_swapped_frames(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.update(2)
+        tape.update(2)
+        doubled = tape.report(tmp_path)
+        assert (doubled.gaps, doubled.updates_applied, doubled.ok) == (0, 1, True)
+        tape.update(4)
+        tape.update(3)
+        tape.update(5)
+        swapped = tape.report(tmp_path)
+        assert (swapped.gaps, swapped.ok) == (1, False)
+
+    def test_a_crossed_book(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        data = {"e": "depthUpdate", "E": 1, "s": "BTCUSDT", "U": 2, "u": 2, "b": [["900.00", "1"]], "a": []}
+        tape.record(json.dumps({"stream": "btcusdt@depth", "data": data}))
+        report = tape.report(tmp_path)
+        assert (report.crossed, report.incomplete) == (1, ["BTCUSDT"])
+        assert report.faults == ["Line 5: BTCUSDT: best bid 900.0 is not below best ask 900.0."]
+
+    def test_an_acknowledgement_is_understood_and_nonsense_is_not(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.record('{"result":null,"id":1}')
+        tape.record('{"stream":"btcusdt@depth@100ms","data":{}}')
+        tape.record("{")
+        report = tape.report(tmp_path)
+        assert (report.frames, report.not_understood, report.corrupt_lines) == (3, 2, 0)
+        assert [fault.partition(":")[0] for fault in report.faults] == ["Line 3", "Line 4"]
+
+    def test_many_faults_are_counted_and_the_first_are_told(self, tmp_path: Path) -> None:
+        tape = Tape()
+        for _ in range(50):
+            tape.record("{")
+        report = tape.report(tmp_path)
+        assert (report.not_understood, len(report.faults)) == (50, 20)
+        assert verify.describe(report).endswith("... and 30 more.")
+
+
+class TestSeveral:
+    def test_markets_and_connections_are_kept_apart(self, tmp_path: Path) -> None:
+        tape = Tape()
+        for conn, symbol in (("a", "BTCUSDT"), ("b", "BTCUSDT"), ("a", "ETHUSDT")):
+            tape.update(1, symbol=symbol, conn=conn)
+            tape.quote(1, symbol=symbol, conn=conn)
+        tape.snapshot(1)
+        tape.snapshot(1, symbol="ETHUSDT")
+        for number in (2, 3, 4):
+            tape.update(number, conn="a")
+            tape.quote(number, conn="a")
+            tape.update(number, symbol="ETHUSDT", conn="a")
+            tape.quote(number, symbol="ETHUSDT", conn="a")
+            if number != 3:  # b misses one
+                tape.update(number, conn="b")
+            tape.quote(number, conn="b")
+        report = tape.report(tmp_path)
+        assert (report.gaps, report.bbo_equal, report.bbo_different) == (1, 7, 0)
+        assert (report.snapshots, report.incomplete) == (3, ["BTCUSDT"])
+
+    def test_best_prices_of_another_connection(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1, conn="books")
+        tape.snapshot(1)
+        for number in (2, 3):
+            tape.update(number, conn="books")
+            tape.quote(number, conn="prices")
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different) == (2, 0)
+
+    def test_instruments_that_were_recorded_give_the_names(self, tmp_path: Path) -> None:
+        tape = Tape()
+        listed = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": []}
+        tape.update(3)
+        tape.record(json.dumps({"symbols": [listed]}), via="rest", path="/api/v3/exchangeInfo")
+        assert tape.report(tmp_path).incomplete == ["BTC/USDT"]
+
+    def test_answers_are_ordered_by_time(self, tmp_path: Path) -> None:
+        """A recorder that writes REST answers when they are complete may write them late."""
+        tape = Tape()
+        tape.begin(1)
+        for number in (2, 3, 4):
+            tape.update(number)
+            tape.quote(number)
+        tape.lines.append(tape.lines.pop(3))
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.bbo_equal) == (1, 3)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"path": "/api/v3/depth?symbol=BTCUSDT&limit=1000", "raw": '{"code":-1003,"msg":"Too many requests."}'},
+            {"path": "/api/v3/depth?symbol=DOGEUSDT&limit=1000", "raw": "{}"},
+            {"path": "/api/v3/klines?symbol=BTCUSDT", "raw": "[]"},
+            {"path": "", "raw": "hello"},
+        ],
+    )
+    def test_other_answers_are_left_alone(self, tmp_path: Path, more: dict[str, str]) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.record(via="rest", **more)
+        report = tape.report(tmp_path)
+        assert (report.ok, report.rest_answers, report.snapshots) == (True, 2, 1)
+
+    def test_a_snapshot_that_is_none(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1)
+        tape.record("<html>", via="rest", path="/api/v3/depth?symbol=BTCUSDT&limit=1000")
+        report = tape.report(tmp_path)
+        assert (report.not_understood, report.snapshots) == (1, 0)
+
+    def test_partial_books_are_no_basis(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1)
+        partial = {"lastUpdateId": 1, "bids": [["0.01", "1"]], "asks": [["900", "2"]]}
+        tape.record(json.dumps({"stream": "btcusdt@depth5", "data": partial}))
+        report = tape.report(tmp_path)
+        assert (report.events, report.snapshots, report.incomplete) == (2, 0, ["BTCUSDT"])
+
+
+class TestFiles:
+    def lines(self, folder: Path, lines: Sequence[str], *, pack: bool = False) -> Path:
+        path = folder / "file.jsonl"
+        body = "".join(f"{line}\n" for line in lines).encode()
+        path.write_bytes(gzip.compress(body) if pack else body)
+        return path
+
+    @pytest.mark.parametrize("pack", [False, True])
+    def test_plain_and_packed(self, tmp_path: Path, pack: bool) -> None:
+        tape = Tape()
+        tape.begin(1)
+        report = verify.verify(self.lines(tmp_path, tape.lines, pack=pack))
+        assert (report.frames, report.rest_answers, report.file) == (2, 1, "file.jsonl")
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "{",
+            "[]",
+            '{"t":1}',
+            '{"t":"x","via":"ws","raw":""}',
+            '{"t":1,"via":"carrier pigeon","raw":"coo"}',
+            '{"t":1,"via":"ws","raw":{}}',
+        ],
+    )
+    def test_corrupt_lines(self, tmp_path: Path, line: str) -> None:
+        tape = Tape()
+        tape.begin(1)
+        tape.lines.insert(2, line)
+        tape.lines.insert(2, "")
+        tape.update(2)
+        tape.quote(2)
+        report = tape.report(tmp_path)
+        assert (report.frames, report.corrupt_lines, report.not_understood, report.bbo_equal) == (4, 1, 1, 1)
+        assert report.faults[0].startswith("Line 4: ")
+
+    def test_what_was_cut_off_is_told_and_the_rest_is_used(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.begin(1)
+        for number in range(2, 500):
+            tape.update(number)
+            tape.quote(number)
+        path = tmp_path / "cut.jsonl.gz"
+        body = gzip.compress("\n".join(tape.lines).encode())
+        path.write_bytes(body[: len(body) // 2])
+        report = verify.verify(path)
+        assert report.corrupt_lines in (1, 2)  # and the line that was cut in two
+        assert report.bbo_equal > 50
+        assert "cannot be read on from here" in report.faults[-1]
+
+    @pytest.mark.parametrize(
+        ("first", "reason"),
+        [
+            ("", "does not begin with a header"),
+            ("hello", "line 1 is not the header of a recording"),
+            ("[]", "line 1 is not the header of a recording"),
+            ('{"venue":"binance","product":"spot"}', '"capture": None; only format 1'),
+            ('{"capture":2,"venue":"binance","product":"spot"}', '"capture": 2; only format 1'),
+            ('{"capture":1,"product":"spot"}', '"venue" is missing'),
+            ('{"capture":1,"venue":"binance"}', '"product" is None; binance has: spot, usdm'),
+            ('{"capture":1,"venue":"binance","product":"coinm"}', "\"product\" is 'coinm'; binance has: spot, usdm"),
+            ('{"capture":1,"venue":"okx","product":"spot"}', "'okx', which has no adapter; there are: binance, kraken"),
+        ],
+    )
+    def test_headers_that_do_not_do(self, tmp_path: Path, first: str, reason: str) -> None:
+        with pytest.raises(RecordingError) as error:
+            verify.verify(self.lines(tmp_path, [first]))
+        assert reason in str(error.value)
+
+    def test_an_exchange_of_one_product_needs_no_name_for_it(self, tmp_path: Path) -> None:
+        report = verify.verify(self.lines(tmp_path, ['{"capture":1,"venue":"kraken","product":"WebSocket v2"}']))
+        assert (report.product, report.frames, report.ok) == ("spot", 0, True)
+
+    @pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"\x1f\x8bnot really", b"\xff\xff\xff"])
+    def test_files_that_are_no_recording(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        with pytest.raises(RecordingError):
+            verify.verify(path)
+
+
+class TestCommand:
+    """``manage.py verify`` and ``python -m feeds.verify`` are one."""
+
+    def recording(self, folder: Path, *, good: bool) -> str:
+        tape = Tape()
+        tape.begin(1)
+        tape.update(2 if good else 3)
+        tape.quote(2 if good else 3)
+        tape.report(folder)
+        return str(folder / "tape.jsonl")
+
+    def test_json_is_one_object(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert verify.main([self.recording(tmp_path, good=True), "--json"]) == 0
+        out, err = capsys.readouterr()
+        report = json.loads(out)
+        assert (report["frames"], report["events"], report["bbo_equal"], report["gaps"]) == (4, 4, 1, 0)
+        assert out.count("\n") == 1
+        assert err == ""
+
+    def test_sentences(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert verify.main([self.recording(tmp_path, good=False)]) == 1
+        text = capsys.readouterr().out
+        assert text.startswith("binance spot, recorded 2026-11-21: tape.jsonl\n")
+        assert "           1  gaps: updates that are missing\n" in text
+        assert "Not complete at the end: BTCUSDT" in text
+        assert "Something was wrong:\nLine 5: BTCUSDT: an update is missing between 1 and 2.\n" in text
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert verify.main([str(tmp_path / "none")]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err == f"{tmp_path / 'none'} cannot be read: No such file or directory.\n"
+
+    @pytest.mark.parametrize(("good", "code"), [(True, None), (False, 1)])
+    def test_by_manage_py_without_a_database(self, tmp_path: Path, good: bool, code: int | None) -> None:
+        """No database mark: a query would fail the test."""
+        out = io.StringIO()
+        path = self.recording(tmp_path, good=good)
+        if code is None:
+            call_command("verify", path, "--json", stdout=out)
+        else:
+            with pytest.raises(SystemExit) as stop:
+                call_command("verify", path, "--json", stdout=out)
+            assert stop.value.code == code
+        assert json.loads(out.getvalue())["ok"] is good
+
+    def test_by_manage_py_a_file_that_cannot_be_verified(self, tmp_path: Path) -> None:
+        err = io.StringIO()
+        with pytest.raises(SystemExit) as stop:
+            call_command("verify", str(tmp_path), stderr=err)
+        assert stop.value.code == 2
+        assert "Is a directory" in err.getvalue()
