@@ -58,7 +58,10 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # standard output is for the one line
     )
-    asyncio.run(_serve(options.port, options.seed, options.ready_file, options.parent_pipe))
+    try:
+        asyncio.run(_serve(options.port, options.seed, options.ready_file, options.parent_pipe))
+    except OSError as error:
+        sys.exit(f"simulator: {error}")
 
 
 if __name__ == "__main__":

@@ -190,7 +190,8 @@ class World:
         self.latent = Latent(seed, ASSETS, begin_ms)
         self.on_maker_fill: FillListener = _nobody
         self.now_ms = begin_ms
-        past = make_past(seed, ASSETS, begin_ms)
+        bases = dict.fromkeys(each.base for each in instruments)
+        past = make_past(seed, {name: ASSETS[name] for name in bases}, begin_ms)
         self.markets: Mapping[tuple[str, str, str], LiveMarket] = {
             (each.venue, each.product, each.native): LiveMarket(each, self, past[each.base], seed, begin_ms)
             for each in instruments

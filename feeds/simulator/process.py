@@ -49,6 +49,9 @@ def run(port: int = 0, seed: int = 1) -> SimulatorProcess:
     if not line.startswith(READY):
         process.kill()
         process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
         raise RuntimeError(f"the simulator did not start: {line.strip() or 'it said nothing'}")
     host, _, listening = line.removeprefix(READY).strip().rpartition(":")
     return SimulatorProcess(process, host, int(listening))

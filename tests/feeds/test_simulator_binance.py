@@ -7,12 +7,20 @@ from itertools import pairwise
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from feeds.simulator.instruments import INSTRUMENTS
 from feeds.simulator.sockets import SocketRules
 from tests.feeds.simulator_help import collect, receive, simulator
 
 REST = {"spot": "/binance/api/v3", "usdm": "/binance/usdm/fapi/v1"}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def client():
+    """One server for the tests that leave nothing behind."""
+    async with simulator() as shared:
+        yield shared
 
 
 def public(product):
@@ -292,6 +300,7 @@ async def test_a_connection_has_a_longest_life():
 # -- REST ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("path", "params", "weight"),
     [
@@ -308,15 +317,14 @@ async def test_a_connection_has_a_longest_life():
         ("spot/klines", {"symbol": "BTCUSDT", "interval": "1m"}, 2),
     ],
 )
-async def test_weights_are_counted_as_documented(path, params, weight):
+async def test_weights_are_counted_as_documented(client, path, params, weight):
     product, _, name = path.partition("/")
-    async with simulator() as client:
-        _, _, headers = await client.ask("GET", f"{REST[product]}/ping")
-        before = int(headers["X-MBX-USED-WEIGHT-1M"])
-        status, _, headers = await client.ask("GET", f"{REST[product]}/{name}", **params)
-        assert status == 200
-        used = int(headers["X-MBX-USED-WEIGHT-1M"])
-        assert used in (before + weight, weight)  # a new minute may have begun
+    _, _, headers = await client.ask("GET", f"{REST[product]}/ping")
+    before = int(headers["X-MBX-USED-WEIGHT-1M"])
+    status, _, headers = await client.ask("GET", f"{REST[product]}/{name}", **params)
+    assert status == 200
+    used = int(headers["X-MBX-USED-WEIGHT-1M"])
+    assert used in (before + weight, weight)  # a new minute may have begun
 
 
 async def test_above_the_limit_429_with_retry_after_then_418():
@@ -333,6 +341,7 @@ async def test_above_the_limit_429_with_retry_after_then_418():
         assert codes[-1] in (418, 200)  # 200 if a new minute began meanwhile
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("path", "params", "code"),
     [
@@ -344,11 +353,10 @@ async def test_above_the_limit_429_with_retry_after_then_418():
         ("usdm/depth", {"symbol": "BTCUSDT", "limit": 7}, -4021),
     ],
 )
-async def test_rest_errors(path, params, code):
+async def test_rest_errors(client, path, params, code):
     product, _, name = path.partition("/")
-    async with simulator() as client:
-        status, body, _ = await client.ask("GET", f"{REST[product]}/{name}", **params)
-        assert (status, body["code"]) == (400, code)
+    status, body, _ = await client.ask("GET", f"{REST[product]}/{name}", **params)
+    assert (status, body["code"]) == (400, code)
 
 
 async def test_exchange_info_lists_what_was_asked_for():
