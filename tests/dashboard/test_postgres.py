@@ -10,7 +10,16 @@ import pytest
 from tests.postgres import postgres_server
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("test_store.py", "test_auth.py", "test_api.py")
+FILES = (
+    "test_ledger.py",
+    "test_store.py",
+    "test_models.py",
+    "test_auth.py",
+    "test_passwords.py",
+    "test_api.py",
+    "test_api_rows.py",
+    "test_api_accounts.py",
+)
 
 
 @pytest.mark.postgres
