@@ -179,7 +179,7 @@ class OrderBook:
         """
         if delta.seq is not None and self.seq is not None:
             if delta.seq <= self.seq:
-                if delta.seq != self._again:
+                if not delta.seq == self.seq == self._again:
                     return False
                 self._again = None
             if delta.prev is not None and delta.prev > self.seq:

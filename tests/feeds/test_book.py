@@ -184,9 +184,9 @@ class SmallHeadMachine(BookMachine):
 
 
 TestBook = BookMachine.TestCase
-TestBook.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestBook.settings = settings(max_examples=60, stateful_step_count=20)
 TestSmallHead = SmallHeadMachine.TestCase
-TestSmallHead.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestSmallHead.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 class TestOrderBook:
@@ -255,6 +255,22 @@ class TestOrderBook:
         book.replace(snapshot([(99.0, 1.0)], [(100.0, 1.0)], seq=5))
         assert book.apply(delta([(99.0, 2.0)], [], prev=3, seq=8, exchange_ms=1))
         assert (book.bid, book.seq, book.exchange_ms) == ((99.0, 2.0), 8, 1)
+
+    def test_a_snapshot_may_ask_for_its_own_update_once_more(self) -> None:
+        book = OrderBook()
+        book.replace(snapshot([(99.0, 1.0)], [(100.0, 1.0)], seq=5, again=True))
+        assert not book.apply(delta([(99.0, 9.0)], [], prev=3, seq=4))
+        assert book.apply(delta([(99.0, 2.0)], [], prev=4, seq=5))
+        assert (book.bid, book.seq) == ((99.0, 2.0), 5)
+        assert not book.apply(delta([(99.0, 3.0)], [], prev=4, seq=5))
+        assert book.apply(delta([(99.0, 4.0)], [], prev=5, seq=6))
+
+    def test_once_more_is_too_late_when_the_book_went_on(self) -> None:
+        book = OrderBook()
+        book.replace(snapshot([(99.0, 1.0)], [(100.0, 1.0)], seq=5, again=True))
+        assert book.apply(delta([(99.0, 4.0)], [], prev=5, seq=6))
+        assert not book.apply(delta([(99.0, 2.0)], [], prev=4, seq=5))
+        assert (book.bid, book.seq) == ((99.0, 4.0), 6)
 
     def test_checksums_are_compared_wherever_there_is_one(self) -> None:
         book = OrderBook(verify=lambda book: len(book.bids.levels))

@@ -117,16 +117,18 @@ class NumberedMachine(RuleBasedStateMachine):
     def double(self, back: int) -> None:
         self.deliver(self.stream[max(0, self.at - back)])
 
-    @rule(back=st.integers(0, 12), depth=st.none() | st.integers(1, 20))
-    def answer(self, back: int, depth: int | None) -> None:
+    @rule(back=st.integers(0, 12), depth=st.none() | st.integers(1, 20), again=st.booleans())
+    def answer(self, back: int, depth: int | None, again: bool) -> None:
         """By REST: of now, or older, since it may have been under way or in a cache."""
-        self.snapshot(back, depth)
+        self.snapshot(back, depth, again)
 
-    def snapshot(self, back: int = 0, depth: int | None = None) -> bool:
+    def snapshot(self, back: int = 0, depth: int | None = None, again: bool = False) -> bool:
         seq = self.seqs[max(0, len(self.seqs) - 1 - back)]
         bids, asks = best(self.books[seq], depth)
         try:
-            return self.sync.take_snapshot(BookSnapshot(symbol="X", bids=bids, asks=asks, seq=seq, depth=depth))
+            return self.sync.take_snapshot(
+                BookSnapshot(symbol="X", bids=bids, asks=asks, seq=seq, depth=depth, again=again)
+            )
         except SyncError as error:
             assert isinstance(error, GapError)
             assert not self.sync.ready
@@ -198,9 +200,9 @@ class FewPendingMachine(NumberedMachine):
 
 
 TestNumbered = NumberedMachine.TestCase
-TestNumbered.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestNumbered.settings = settings(max_examples=80, stateful_step_count=30)
 TestFewPending = FewPendingMachine.TestCase
-TestFewPending.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestFewPending.settings = settings(max_examples=60, stateful_step_count=30)
 
 WINDOW = 5
 
@@ -301,7 +303,7 @@ class SummedMachine(RuleBasedStateMachine):
 
 
 TestSummed = SummedMachine.TestCase
-TestSummed.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestSummed.settings = settings(max_examples=80, stateful_step_count=30)
 
 
 def snapshot(seq: int | None = None, depth: int | None = None, **more: object) -> BookSnapshot:
