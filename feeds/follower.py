@@ -142,6 +142,7 @@ class AccountFollower:
         ]
         self._task: asyncio.Task[None] | None = None
         self._prepared = False
+        self._stopping = False
         self._trouble = ""  # while preparing
         self._dead = ""  # why, as a sentence
         self._died = asyncio.Event()
@@ -166,6 +167,7 @@ class AccountFollower:
     async def start(self) -> None:
         """Begin; idempotent. Nothing is awaited: the state tells how far it is."""
         if self._task is None:
+            self._stopping = False
             self._journal.start()
             self._task = asyncio.create_task(self._run(), name=f"account {self.spec.id}")
 
@@ -174,6 +176,7 @@ class AccountFollower:
         task, self._task = self._task, None
         if task is None:
             return
+        self._stopping = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._stop_parts()
@@ -354,6 +357,8 @@ class AccountFollower:
         return self._state.sentence
 
     def _judge(self) -> None:
+        if self._stopping:
+            return
         if self._dead:
             self._state.set(StreamState.DOWN, self._dead)
         elif lack := self._lack():

@@ -88,6 +88,7 @@ class TestStop:
         await world.follower.stop()
         await world.follower.stop()
         assert world.store.fills == world.exchange.true_fills()
+        assert [state for state, _ in world.store.states[-2:]] == ["LIVE", "CONNECTING"]  # no alarm on the way
         assert world.store.states[-1] == ("CONNECTING", "Not followed at the moment: the worker stopped.")
 
     @scenario
