@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def imports_of(source: str, module: str, *, is_package: bool = False, types: boo
     return found
 
 
+@cache
 def imports(module: str, *, types: bool = True) -> set[str]:
     path = MODULES[module]
     return imports_of(path.read_text("utf-8"), module, is_package=path.name == "__init__.py", types=types)

@@ -557,6 +557,17 @@ class TestFixtures:
         assert ours["method"] == asked["method"]
         assert session.parse(lines[1][1:].replace("|1|", "1")) == [Ack(subscriptions=(wanted,))]
 
+    def test_two_intervals_at_once(self) -> None:
+        lines = shared_file("fixtures/kraken/Subscriptions/Spot/Concurrent.txt").read_text().splitlines()
+        hour, day = (want(Channel.CANDLES, "ETH/USDT", interval) for interval in ("1h", "1d"))
+        session = new_session()
+        session.subscribe([hour, day])
+        for line, number, wanted in ((lines[3], 2, day), (lines[2], 1, hour)):
+            answer = line[2:].replace("|req_id|", str(number))
+            assert session.parse(answer) == [Ack(subscriptions=(wanted,))]
+        with pytest.raises(ParseError, match="interval_begin"):  # they left out most of the frame
+            session.parse(lines[4][2:])
+
     @pytest.mark.parametrize("name", ["TradeUpdate", "KlineUpdate", "TickerUpdate", "SpreadUpdate"])
     def test_frames_of_the_old_protocol_are_not_understood(self, name: str) -> None:
         raw = shared_file(f"fixtures/kraken/JsonResponses/Socket/{name}.txt").read_text("utf-8-sig")
