@@ -12,6 +12,7 @@ what the exchange printed.
 from bisect import bisect_right
 from decimal import Decimal
 from fractions import Fraction
+from operator import neg
 from typing import NamedTuple, TypeAlias
 
 from feeds.book import BookSide, OrderBook
@@ -104,6 +105,7 @@ def _groups(side: BookSide, step: Decimal, n: int, window: int | None) -> _Group
     """
     sign = side.sign
     prices = sorted(side.levels, reverse=sign < 0)
+    rising = neg if sign < 0 else None  # what makes their order a rising one
     groups: list[tuple[int, int, int]] = []
     start = 0
     while start < len(prices) and len(groups) < n:
@@ -111,7 +113,7 @@ def _groups(side: BookSide, step: Decimal, n: int, window: int | None) -> _Group
         if rest and sign > 0:
             number += 1  # asks belong to the multiple above
         edge = float(number * step)
-        end = bisect_right(prices, sign * edge, lo=start, key=lambda price: sign * price)
+        end = bisect_right(prices, sign * edge, lo=start, key=rising)
         groups.append((int(number), start, end))
         start = end
     if groups and start == len(prices):
