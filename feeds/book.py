@@ -1,14 +1,14 @@
-"""One market's order book: plain dictionaries, and a sorted head of each side.
+"""One market's order book: plain dictionaries, and the near prices of each side, put in order when somebody asks.
 
-Most updates of a real stream touch levels far from the best price, so only the best prices of a side are kept sorted
-(the head); the rest is a dictionary. Every level within the head's range of prices is in the head, so best bid and ask
-are always one list access away. The head is cut when it has grown long and made anew when removals have eaten most of
-it; in between it costs a bisection per level that comes or goes there, and nothing where only a size changes.
+An update of a real stream changes some forty levels; keeping them all sorted would cost more than everything else. So
+a side is a dictionary, and beside it stands a list that holds every price between the best and an edge some ``NEAR``
+levels away. New prices are added at its end, removed ones stay in it until they are met. The best price is always
+known; the list is sorted, which is cheap since it nearly is, only when the best level goes or the top is asked for. It
+is made anew from the dictionary when the price has moved through all of it.
 
 The class does no I/O and knows no exchange. The one sequence check is :meth:`OrderBook.apply`.
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from heapq import nlargest, nsmallest
 from math import inf
@@ -16,25 +16,27 @@ from math import inf
 from feeds.domain import BookDelta, BookSnapshot, Level
 from feeds.errors import ChecksumError, CrossedError, GapError
 
-HEAD = 128
-"""How many best prices of a side are kept sorted: from a quarter of it to twice as many."""
+NEAR = 64
+"""How many best prices of a side are picked out when the list of near ones is made."""
 
 Checksum = Callable[["OrderBook"], int]
 """Computes the exchange's checksum over a book."""
 
 
 class BookSide:
-    """One side. ``sign`` is +1 for asks and -1 for bids; ``head`` holds the best prices, lowest first on both sides."""
+    """One side. ``sign`` is +1 for asks and -1 for bids. ``best`` is ``sign * inf`` while the side is empty."""
 
-    __slots__ = ("_edge", "_known", "bound", "head", "levels", "sign")
+    __slots__ = ("_edge", "_fresh", "_known", "_near", "best", "bound", "levels", "sign")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.levels: dict[float, float] = {}
-        self.head: list[float] = []
+        self.best = sign * inf
         self.bound: float | None = None  # sign * worst price that the snapshot covered; None: covers all
         self._known = sign * inf  # the same as a price: levels worse than it are unknown
-        self._edge = sign * inf  # every level from the best to this price is in the head
+        self._edge = sign * inf  # every level from the best to this price is in _near or _fresh
+        self._near: list[float] = []  # best first; some are gone, or in it twice
+        self._fresh: list[float] = []  # as they came
 
     def replace(self, levels: Iterable[Level], depth: int | None) -> None:
         """Take a whole side. With ``depth`` levels or more the side may go on beyond: levels worse than the last
@@ -46,33 +48,31 @@ class BookSide:
         if depth is not None and len(self.levels) >= depth:
             self.bound = max((self.sign * price for price in self.levels), default=None)
         self._known = self.sign * (inf if self.bound is None else self.bound)
-        self._rebuild()
+        self._gather()
 
-    def _rebuild(self) -> None:
-        self.head = sorted(self.levels)
+    def _gather(self) -> None:
+        """Pick out the near prices anew."""
+        self._near = sorted(self.levels, reverse=self.sign < 0)
+        self._fresh.clear()
         self._edge = self._known
-        if len(self.head) > HEAD:
+        self.best = self._near[0] if self._near else self.sign * inf
+        if len(self._near) > NEAR:
             self._cut()
 
     def _cut(self) -> None:
-        if self.sign > 0:
-            del self.head[HEAD:]
-            self._edge = self.head[-1]
-        else:
-            del self.head[:-HEAD]
-            self._edge = self.head[0]
+        del self._near[NEAR:]
+        self._edge = self._near[-1]
 
     def update(self, changes: Iterable[Level]) -> None:
         """Set levels to their new absolute sizes; size 0 removes. Removing an unknown level is normal.
 
-        One loop per side: this is what a frame's time is spent with, and a loop for both would take a tenth more.
+        One loop per side: a frame's time is spent here, and a loop for both would take a tenth more.
         """
-        levels, head, edge, known = self.levels, self.head, self._edge, self._known
+        levels, fresh, edge, known, best = self.levels, self._fresh, self._edge, self._known, self.best
         if self.sign > 0:
             for price, size in changes:
                 if not size:
-                    if levels.pop(price, None) is not None and price <= edge:
-                        del head[bisect_left(head, price)]
+                    levels.pop(price, None)
                 elif price > edge:
                     if price <= known:
                         levels[price] = size
@@ -80,12 +80,13 @@ class BookSide:
                     levels[price] = size
                 else:
                     levels[price] = size
-                    insort(head, price)
+                    fresh.append(price)
+                    if price < best:
+                        best = price
         else:
             for price, size in changes:
                 if not size:
-                    if levels.pop(price, None) is not None and price >= edge:
-                        del head[bisect_left(head, price)]
+                    levels.pop(price, None)
                 elif price < edge:
                     if price >= known:
                         levels[price] = size
@@ -93,39 +94,66 @@ class BookSide:
                     levels[price] = size
                 else:
                     levels[price] = size
-                    insort(head, price)
-        count = len(head)
-        if count > 2 * HEAD:
-            self._cut()
-        elif count <= HEAD // 4 and count < len(levels):
-            self._rebuild()
+                    fresh.append(price)
+                    if price > best:
+                        best = price
+        self.best = best
+        if best not in levels or len(fresh) > NEAR:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Put the near prices in order, and find the best one."""
+        near, levels = self._near, self.levels
+        near += self._fresh
+        self._fresh.clear()
+        near.sort(reverse=self.sign < 0)
+        if len(near) > 4 * NEAR:
+            near[:] = [price for price in dict.fromkeys(near) if price in levels]
+            if len(near) > 2 * NEAR:
+                self._cut()
+        for gone, price in enumerate(near):
+            if price in levels:
+                del near[:gone]
+                self.best = price
+                return
+        self._gather()
 
     def truncate(self, depth: int) -> None:
         """Keep the best ``depth`` levels only."""
-        levels, head = self.levels, self.head
+        levels = self.levels
         surplus = len(levels) - depth
         if surplus <= 0:
             return
-        beyond = len(head) - depth  # levels of the head that are too many
-        if len(head) == len(levels):
-            worst = head[depth:] if self.sign > 0 else head[:beyond]
-        else:
-            worst = nlargest(surplus, levels) if self.sign > 0 else nsmallest(surplus, levels)
-        for price in worst:
+        for price in nlargest(surplus, levels) if self.sign > 0 else nsmallest(surplus, levels):
             del levels[price]
-        if beyond > 0 and self.sign > 0:
-            del head[depth:]
-        elif beyond > 0:
-            del head[:beyond]
+        if self.best not in levels:
+            self._settle()
 
     def top(self, n: int) -> list[Level]:
         """The best ``n`` levels, best first."""
-        levels, head = self.levels, self.head
-        if n > len(head) and len(head) < len(levels):
-            prices = sorted(levels, reverse=self.sign < 0)[:n]
-        else:
-            prices = head[:n] if self.sign > 0 else head[: -n - 1 : -1]
-        return [(price, levels[price]) for price in prices]
+        wanted = min(n, len(self.levels))
+        self._settle()
+        found = self._first(wanted)
+        if len(found) < wanted:
+            self._gather()
+            found = self._first(wanted)
+        if len(found) < wanted:
+            prices = sorted(self.levels, reverse=self.sign < 0)[:wanted]
+            found = [(price, self.levels[price]) for price in prices]
+        return found
+
+    def _first(self, n: int) -> list[Level]:
+        """The best ``n`` levels of the near prices; fewer if there are not so many."""
+        found: list[Level] = []
+        last = None
+        for price in self._near:
+            size = self.levels.get(price)
+            if size is not None and price != last:
+                if len(found) == n:
+                    break
+                found.append((price, size))
+                last = price
+        return found
 
 
 class OrderBook:
@@ -193,15 +221,11 @@ class OrderBook:
             asks.truncate(self.depth)
         self.seq = delta.seq
         self.exchange_ms = delta.exchange_ms
-        if delta.checksum is not None or (bids.head and asks.head and bids.head[-1] >= asks.head[0]):
+        if delta.checksum is not None or bids.best >= asks.best:
             self._check(delta.checksum)
         else:
             self.checksum = None
         return True
-
-    def _crossed(self) -> bool:
-        bids, asks = self.bids.head, self.asks.head
-        return bool(bids) and bool(asks) and bids[-1] >= asks[0]
 
     def _check(self, checksum: int | None) -> None:
         if checksum is not None and self.verify is not None:
@@ -210,21 +234,21 @@ class OrderBook:
                 self.ready = False
                 raise ChecksumError(f"checksum {checksum} by the exchange, {ours} by us")
         self.checksum = checksum
-        if self._crossed():
+        if self.bids.best >= self.asks.best:
             self.ready = False
-            raise CrossedError(f"best bid {self.bids.head[-1]} is not below best ask {self.asks.head[0]}")
+            raise CrossedError(f"best bid {self.bids.best} is not below best ask {self.asks.best}")
 
     @property
     def bid(self) -> Level | None:
         """Best bid, ``None`` if the side is empty."""
-        head = self.bids.head
-        return (head[-1], self.bids.levels[head[-1]]) if head else None
+        side = self.bids
+        return (side.best, side.levels[side.best]) if side.levels else None
 
     @property
     def ask(self) -> Level | None:
         """Best ask, ``None`` if the side is empty."""
-        head = self.asks.head
-        return (head[0], self.asks.levels[head[0]]) if head else None
+        side = self.asks
+        return (side.best, side.levels[side.best]) if side.levels else None
 
     def clear(self) -> None:
         """Forget everything."""

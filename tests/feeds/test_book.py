@@ -58,12 +58,12 @@ class BookMachine(RuleBasedStateMachine):
     Prices 0.01 to 4.00. The seeds make more and deeper changes than lists drawn one by one could.
     """
 
-    head = book_module.HEAD
+    head = book_module.NEAR
 
     def __init__(self) -> None:
         super().__init__()
-        self.was = book_module.HEAD
-        book_module.HEAD = self.head
+        self.was = book_module.NEAR
+        book_module.NEAR = self.head
         self.book = OrderBook()
         self.naive = {BIDS: NaiveSide(BIDS), ASKS: NaiveSide(ASKS)}
         self.window: int | None = None
@@ -71,7 +71,7 @@ class BookMachine(RuleBasedStateMachine):
         self.ready = False
 
     def teardown(self) -> None:
-        book_module.HEAD = self.was
+        book_module.NEAR = self.was
 
     # -- what can happen ---------------------------------------------------------------------------------------------
 
