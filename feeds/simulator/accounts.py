@@ -10,7 +10,7 @@ from itertools import count
 from typing import TypeAlias
 
 from feeds.simulator.binance_frames import mark_texts
-from feeds.simulator.candles import bucket
+from feeds.simulator.candles import bucket, first_id
 from feeds.simulator.keys import KEYS
 from feeds.simulator.market import FUNDING_MS, LiveMarket, World
 from feeds.simulator.matching import Execution
@@ -255,7 +255,8 @@ class Accounts:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        ids = {"spot": count(41_000_001), "usdm": count(8_200_000_001)}
+        first = first_id(world.now_ms)
+        ids = {"spot": count(first), "usdm": count(8_000_000_000_000 + first)}
         self.by_name: dict[str, Account] = {}
         for name, (spot, usdt) in _OPENING.items():
             account = Account(name, world, ids, pays_bnb=name == "demo")

@@ -29,10 +29,19 @@ PAST = (
     (DAY, 500),
 )
 _YEAR_MS = 365 * DAY
+_ID_EPOCH_MS = 1_704_067_200_000  # 2024-01-01
 
 _MINUTES = (1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1440, 4320, 10_080, 21_600)
 INTERVALS = (*(minutes * MINUTE for minutes in _MINUTES), MONTH)
 """Every interval that one of the exchanges offers."""
+
+
+def first_id(start_ms: int) -> int:
+    """Where ids begin: one for every millisecond since 2024.
+
+    So they rise across restarts, and whoever has stored fills of the last run never meets their ids again.
+    """
+    return start_ms - _ID_EPOCH_MS
 
 
 def bucket(interval_ms: int, ms: int) -> int:
@@ -160,16 +169,18 @@ class Day(NamedTuple):
     last_id: int
 
 
-_FIRST_LIVE_ID = 160_000_000
 _MOST_MINUTES = 6000
 
 
 class Candles:
-    """All bars of one market. ``next_id`` is the id that its first live trade shall have."""
+    """All bars of one market. ``next_id`` is the id that its first live trade shall have: the milliseconds since 2024.
+
+    So ids rise across restarts too, and whoever has stored fills of the last run never meets their ids again.
+    """
 
     def __init__(self, past: list[PastBar], scale: float, lots_per_minute: float, start_ms: int) -> None:
         """``scale`` turns the past's USD into ticks; ``lots_per_minute`` is an ordinary minute's volume."""
-        self.next_id = _FIRST_LIVE_ID
+        self.next_id = first_id(start_ms)
         self._past = past
         self._scale = scale
         self._lots_per_minute = lots_per_minute
