@@ -20,7 +20,7 @@ from feeds.simulator.binance_ws_api import WebSocketApi
 from feeds.simulator.faults import Faults
 from feeds.simulator.market import LiveMarket, Print, Top, World
 from feeds.simulator.settings import Settings
-from feeds.simulator.sockets import Socket, SocketSet
+from feeds.simulator.sockets import Door, Socket, SocketSet
 
 
 class Binance:
@@ -37,9 +37,11 @@ class Binance:
         self.gates = {name: Gate(name, faults, clock_ms, settings.weights.get(name)) for name in self.products}
         rules = {"spot": settings.binance_spot_socket, "usdm": settings.binance_usdm_socket}
         self.gatekeeper = Gatekeeper(accounts.keys, clock_ms)
-        self.market_sockets = MarketSockets(self.products, rules, faults, clock)
-        self.ws_api = WebSocketApi(accounts, self.gatekeeper, self.gates["spot"], rules["spot"], faults, clock)
-        self.listen_keys = ListenKeys(rules["usdm"], settings.listen_key_s, faults, clock, clock_ms)
+        doors = {name: Door(limit=settings.binance_connects, per_s=300) for name in self.products}
+        sets = [SocketSet("binance", doors, faults, clock) for _ in range(3)]
+        self.market_sockets = MarketSockets(self.products, rules, faults, sets[0])
+        self.ws_api = WebSocketApi(accounts, self.gatekeeper, self.gates["spot"], rules["spot"], faults, sets[1])
+        self.listen_keys = ListenKeys(rules["usdm"], settings.listen_key_s, faults, sets[2], clock, clock_ms)
         self._spot = SpotEndpoints(accounts, self.gatekeeper, self.gates["spot"], world.of("binance", "spot"))
         self._futures = FuturesEndpoints(accounts, self.gatekeeper, self.gates["usdm"], world.of("binance", "usdm"))
         self._clock_ms = clock_ms

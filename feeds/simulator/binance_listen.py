@@ -54,10 +54,11 @@ class ListenKeys:
         rules: SocketRules,
         life_s: float,
         faults: Faults,
+        sockets: SocketSet,
         clock: Callable[[], float],
         clock_ms: Callable[[], int],
     ) -> None:
-        self.sockets = SocketSet(clock, lambda: faults.delay_s("binance"))
+        self.sockets = sockets
         self._rules = rules
         self._life_s = life_s
         self._faults = faults
@@ -131,9 +132,8 @@ class ListenKeys:
         return [web.get(f"{prefix}/private/{end}", self._handle) for end in ("ws", "stream")]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        fault = self._faults.strike("binance", "refuse", "usdm")
-        if fault is not None:
-            return web.Response(status=int(fault.number(503)))
+        if (refusal := self.sockets.refusal("usdm")) is not None:
+            return refusal
         texts = request.query.getall("listenKey", [])
         events = frozenset(name for name in request.query.get("events", "").split("/") if name)
         socket = self.sockets.make(self._rules)

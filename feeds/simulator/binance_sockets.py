@@ -129,12 +129,12 @@ class MarketSockets:
         products: dict[str, Product],
         rules: dict[str, SocketRules],
         faults: Faults,
-        clock: Callable[[], float],
+        sockets: SocketSet,
     ) -> None:
         self._products = products
         self._rules = rules
         self._faults = faults
-        self.sockets = SocketSet(clock, lambda: faults.delay_s("binance"))
+        self.sockets = sockets
         self.connections: set[MarketConnection] = set()
 
     def routes(self, product: str, prefix: str) -> list[web.RouteDef]:
@@ -148,9 +148,8 @@ class MarketSockets:
 
     def _handler(self, product: str, route: str) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            fault = self._faults.strike("binance", "refuse", product)
-            if fault is not None:
-                return web.Response(status=int(fault.number(503)))
+            if (refusal := self.sockets.refusal(product)) is not None:
+                return refusal
             combined = request.path.endswith("/stream")
             socket = self.sockets.make(self._rules[product])
             connection = MarketConnection(self._products[product], route, socket, self._faults, combined)

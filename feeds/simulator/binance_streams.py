@@ -92,7 +92,7 @@ class Product:
         self.aggregates: dict[LiveMarket, deque[Aggregate]] = {m: deque(maxlen=1000) for m in markets.values()}
         self._faults = faults
         self._streams: dict[str, Stream] = {}
-        self._next_aggregate = dict.fromkeys(markets.values(), 500_000)
+        self._next_aggregate = {m: m.candles.next_id for m in markets.values()}
         self._tenth = 0
 
     # -- subscribing ---------------------------------------------------------------------------------------------

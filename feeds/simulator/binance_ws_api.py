@@ -4,7 +4,6 @@ There are no listen keys for spot any more (removed in February 2026): a connect
 ``{"subscriptionId": n, "event": {...}}``. A subscription lives as long as the connection; nothing is replayed.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -140,14 +139,14 @@ class WebSocketApi:
         gate: Gate,
         rules: SocketRules,
         faults: Faults,
-        clock: Callable[[], float],
+        sockets: SocketSet,
     ) -> None:
         self.accounts = accounts
         self.gatekeeper = gatekeeper
         self.gate = gate
         self.faults = faults
         self.clock_ms = gate.clock_ms
-        self.sockets = SocketSet(clock, lambda: faults.delay_s("binance"))
+        self.sockets = sockets
         self.connections: set[ApiConnection] = set()
         self._rules = rules
 
@@ -159,9 +158,8 @@ class WebSocketApi:
         return [web.get(f"{prefix}/ws-api/v3", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        fault = self.faults.strike("binance", "refuse", "spot")
-        if fault is not None:
-            return web.Response(status=int(fault.number(503)))
+        if (refusal := self.sockets.refusal("spot")) is not None:
+            return refusal
         try:
             self.gate.meter.charge(_CONNECT_WEIGHT)
         except BinanceError as error:

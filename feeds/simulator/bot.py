@@ -39,17 +39,20 @@ class DemoTrader:
         self._far: set[int] = set()
 
     def open_positions(self) -> None:
-        """Take the first positions, so that there is something to see at once."""
-        desk = self._account.desks["usdm"]
+        """Take the first positions and rest the first orders, so that there is something to see at once."""
+        spot, futures = self._account.desks["spot"], self._account.desks["usdm"]
         for market in self._futures:
-            self._send(desk, market, self._wish(market) > 0, abs(_FUTURES_TARGETS_USD[market.instrument.base]), None)
+            self._send(futures, market, self._wish(market) > 0, abs(_FUTURES_TARGETS_USD[market.instrument.base]), None)
+        for desk, market in [(spot, m) for m in self._spot[:2]] + [(futures, m) for m in self._futures[:1]]:
+            for buy in (True, False):
+                self._rest(desk, market, buy, 1500, self._random.uniform(40, 220), _FAR_PATIENCE_MS, far=True)
 
     def step(self, now_ms: int) -> None:
         """Act, if it is time to."""
         if self.paused or now_ms < self._next_ms:
             return
         draw = self._random
-        self._next_ms = now_ms + draw.randrange(2000, 8500)
+        self._next_ms = now_ms + draw.randrange(3000, 12_000)
         desk = self._account.desks["usdm" if draw.random() < 0.4 else "spot"]
         self._clean_up(desk, now_ms)
         market = draw.choice(self._futures if desk.product == "usdm" else self._spot)

@@ -62,13 +62,14 @@ class KrakenSockets:
         markets: dict[str, LiveMarket],
         rules: SocketRules,
         faults: Faults,
+        sockets: SocketSet,
         clock: Callable[[], float],
         clock_ms: Callable[[], int],
     ) -> None:
         self.markets = markets
         self.clock_ms = clock_ms
         self.system = "online"
-        self.sockets = SocketSet(clock, lambda: faults.delay_s("kraken"))
+        self.sockets = sockets
         self.connections: set[Connection] = set()
         self._rules = rules
         self._faults = faults
@@ -81,9 +82,8 @@ class KrakenSockets:
         return [web.get(f"{prefix}/v2", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        fault = self._faults.strike("kraken", "refuse")
-        if fault is not None:
-            return web.Response(status=int(fault.number(503)))
+        if (refusal := self.sockets.refusal("")) is not None:
+            return refusal
         socket = self.sockets.make(self._rules)
         connection = Connection(self, socket, next(self._numbers))
         self.connections.add(connection)

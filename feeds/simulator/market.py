@@ -12,7 +12,7 @@ from math import exp
 from random import Random
 from typing import NamedTuple
 
-from feeds.simulator.candles import Candles, PastBar, make_past
+from feeds.simulator.candles import Candles, PastBar, first_id, make_past
 from feeds.simulator.flow import Flow
 from feeds.simulator.instruments import ASSETS, INSTRUMENTS, Instrument, fixed
 from feeds.simulator.latent import Latent
@@ -66,7 +66,7 @@ class LiveMarket:
         per_minute = instrument.takers_per_s * 60 * instrument.size_usd * 0.35 / start / float(instrument.lot)
         self.candles = Candles(past, self._fair / start, per_minute, start_ms)
         self.engine = MatchingEngine(
-            update_id=self._random.randrange(10**9, 9 * 10**9), trade_id=self.candles.next_id - 1
+            update_id=first_id(start_ms) + self._random.randrange(10**6), trade_id=self.candles.next_id - 1
         )
         self._flow = Flow(instrument, self.engine, self._anonymous, name)
         self.prints: list[Print] = []

@@ -17,6 +17,7 @@ from feeds.simulator.kraken import KrakenSockets
 from feeds.simulator.kraken_rest import KrakenRest
 from feeds.simulator.market import World
 from feeds.simulator.settings import Settings
+from feeds.simulator.sockets import Door, SocketSet
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,10 @@ class SimulatorServer:
         self.trader = DemoTrader(self.accounts.by_name["demo"], self.market, settings.seed)
         self.trader.paused = not settings.trader
         self.binance = Binance(self.market, self.accounts, settings, self.faults, time.monotonic, clock_ms)
+        doors = {"": Door(limit=settings.kraken_connects, per_s=600)}
+        sockets = SocketSet("kraken", doors, self.faults, time.monotonic)
         self.kraken = KrakenSockets(
-            self.market.of("kraken", "spot"), settings.kraken_socket, self.faults, time.monotonic, clock_ms
+            self.market.of("kraken", "spot"), settings.kraken_socket, self.faults, sockets, time.monotonic, clock_ms
         )
         self.control = Control(self.market, self.accounts, self.trader, self.faults, self.binance, self.kraken)
         self.port = 0
@@ -57,7 +60,7 @@ class SimulatorServer:
         app.add_routes(self.control.routes())
         if self.settings.trader:
             self.trader.open_positions()
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()

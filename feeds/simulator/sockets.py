@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 from aiohttp.client_exceptions import ClientConnectionResetError
+
+from feeds.simulator.faults import Faults
 
 log = structlog.get_logger(__name__)
 
@@ -136,17 +138,43 @@ class Socket:
             log.debug("client has gone")
 
 
-class SocketSet:
-    """The open connections of one kind. ``delay_s`` tells how late frames leave at the moment (0: at once)."""
+class Door(msgspec.Struct, kw_only=True):
+    """Connection attempts per address (everybody here is one): at most ``limit`` in ``per_s`` seconds."""
 
-    def __init__(self, clock: Callable[[], float], delay_s: Callable[[], float]) -> None:
+    limit: int
+    per_s: float
+    attempts: deque[float] = msgspec.field(default_factory=deque)
+
+    def admits(self, now_s: float) -> bool:
+        """Count an attempt; False if it is one too many."""
+        self.attempts.append(now_s)
+        while self.attempts[0] <= now_s - self.per_s:
+            self.attempts.popleft()
+        return len(self.attempts) <= self.limit
+
+
+class SocketSet:
+    """The open connections of one kind. ``doors`` by product: who may come in."""
+
+    def __init__(self, exchange: str, doors: Mapping[str, Door], faults: Faults, clock: Callable[[], float]) -> None:
         self.open: set[Socket] = set()
+        self._exchange = exchange
+        self._doors = doors
+        self._faults = faults
         self._clock = clock
-        self._delay_s = delay_s
+
+    def refusal(self, product: str) -> web.Response | None:
+        """The answer to a connection that is not let in; None: let it in."""
+        fault = self._faults.strike(self._exchange, "refuse", product)
+        if fault is not None:
+            return web.Response(status=int(fault.number(503)))
+        if not self._doors[product].admits(self._clock()):
+            return web.Response(status=429, text="Too many connection attempts")
+        return None
 
     def make(self, rules: SocketRules) -> Socket:
         """A socket for a request that will be served."""
-        return Socket(rules, self._clock, self._delay_s)
+        return Socket(rules, self._clock, lambda: self._faults.delay_s(self._exchange))
 
     async def serve(self, request: web.Request, socket: Socket, on_text: Callable[[str], None]) -> web.StreamResponse:
         """Run the socket, keeping it in the set."""

@@ -91,7 +91,7 @@ def test_the_demo_traders_books_are_exact(setting):
     assert_spot_follows(setting.demo)
     assert_futures_follow(setting.demo)
     moments = sorted({fill.ms for desk in (spot, usdm) for fill in desk.fills})
-    assert max(b - a for a, b in pairwise(moments)) < 90_000
+    assert max(b - a for a, b in pairwise(moments)) < 120_000
 
 
 def test_fills_are_prints_of_the_market(setting):
