@@ -342,7 +342,7 @@ class Symbol(Struct):
 
 
 class ExchangeInfo(Struct):
-    symbols: list[Symbol]
+    symbols: list[Raw]  # each a Symbol
 
 
 class KlineRow(Struct, array_like=True):

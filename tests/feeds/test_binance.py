@@ -307,6 +307,12 @@ class TestInstruments:
         (eth,) = BINANCE.parse_markets(Request(path="/api/v3/exchangeInfo", product="spot"), spot)
         assert (eth.symbol, eth.tick) == ("ETH/BTC", Decimal("1E-8"))
 
+    def test_one_that_cannot_be_understood_costs_only_itself(self) -> None:
+        strange = {"symbol": "ODDUSDT", "status": "TRADING", "baseAsset": "ODD", "quoteAsset": 7, "filters": []}
+        assert "BTC/USDT" in self.spot({"symbols": [strange, *SPOT_INFO["symbols"]]})
+        with pytest.raises(ParseError, match="none of 1 instruments"):
+            self.spot({"symbols": [strange]})
+
     @pytest.mark.parametrize("raw", [b"", b"[]", b"<html>", b'{"symbols":[{}]}', b'{"code":-1121,"msg":"x"}'])
     def test_anything_else(self, raw: bytes) -> None:
         with pytest.raises(ParseError):
