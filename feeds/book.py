@@ -126,13 +126,12 @@ class BookSide:
             return
         for price in nlargest(surplus, levels) if self.sign > 0 else nsmallest(surplus, levels):
             del levels[price]
-        if self.best not in levels:
-            self._settle()
 
     def top(self, n: int) -> list[Level]:
         """The best ``n`` levels, best first."""
         wanted = min(n, len(self.levels))
-        self._settle()
+        if self._fresh:
+            self._settle()
         found = self._first(wanted)
         if len(found) < wanted:
             self._gather()
@@ -145,9 +144,9 @@ class BookSide:
     def _first(self, n: int) -> list[Level]:
         """The best ``n`` levels of the near prices; fewer if there are not so many."""
         found: list[Level] = []
-        last = None
+        get, last = self.levels.get, None
         for price in self._near:
-            size = self.levels.get(price)
+            size = get(price)
             if size is not None and price != last:
                 if len(found) == n:
                     break
