@@ -132,7 +132,6 @@ def configure(settings: Mapping[str, Any]) -> None:
                 "django": {"handlers": [], "propagate": True},
                 "django.server": {"handlers": [], "propagate": True},
                 # One line per request of these is noise at INFO.
-                "daphne": {"level": "WARNING"},
                 "asyncio": {"level": "WARNING"},
                 "websockets": {"level": "WARNING"},
                 "aiohttp": {"level": "WARNING"},

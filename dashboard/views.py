@@ -30,7 +30,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import api, auth, holdings, records, rows
 from dashboard.models import ExchangeAccount
@@ -42,12 +42,12 @@ log = structlog.get_logger(__name__)
 # -- pages -----------------------------------------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard.html", {"page": "dashboard"})
 
 
-@require_GET
+@require_safe
 def balances(request: HttpRequest) -> HttpResponse:
     """The stored balances with their ages, readable without JavaScript."""
     user = _user(request)
@@ -63,7 +63,7 @@ def balances(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 def accounts(request: HttpRequest) -> HttpResponse:
     key = records.sealing_key()
     exchanges = [
