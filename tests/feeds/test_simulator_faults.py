@@ -225,3 +225,14 @@ async def test_another_key_opens_the_account():
         await client.post("/__sim/keys", {"key": "K" * 64, "secret": "made up", "account": "test"})
         status, _ = await client.signed("GET", "/binance/api/v3/account", key="K" * 64, secret="made up")
         assert status == 200
+
+
+async def test_too_many_connection_attempts_are_refused():
+    async with simulator(kraken_connects=3, binance_connects=2) as client:
+        for path, limit in (("/kraken/v2", 3), ("/binance/stream", 2), ("/binance/usdm/public/stream", 2)):
+            for _ in range(limit):
+                async with client.socket(path):
+                    pass
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await client.socket(path)
+            assert refused.value.status == 429

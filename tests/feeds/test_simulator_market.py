@@ -190,3 +190,16 @@ def test_a_suspended_process_leaves_the_time_out():
     assert stepped == []
     assert world.advance(START_MS + 10_000_500)
     assert all(market.top.bid < market.top.ask for market in world.markets.values())
+
+
+def test_ids_of_a_later_start_are_higher():
+    """Else a stored fill of the last run would pass for a new one with the same id."""
+    first = World(1, START_MS, FEW[:1])
+    steps = list(run(first, 20))
+    (market,) = first.markets.values()
+    assert steps
+    later = World(1, START_MS + 20_000, FEW[:1])
+    (again,) = later.markets.values()
+    past_ids = [bar.first_id for bar in again.candles.minutes[:-1]]
+    assert again.engine.trade_id > market.engine.trade_id
+    assert again.candles.minutes[-1].first_id > max(past_ids)
