@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feeds.clock import Clock
+from feeds.domain import StreamState
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
 from feeds.venue import Lane, Venue
@@ -68,13 +69,12 @@ class Board:
         known = {(row["exchange"], row["symbol"]) for row in rows}
         for exchange, symbol in sorted(self._pinned - known):
             venue = self._venues.get(exchange)
-            loaded = venue is not None and venue.markets_loaded.is_set()
-            reason = "The exchange has no such market." if loaded else "Waiting for the exchange's instruments."
+            state, reason = self._why_missing(venue)
             rows.append(
                 {
                     "exchange": exchange,
                     "symbol": symbol,
-                    "state": "DOWN" if loaded else "CONNECTING",
+                    "state": str(state),
                     "reason": reason,
                     "age_ms": None,
                     "since_ms": self.started_ms,
@@ -87,6 +87,19 @@ class Board:
                 }
             )
         return {"started_ms": self.started_ms, "streams": rows}
+
+    def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
+        """Why a pinned market is not open yet."""
+        if venue is None:
+            return StreamState.DOWN, "This worker does not follow that exchange."
+        if venue.markets_loaded.is_set():
+            return StreamState.DOWN, "The exchange has no such market."
+        for lane in venue.lanes:  # where the stream tells the instruments, it knows what keeps them
+            if lane.connection.state is StreamState.DOWN:
+                return StreamState.DOWN, lane.connection.reason
+        if venue.notice:
+            return StreamState.DOWN, venue.notice
+        return StreamState.CONNECTING, "Waiting for the exchange's instruments."
 
     def _feeds(self) -> Iterable[tuple[Venue, MarketFeed]]:
         return ((venue, feed) for venue in self._venues.values() for feed in venue.feeds.values())

@@ -162,7 +162,8 @@ async def test_an_exchange_that_cannot_be_reached_does_not_hold_up_the_other(tmp
             await engine.start(markets_timeout_s=1)
             await until(lambda: sink.state(BTC) == "LIVE")
             health = {(row["exchange"], row["symbol"]): row for row in engine.health()["streams"]}
-            assert health["kraken", "BTC/USD"]["state"] == "CONNECTING"
+            assert health["kraken", "BTC/USD"]["state"] == "DOWN"
+            assert "cannot connect" in health["kraken", "BTC/USD"]["reason"]
             assert health["kraken", "BTC/USD"]["pinned"]
             assert health["binance", "BTC/USDT"]["state"] == "LIVE"
         finally:
