@@ -235,7 +235,7 @@ def test_no_key_appears_anywhere(tmp_path: Path):
             urllib.request.urlopen(
                 urllib.request.Request(f"{exchange.base}/__sim/faults", method="DELETE"), timeout=10
             ).close()
-            wait_for(lambda: states(site).get("Entered") == "LIVE", 60, lambda: f"{states(site)}\n{logs()}")
+            wait_for(lambda: states(site).get("Entered") == "LIVE", 120, lambda: f"{states(site)}\n{logs()}")
             assert web.poll() is None and worker.poll() is None
 
             private_key = (tmp_path / "worker" / "worker.key").read_text().strip()
