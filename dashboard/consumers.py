@@ -27,6 +27,7 @@ MAX_TOPICS = 200
 MAX_MESSAGE_BYTES = 64 * 1024
 FLOOD_MESSAGES, FLOOD_S = 50, 5.0
 LARGEST_INTEGER = 2**53 - 1
+FAREWELL_S = 1.0
 
 BAD_MESSAGE, NOT_SIGNED_IN, FOREIGN_ORIGIN = 4400, 4401, 4403
 NOT_CONFIRMED, FLOOD, SERVER_STOPS = 4408, 4429, 1001
@@ -82,6 +83,7 @@ class BrowserConsumer(AsyncConsumer):
                 self._closed = True
             except asyncio.CancelledError:
                 await self._close(SERVER_STOPS, "The server stops.")
+                await _farewell(receive)
                 raise
             finally:
                 self._leave()
@@ -246,6 +248,16 @@ class BrowserConsumer(AsyncConsumer):
         client_us = _integer(content, "client_us")
         answer = {"type": "pong", "client_us": client_us, "server_us": time.time_ns() // 1000}
         await self._reply(_identifier(content), answer)
+
+
+async def _farewell(receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Give the other side a moment to take the close: a server that ends at once would take it away again."""
+    try:
+        async with asyncio.timeout(FAREWELL_S):
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+    except TimeoutError:
+        pass  # gone, or too slow
 
 
 # -- reading what a client sends ---------------------------------------------------------------------------------------

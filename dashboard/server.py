@@ -20,6 +20,7 @@ _LONGEST_REASON = 123  # bytes, RFC 6455 section 5.5
 class BrowserProtocol(WebSocketProtocol):
     """Daphne's protocol of one WebSocket, with the two additions."""
 
+    closeHandshakeTimeout = 4  # s; autobahn's 1 s resets the connection of a slow browser before it has read why
     _plain = False  # a socket of our own, without TLS
 
     def handle_reply(self, message: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ class Uplink:
     # -- life --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        self._changed.set()  # a first lease at once, even of nothing: it wakes a worker that Channels' runworker hosts
         self._tasks = [
             asyncio.create_task(self._receive(), name="relay receive"),
             asyncio.create_task(self._keep_leased(), name="relay lease"),

@@ -1,0 +1,175 @@
+"""``manage.py serve`` as people start it: the demo in one process."""
+
+import asyncio
+import http.cookiejar
+import json
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage
+
+pytestmark = pytest.mark.slow
+
+BOOKS = [
+    *(f"book:binance:{symbol}" for symbol in ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT")),
+    *(f"book:kraken:{symbol}" for symbol in ("BTC/USD", "ETH/USD", "BTC/USDT")),
+]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    env = environment(tmp_path / "var", None, HOST="127.0.0.1", PORT="0")
+    (tmp_path / "var").mkdir()
+    manage(env, "migrate", "--verbosity", "0")
+    return env
+
+
+@pytest.fixture
+def serve(env: dict[str, str], tmp_path: Path) -> Iterator[Child]:
+    child = Child.manage(env, tmp_path / "serve.log", "serve")
+    yield child
+    child.close()
+
+
+def port_of(serve: Child) -> int:
+    found = re.search(r":(\d+)/", serve.wait_for("Spreadboard runs on"))
+    assert found is not None
+    return int(found[1])
+
+
+async def test_the_demo_from_the_printed_lines_to_the_end(serve: Child, env: dict[str, str]) -> None:
+    port = port_of(serve)
+    serve.wait_for("Sign in")
+    token = manage(env, "apitoken").split()[-1]
+    async with Client.open(port, token, [*BOOKS, "streams", "balances:1", "fills:1"]) as client:
+        assert client.hello["simulated"] == ["binance", "kraken"]
+        await client.until(lambda: all(client.state(book) == "LIVE" for book in BOOKS), "six live books")
+        first = {book: client.newest[book]["n"] for book in BOOKS}
+        await client.until(lambda: all(client.newest[b]["n"] > n for b, n in first.items()), "six moving books")
+        await client.until(lambda: {"balances:1", "fills:1"} <= client.newest.keys(), "the demo account")
+        code, took_s = await asyncio.to_thread(serve.end)
+        assert code == 0
+        assert took_s < in_time(5)
+        assert client.closed == (1001, "The server stops.")
+    assert "Traceback" not in serve.output
+
+
+def test_the_last_lines_are_the_address_and_a_link_that_signs_in_once(serve: Child) -> None:
+    port = port_of(serve)
+    serve.wait_for("Sign in")
+    printed = [line for line in serve.output.splitlines() if not line.startswith("{")]
+    assert f"http://127.0.0.1:{port}/" in printed[-2]
+    link = re.search(r"http://\S+/signin/\S+", printed[-1])
+    assert link is not None
+    jar = http.cookiejar.CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with browser.open(link[0], timeout=10) as answer:
+        page = answer.read().decode()
+    csrf = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert csrf is not None
+    request = urllib.request.Request(link[0], f"csrfmiddlewaretoken={csrf[1]}".encode(), {"Referer": link[0]})
+    with browser.open(request, timeout=10) as answer:
+        assert answer.url == f"http://127.0.0.1:{port}/"
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(link[0], timeout=10)
+    assert serve.end(signal.SIGINT)[0] == 0
+
+
+async def test_a_browser_hears_why_it_is_closed_by_daphne_too(serve: Child, env: dict[str, str]) -> None:
+    port = port_of(serve)
+    async with Client.open(port, manage(env, "apitoken").split()[-1], []) as client:
+        await client.socket.send(b"binary")
+        await client.until(lambda: client.closed, "the close")
+        assert client.closed == (4400, "Binary messages are not understood.")
+    async with Client.open(port, manage(env, "apitoken").split()[-1], []) as client:
+        for n in range(60):
+            await client.socket.send(json.dumps({"type": "drawn", "bundle": 0, "id": n}))
+        await client.until(lambda: client.closed, "the close")
+        assert client.closed == (4429, "More than 50 messages in 5 s.")
+
+
+def test_a_killed_serve_starts_again_at_once(serve: Child, env: dict[str, str], tmp_path: Path) -> None:
+    port_of(serve)
+    serve.process.kill()
+    serve.process.wait()
+    again = Child.manage(env, tmp_path / "again.log", "serve")
+    try:
+        port_of(again)
+        assert again.end()[0] == 0
+    finally:
+        again.close()
+
+
+def test_a_second_serve_is_refused(serve: Child, env: dict[str, str], tmp_path: Path) -> None:
+    port_of(serve)
+    second = Child.manage(env, tmp_path / "second.log", "serve")
+    assert second.exit_code() == 1
+    assert f"A worker runs already on this database: process {serve.process.pid}" in second.output
+    assert "Traceback" not in second.output
+    assert serve.process.poll() is None
+
+
+def test_an_address_in_use_is_said(env: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        child = Child.manage({**env, "PORT": str(port)}, tmp_path / "serve.log", "serve")
+        assert child.exit_code() == 1
+    assert f"127.0.0.1:{port}" in child.output
+    assert "Traceback" not in child.output
+
+
+def test_missing_migrations_are_said(tmp_path: Path) -> None:
+    env = environment(tmp_path / "empty", None, PORT="0")
+    for command in ("serve", "runfeeds"):
+        child = Child.manage(env, tmp_path / f"{command}.log", command)
+        assert child.exit_code() == 1
+        assert "run manage.py migrate" in child.output
+        assert "Traceback" not in child.output
+
+
+def test_a_wrong_configuration_is_said(env: dict[str, str], tmp_path: Path) -> None:
+    toml = tmp_path / "spreadboard.toml"
+    for content, words in (
+        ("[exchanges.binance]\nstale_s = 'x'\n", ("spreadboard.toml", "exchanges.binance.stale_s", '"x"')),
+        ("[exchanges.nowhere]\n", ("spreadboard.toml", "nowhere", "binance, kraken")),
+    ):
+        toml.write_text(content)
+        for command in ("serve", "runfeeds"):
+            child = Child.manage({**env, "SPREADBOARD_CONFIG": str(toml)}, tmp_path / "log", command)
+            assert child.exit_code() == 1
+            assert all(word in child.output for word in words), child.output
+            assert "Traceback" not in child.output
+
+
+def test_an_open_address_without_tls_is_warned_of(env: dict[str, str], tmp_path: Path) -> None:
+    child = Child.manage({**env, "HOST": "0.0.0.0"}, tmp_path / "serve.log", "serve")
+    try:
+        child.wait_for("without TLS")
+        child.wait_for("Sign in")
+        assert child.end()[0] == 0
+    finally:
+        child.close()
+
+
+def test_a_signal_while_it_starts_ends_it(env: dict[str, str], tmp_path: Path) -> None:
+    """Exchanges that do not answer make a start long; SIGTERM must not have to wait for it."""
+    toml = tmp_path / "spreadboard.toml"
+    port = free_port()
+    toml.write_text(f'[exchanges.kraken]\npinned = ["BTC/USD"]\nws_url = "ws://127.0.0.1:{port}/v2"\n')
+    for command in ("serve", "runfeeds"):
+        log = tmp_path / f"{command}.log"
+        child = Child.manage({**env, "SPREADBOARD_CONFIG": str(toml)}, log, command)
+        try:
+            child.wait_for("kraken")  # it tries to connect
+            code, took_s = child.end()
+            assert (code, took_s < in_time(5)) == (0, True), child.output
+            assert "Traceback" not in child.output
+        finally:
+            child.close()
