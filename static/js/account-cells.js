@@ -37,6 +37,13 @@ export function priceText(app, row, account, text) {
   return inSteps(text, marketOf(app, row, account)?.tick);
 }
 
+/** A price that is computed (average entry, mark, liquidation): in the market's digits, the whole of it on hover. */
+export function roundedPrice(app, row, account, text) {
+  const tick = marketOf(app, row, account)?.tick;
+  if (text === null || text === undefined || !tick) return { text: inSteps(text, tick) };
+  return { text: format.plain(text, format.placesOf(tick)), title: format.plain(text) };
+}
+
 /** A size in the market's own digits, or more where it has more. */
 export function sizeText(app, row, account, text) {
   return inSteps(text, marketOf(app, row, account)?.lot);

@@ -16,12 +16,7 @@ const exchange = byId("new-exchange");
 /** Products and passphrase field belong to the chosen exchange. */
 function showExchange() {
   const chosen = exchange.selectedOptions[0];
-  const products = (chosen?.dataset.products ?? "").split(" ");
-  for (const choice of form.querySelectorAll("[data-product]")) {
-    const offered = products.includes(choice.dataset.product);
-    choice.hidden = !offered;
-    choice.querySelector("input").disabled = !offered;
-  }
+  for (const choices of form.querySelectorAll(".choices")) choices.hidden = choices.dataset.exchange !== exchange.value;
   byId("passphrase-field").hidden = chosen?.dataset.passphrase !== "yes";
 }
 
@@ -44,9 +39,8 @@ function takeSecrets() {
 
 async function add() {
   const secrets = takeSecrets();
-  const products = [...form.querySelectorAll("[data-product] input:checked:not(:disabled)")].map(
-    (input) => input.value,
-  );
+  const choices = form.querySelectorAll(".choices:not([hidden]) input:checked");
+  const products = [...choices].map((input) => input.value);
   if (products.length === 0) throw new Error("Choose at least one product. The key was cleared: enter it again.");
   const { public_key: publicKey, key_id: keyId } = await api.get("/api/sealing-key/");
   const body = {

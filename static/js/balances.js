@@ -121,7 +121,6 @@ export class Balances {
   }
 
   #columns() {
-    const amount = (text) => (text === null || text === undefined ? format.NONE : format.plain(text));
     return [
       {
         id: "asset",
@@ -155,6 +154,14 @@ const rowKey = ({ account, row }) => `${account.id} ${row.product} ${row.asset}`
 /** The sum of what has a value now; a dash where nothing has. */
 function totalText({ total, prices }) {
   return `${prices.size > 0 ? format.fixed(total, 2) : format.NONE} ${TARGET}`;
+}
+
+/** At least eight places, so that the points stand below each other; what says nothing is dimmed. */
+function amount(text) {
+  if (text === null || text === undefined) return format.NONE;
+  const d = decimal.parse(text);
+  const [said, zeros] = format.split(format.fixed(d, Math.max(8, d.places)));
+  return { text: said, zeros };
 }
 
 function valueCell(row, price, status) {

@@ -44,7 +44,6 @@ export class Chart {
     Object.keys(INTERVALS).forEach((name, i) => {
       const button = el("button", {
         type: "button",
-        role: "radio",
         class: "tool",
         "data-interval": name,
         title: `${name} bars (${i + 1})`,
@@ -80,8 +79,7 @@ export class Chart {
     const interval = this.#interval;
     for (const button of this.#parts.intervals.children) {
       const on = button.dataset.interval === interval;
-      setAttribute(button, "aria-checked", String(on));
-      button.tabIndex = on ? 0 : -1;
+      setAttribute(button, "aria-pressed", String(on));
     }
     this.#stopWatching();
     this.#view.clear();

@@ -13,7 +13,7 @@ export class LadderHover {
   #rows;
   #copied;
   #at = null; // {side, index}
-  #shade = el("div", { class: "ladder-shade", hidden: true });
+  #shade = el("div", { class: "ladder-shade", hidden: true, "aria-hidden": "true" });
   #values = {};
   #tip;
 
@@ -27,7 +27,7 @@ export class LadderHover {
       this.#values[label] = el("dd", { class: "num", text: "" });
       list.append(el("dt", { text: label }), this.#values[label]);
     }
-    this.#tip = el("div", { class: "ladder-tip", role: "status", hidden: true }, list);
+    this.#tip = el("div", { class: "ladder-tip", hidden: true }, list);
     rows.element.append(this.#shade);
     document.body.append(this.#tip);
   }

@@ -83,7 +83,8 @@ export class MarketStrip {
       setAttribute(value, "class", `num ${shown.colour ?? ""}`);
     }
     const last = this.#last ? `${format.price(this.#last, market ? format.placesOf(market.tick) : undefined)} · ` : "";
-    document.title = `${status.usable ? last : ""}${pair} · Spreadboard`;
+    const title = `${status.usable ? last : ""}${pair} · Spreadboard`;
+    if (document.title !== title) document.title = title;
   }
 
   #drawPrice(data, market) {

@@ -76,7 +76,7 @@ export class Orders {
         label: "Type",
         wide: true,
         cell: ({ row }) => ({
-          text: row.type,
+          text: row.type.replaceAll("_", " "),
           sub: [row.time_in_force, row.reduce_only ? "reduce only" : ""].filter(Boolean).join(" · "),
         }),
       },

@@ -1,6 +1,6 @@
 /** Open positions with live unrealised profit, its ratio, the mark behind it and how old that is. */
 
-import { ageCell, marketCell, priceText, sizeText } from "./account-cells.js";
+import { ageCell, marketCell, roundedPrice, sizeText } from "./account-cells.js";
 import { AccountTopics, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
@@ -69,13 +69,18 @@ export class Positions {
       { id: "market", label: "Market", cell: ({ row, account, status }) => marketCell(app, row, account, status) },
       { id: "side", label: "Side", cell: ({ row }) => direction(row) },
       { id: "size", label: "Size", num: true, cell: ({ row, account }) => sizeText(app, row, account, row.size) },
-      { id: "entry", label: "Entry", num: true, cell: ({ row, account }) => priceText(app, row, account, row.entry) },
+      {
+        id: "entry",
+        label: "Entry",
+        num: true,
+        cell: ({ row, account }) => roundedPrice(app, row, account, row.entry),
+      },
       {
         id: "mark",
         label: "Mark",
         num: true,
         cell: ({ row, account, stale, markAgeMs }) => ({
-          text: priceText(app, row, account, row.mark),
+          ...roundedPrice(app, row, account, row.mark),
           class: stale ? "dim" : "",
           sub: row.mark === null ? "" : stale ? `STALE ${format.age(markAgeMs)}` : format.age(markAgeMs),
           subClass: stale ? "warn" : "",
@@ -86,7 +91,7 @@ export class Positions {
         id: "liquidation",
         label: "Liquidation",
         num: true,
-        cell: ({ row, account }) => priceText(app, row, account, row.liquidation),
+        cell: ({ row, account }) => roundedPrice(app, row, account, row.liquidation),
       },
       {
         id: "leverage",

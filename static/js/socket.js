@@ -15,7 +15,8 @@
 import { ClockOffset } from "./latency.js";
 import { Subscriptions } from "./subscriptions.js";
 
-export const SILENT_MS = 5000;
+// Noticed before 5 s are over, whenever the watch looks.
+const SILENT_MS = 4700;
 const RECONNECT_SILENT_MS = 10_000;
 const HELLO_MS = 10_000;
 const CONFIRM_MS = 1000;
@@ -24,7 +25,7 @@ const CONFIRM_LEAST_MS = 250;
 const PING_MS = 5000;
 const FIRST_PING_MS = 500; // the clock's offset is wanted soon, and the first answers come while the page is busy
 const FIRST_PINGS = 10;
-const WATCH_MS = 500;
+const WATCH_MS = 250;
 const SLEPT_MS = 5000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MOST_MS = 15_000;

@@ -82,7 +82,8 @@ export class Streams {
         id: "stream",
         label: "Connection",
         cell: ({ row }) => ({
-          text: `${exchangeName(row.exchange)} ${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
+          text: `${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
+          note: exchangeName(row.exchange),
           state: row.state,
           title: `${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}. ${row.url_host}, ${row.subscriptions} subscriptions, since ${format.dateTime(row.since_ms)}`,
           sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
@@ -143,15 +144,18 @@ const MARKET_COLUMNS = [
     id: "market",
     label: "Market",
     cell: ({ row }) => ({
-      text: row.symbol,
+      text: row.symbol.split(":")[0],
+      note: exchangeName(row.exchange),
       state: row.state,
-      tags: row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : [],
+      tags: [
+        ...(row.symbol.includes(":") ? [{ text: "PERP" }] : []),
+        ...(row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : []),
+      ],
       title: `${exchangeName(row.exchange)} ${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}, since ${format.dateTime(row.since_ms)}`,
       sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
       subClass: row.state === "DOWN" ? "bad" : "warn",
     }),
   },
-  { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
   {
     id: "state",
     label: "State",

@@ -2,8 +2,9 @@
  * A table of keyed rows, patched in place: a row's elements are made once, texts change only where they differ, and no
  * more rows are kept than are shown.
  *
- * A column is {id, label, cell(row)}; a cell is text or {text, class, title, sub, tags, state}. `num` aligns right,
- * `wide` leaves the column out where the panel is narrow.
+ * A column is {id, label, cell(row)}; a cell is text or {text, class, title, zeros, tags, note, sub, state}: `zeros` is
+ * dimmed behind the text, `note` stands beside it, `sub` below. `num` aligns right, `wide` leaves the column out where
+ * the panel is narrow.
  */
 
 import { el, setAttribute, setText } from "./dom.js";
@@ -71,14 +72,12 @@ export class Table {
 
 class Cell {
   #main = el("span", { class: "cell-main", text: "" });
-  #sub = null;
+  #parts = { zeros: null, note: null, sub: null };
   #light = null;
   #tags = [];
-  #base;
 
   constructor(column) {
-    this.#base = classOf(column);
-    this.element = el("td", { class: this.#base, "data-label": column.label }, this.#main);
+    this.element = el("td", { class: classOf(column), "data-label": column.label }, this.#main);
   }
 
   show(value) {
@@ -88,7 +87,9 @@ class Cell {
     setAttribute(this.element, "title", cell.title);
     if (cell.state !== undefined) this.#showLight(cell.state);
     if (cell.tags || this.#tags.length > 0) this.#showTags(cell.tags ?? []);
-    if (cell.sub || this.#sub) this.#showSub(cell.sub ?? "", cell.subClass ?? "");
+    this.#showPart("zeros", cell.zeros ?? "", "zeros");
+    this.#showPart("note", cell.note ?? "", "cell-note");
+    this.#showPart("sub", cell.sub ?? "", `cell-sub ${cell.subClass ?? ""}`.trim());
   }
 
   #showLight(state) {
@@ -108,14 +109,19 @@ class Cell {
     this.#main.after(...this.#tags);
   }
 
-  #showSub(text, name) {
-    if (!this.#sub) {
-      this.#sub = el("span", { class: "cell-sub", text: "" });
-      this.element.append(this.#sub);
+  /** Parts are made when they are first needed, in the order of their names above, and then kept. */
+  #showPart(name, text, className) {
+    if (!this.#parts[name]) {
+      if (text === "") return;
+      this.#parts[name] = el("span", { text: "" });
+      if (name === "zeros") this.#main.after(this.#parts.zeros);
+      else if (name === "note") this.element.insertBefore(this.#parts.note, this.#parts.sub);
+      else this.element.append(this.#parts.sub);
     }
-    setText(this.#sub, text);
-    setAttribute(this.#sub, "class", `cell-sub ${name}`.trim());
-    this.#sub.hidden = text === "";
+    const part = this.#parts[name];
+    setText(part, text);
+    setAttribute(part, "class", className);
+    part.hidden = text === "";
   }
 }
 

@@ -4,6 +4,7 @@ that move and faults that a test asks for. ``python -m tests.browser.fakeserver 
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -11,37 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import django
 from aiohttp import WSMsgType, web
-from django.conf import settings
-from django.template.loader import render_to_string
-from django.test import RequestFactory
-from django.urls import path as django_path
 
+from tests.browser import fakepages
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 
 ROOT = Path(__file__).resolve().parents[2]
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 STEP_S = 0.1
 BUNDLE_S = 0.05
-
-
-def _nothing(request: Any, **_: Any) -> None:
-    """Addresses are only named in templates; aiohttp answers."""
-
-
-urlpatterns = [
-    django_path("", _nothing, name="dashboard"),
-    django_path("balances/", _nothing, name="balances"),
-    django_path("accounts/", _nothing, name="accounts"),
-    django_path("accounts/<int:number>/remove/", _nothing, name="account_remove"),
-    django_path("login/", _nothing, name="login"),
-    django_path("logout/", _nothing, name="logout"),
-    django_path("password/", _nothing, name="password"),
-]
 
 
 class Browser:
@@ -59,9 +37,13 @@ class Server:
     """Holds the markets and the switches that tests turn."""
 
     def __init__(self) -> None:
+        self.browsers: set[Browser] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """As at the start, for the next test."""
         self.markets = {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
         self.accounts = {7: Account(7, "Main", self.markets)}
-        self.browsers: set[Browser] = set()
         self.numbers: dict[str, int] = defaultdict(int)
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
@@ -281,42 +263,26 @@ class Server:
     async def sealing_key(self, _: web.Request) -> web.Response:
         return web.json_response({"public_key": self.public_key, "key_id": "test"})
 
-    # -- pages and files ---------------------------------------------------------------------------------------------
-
-    def page(self, template: str, **context: Any) -> web.Response:
-        user = SimpleNamespace(is_authenticated=True, get_username=lambda: "trader")
-        html = render_to_string(template, {"user": user, **context}, request=RequestFactory().get("/"))
-        return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": CSP})
+    # -- pages -------------------------------------------------------------------------------------------------------
 
     async def pages(self, request: web.Request) -> web.Response:
         rows = [account.row for account in self.accounts.values()]
         exchanges = [{"name": "binance", "products": ["spot", "usdm"], "passphrase": False}]
         match request.match_info.get("name", ""):
             case "":
-                return self.page("dashboard.html")
+                return fakepages.page("dashboard.html")
             case "accounts":
-                return self.page(
+                return fakepages.page(
                     "accounts.html", page="accounts", exchanges=exchanges, accounts=rows, has_password=False
                 )
             case "balances":
                 held = self.accounts[7].data("balances")["balances"]
-                return self.page("balances.html", page="balances", balances=held, accounts=rows)
+                return fakepages.page("balances.html", page="balances", balances=held, accounts=rows)
             case "login":
                 field = SimpleNamespace(value=None, errors=[])
                 form = SimpleNamespace(non_field_errors=[], username=field, password=field)
-                return self.page("login.html", form=form, next="/")
-        return self.page("error.html", status=404, title="Not found", message="There is nothing at this address.")
-
-    async def static(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        vendor = json.loads((ROOT / "package.json").read_text())["vendor"]
-        vendored = name.removeprefix("vendor/")
-        file = ROOT / "node_modules" / vendor[vendored] if vendored in vendor else ROOT / "static" / name
-        kinds = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-        if not file.is_file():
-            raise web.HTTPNotFound
-        headers = {"Content-Type": kinds.get(file.suffix, "font/woff2"), "Cache-Control": "no-store"}
-        return web.FileResponse(file, headers=headers)
+                return fakepages.page("login.html", form=form, next="/")
+        return fakepages.page("error.html", status=404, title="Not found", message="There is nothing at this address.")
 
     # -- what tests ask for ------------------------------------------------------------------------------------------
 
@@ -333,9 +299,10 @@ class Server:
                 self.send_kinds(market, {"book", "quote", "trades", "candles"})
                 self.send("streams")
             case "kill":
-                for browser in list(self.browsers):
-                    if browser.socket._req is not None and browser.socket._req.transport is not None:
-                        browser.socket._req.transport.abort()
+                self.kill()
+            case "reset":
+                self.kill()
+                self.reset()
             case "fill":
                 account = self.accounts[7]
                 rows = [account.fill() for _ in range(given.get("count", 1))]
@@ -350,6 +317,12 @@ class Server:
                 return web.json_response(body)
         return web.json_response({})
 
+    def kill(self) -> None:
+        """Cut all WebSockets, without a closing handshake."""
+        for browser in list(self.browsers):
+            if browser.socket._req is not None and browser.socket._req.transport is not None:
+                browser.socket._req.transport.abort()
+
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/ws/", self.websocket)
@@ -358,26 +331,11 @@ class Server:
         app.router.add_route("*", "/api/accounts/", self.accounts_list)
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
-        app.router.add_get("/static/{name:.+}", self.static)
+        app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)
         app.router.add_get("/{name}/", self.pages)
         return app
-
-
-def configure() -> None:
-    options = {"context_processors": ["django.template.context_processors.request"]}
-    backend = "django.template.backends.django.DjangoTemplates"
-    settings.configure(
-        ROOT_URLCONF=__name__,
-        STATIC_URL="/static/",
-        SECRET_KEY="of the page's tests alone",
-        ALLOWED_HOSTS=["*"],
-        TEMPLATES=[{"BACKEND": backend, "DIRS": [ROOT / "templates"], "OPTIONS": options}],
-        INSTALLED_APPS=["django.contrib.staticfiles"],
-        USE_I18N=False,
-    )
-    django.setup()
 
 
 async def serve(port: int) -> None:
@@ -398,8 +356,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
-    configure()
-    try:
+    fakepages.configure()
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(arguments.port))
-    except KeyboardInterrupt:
-        pass
