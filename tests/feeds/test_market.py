@@ -54,9 +54,7 @@ class Stage:
         self.feed.on_snapshot(snapshot(100), self.clock.now_ns())
 
     def delta(self, prev: int, seq: int, **sides) -> None:
-        delta = BookDelta(
-            symbol="BTC/USDT", prev=prev, seq=seq, bids=sides.get("bids", []), asks=sides.get("asks", [])
-        )
+        delta = BookDelta(symbol="BTC/USDT", prev=prev, seq=seq, bids=sides.get("bids", []), asks=sides.get("asks", []))
         self.feed.on_delta(delta, self.clock.now_ns())
 
 
