@@ -58,8 +58,10 @@ class Fake:
             return json.load(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
+    """One Chromium for this folder. Not for the session: Playwright's loop runs while it lives, and the asynchronous
+    tests of other folders need loops of their own."""
     if not (ROOT / "node_modules" / "lightweight-charts").is_dir():
         pytest.skip("the page's tests need the browser libraries (make setup, or npm ci)")
     with playwright.sync_playwright() as driver:
@@ -68,7 +70,7 @@ def browser() -> Iterator[Any]:
         chrome.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stand_in() -> Iterator[Fake]:
     server = Fake()
     yield server
