@@ -1,4 +1,4 @@
-"""Two things that Daphne's WebSocket protocol does not do, added where it is Daphne that serves:
+"""What Daphne's WebSocket protocol does not do, added where it is Daphne that serves:
 
 * the reason of a close reaches the browser (Daphne drops it), also with code 1001;
 * a frame that many browsers get is made once, and written without a detour. What a server sends is not masked, so the
@@ -21,6 +21,7 @@ class BrowserProtocol(WebSocketProtocol):
     """Daphne's protocol of one WebSocket, with the two additions."""
 
     closeHandshakeTimeout = 4  # s; autobahn's 1 s resets the connection of a slow browser before it has read why
+    autoPingTimeout = 90  # s; Daphne's 30 s drops a browser that stalls before our own rule (4408) has decided
     _plain = False  # a socket of our own, without TLS
 
     def handle_reply(self, message: dict[str, Any]) -> None:
