@@ -18,7 +18,7 @@ run: setup
 test:
 	@scripts/setup.sh test
 	PATH="$$PWD/.venv/bin:$$PATH" node --test tests/js/*.test.mjs
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile
 
 lint:
 	@scripts/setup.sh test

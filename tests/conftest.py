@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -69,3 +70,14 @@ def markets(db: None) -> None:
     """What the worker has written down of two exchanges."""
     records.put_markets("binance", [market("BTC/USDT"), market("ETH/USDT"), market("BTC/USDT:USDT", lot="0.001")])
     records.put_markets("kraken", [market("BTC/USD", native="BTC/USD", simulated=True, pinned=False)])
+
+
+def _configure_uncached(**settings: Any) -> None:
+    _configure(**settings | {"cache_logger_on_first_use": False})
+
+
+# A cached logger keeps the processors of the moment of its first use, so that what structlog's capture_logs sees would
+# depend on which tests ran before and configured the logs anew.
+_configure = structlog.configure
+structlog.configure = _configure_uncached
+_configure_uncached(**structlog.get_config())
