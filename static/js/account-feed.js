@@ -1,5 +1,6 @@
 /** The user's accounts, and the frames of one kind of all of them together. */
 
+import { el, setText } from "./dom.js";
 import { usable } from "./states.js";
 
 const AGAIN_MS = 5000;
@@ -108,6 +109,22 @@ export class AccountTopics {
   }
 }
 
+/** The line above a sheet that names accounts whose rows may be old or missing. */
+export class Troubles {
+  element = el("p", { class: "sheet-trouble", role: "note", hidden: true, text: "" });
+
+  /** @param topics AccountTopics.all() */
+  show(topics) {
+    const bad = topics.filter(({ status }) => !status.usable);
+    this.element.hidden = bad.length === 0;
+    setText(this.element, bad.map(({ account, status }) => `${account.label} ${describe(status)}`).join(" · "));
+  }
+}
+
+function describe({ state, reason }) {
+  return `${state}${reason ? `: ${reason}` : ""}`;
+}
+
 /** What an empty sheet says: why there is nothing, or that there is nothing. */
 export function emptyNote(app, topics, nothing) {
   if (app.accounts.problem) return app.accounts.problem;
@@ -115,7 +132,6 @@ export function emptyNote(app, topics, nothing) {
   if (app.accounts.list.length === 0)
     return "No exchange account yet. Add one under Exchange accounts in the menu at the top right.";
   const waiting = topics.find(({ data }) => data === null);
-  if (waiting)
-    return `${waiting.account.label}: ${waiting.status.state}${waiting.status.reason ? `, ${waiting.status.reason}` : ""}`;
+  if (waiting) return `${waiting.account.label} ${describe(waiting.status)}`;
   return nothing;
 }

@@ -1,7 +1,7 @@
 /** Balances of all accounts, with their value from the mids of our own usable quotes, and the total of what has one. */
 
 import { accountName, ageCell, isSimulated, stateTitle } from "./account-cells.js";
-import { AccountTopics, emptyNote } from "./account-feed.js";
+import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import { el, setText } from "./dom.js";
 import * as format from "./format.js";
@@ -17,6 +17,7 @@ export class Balances {
   #element;
   #topics;
   #table;
+  #troubles = new Troubles();
   #routes = new Map();
   #routesFor = "";
   #stops = new Map(); // key of a market -> function that ends the watching of its quote
@@ -32,13 +33,18 @@ export class Balances {
   }
 
   start() {
-    this.#element.append(el("p", { class: "balance-head" }, this.#total, this.#unpriced), this.#table.element);
+    this.#element.append(
+      this.#troubles.element,
+      el("p", { class: "balance-head" }, this.#total, this.#unpriced),
+      this.#table.element,
+    );
     this.#topics.start();
     this.#app.instruments.addEventListener("change", () => (this.#routesFor = ""));
     this.#app.scheduler.ageing(this);
   }
 
   draw() {
+    this.#troubles.show(this.#topics.all());
     const rows = this.#rows();
     this.#follow(rows);
     const worth = this.#value(rows);

@@ -18,6 +18,7 @@ export class CandleView {
   #volume;
   #theme;
   #newest = -Infinity;
+  #tints = {}; // colours of volume columns, read once per theme
 
   constructor(element, theme) {
     this.#theme = theme;
@@ -85,6 +86,8 @@ export class CandleView {
     });
     const [up, down] = [colour("--buy"), colour("--sell")];
     this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    const tint = (name) => `rgba(${colour(name).replaceAll(" ", ", ")}, 0.35)`;
+    this.#tints = { rising: tint("--buy-rgb"), falling: tint("--sell-rgb") };
     // A column keeps the colour it was given, so these are drawn anew.
     this.#volume.setData(
       this.#volume
@@ -104,7 +107,7 @@ export class CandleView {
   }
 
   #tint(rising) {
-    return `rgba(${this.#theme.colour(rising ? "--buy-rgb" : "--sell-rgb").replaceAll(" ", ", ")}, 0.35)`;
+    return rising ? this.#tints.rising : this.#tints.falling;
   }
 }
 

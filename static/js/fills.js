@@ -5,7 +5,7 @@
 
 import * as api from "./api.js";
 import { marketCell, priceText, sideCell, sizeText } from "./account-cells.js";
-import { AccountTopics, emptyNote } from "./account-feed.js";
+import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import { el, setText } from "./dom.js";
 import { FillsLog } from "./fills-log.js";
@@ -21,6 +21,7 @@ export class Fills {
   #element;
   #topics;
   #table;
+  #troubles = new Troubles();
   #logs = new Map(); // account id -> FillsLog
   #frames = new Map(); // account id -> newest frame not taken in yet
   #catching = new Set(); // account ids with a catch-up under way
@@ -36,7 +37,7 @@ export class Fills {
   }
 
   start() {
-    this.#element.append(this.#note, this.#table.element);
+    this.#element.append(this.#troubles.element, this.#note, this.#table.element);
     this.#topics.start();
     this.#app.scheduler.ageing(this);
   }
@@ -89,6 +90,7 @@ export class Fills {
   }
 
   draw() {
+    this.#troubles.show(this.#topics.all());
     const rows = [];
     for (const { account, status } of this.#topics.all()) {
       for (const row of this.#logs.get(account.id)?.list() ?? []) rows.push({ account, row, status });

@@ -1,6 +1,6 @@
 /** The ladder's fixed pool of rows: asks above, the middle row, bids below. Rows are made once and patched. */
 
-import { el, setAttribute, setStyle, setText, toggleClass } from "./dom.js";
+import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import * as format from "./format.js";
 
 export const ROWS = 25;
@@ -44,6 +44,7 @@ export class LadderRows {
 
 class Row {
   #shown = null;
+  #length = 0;
   #bar = el("i", { class: "ladder-bar", "aria-hidden": "true" });
   #own = el("i", { class: "ladder-own", hidden: true });
   #price;
@@ -71,7 +72,10 @@ class Row {
     setText(this.#price, row?.priceText ?? "");
     this.#size.show(row?.sizeText ?? "");
     this.#total.show(row?.totalText ?? "");
-    setStyle(this.#bar, "transform", `scaleX(${row?.bar ?? 0})`);
+    const length = row?.bar ?? 0;
+    if (length === this.#length) return;
+    this.#length = length;
+    this.#bar.style.transform = `scaleX(${length})`;
   }
 }
 

@@ -125,9 +125,13 @@ export class Ladder {
     this.#watch();
   }
 
+  /** The remembered step, or the tick; never finer than that. Null while the tick is not known. */
   get #step() {
     const { key, market } = this.#app.selection;
-    return this.#app.prefs.step(key) ?? (market ? decimal.text(decimal.normalize(decimal.parse(market.tick))) : null);
+    const remembered = this.#app.prefs.step(key);
+    if (!market) return remembered;
+    const tick = decimal.normalize(decimal.parse(market.tick));
+    return remembered && decimal.compare(decimal.parse(remembered), tick) > 0 ? remembered : decimal.text(tick);
   }
 
   #watch() {

@@ -1,7 +1,7 @@
 /** Open orders; also tells the ladder where they stand. */
 
 import { ageCell, marketCell, priceText, sideCell, sizeText } from "./account-cells.js";
-import { AccountTopics, emptyNote } from "./account-feed.js";
+import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
 import { splitKey } from "./instruments.js";
@@ -14,6 +14,7 @@ export class Orders {
   #element;
   #topics;
   #table;
+  #troubles = new Troubles();
   #watchers = new Set();
 
   constructor(app, element) {
@@ -27,7 +28,7 @@ export class Orders {
   }
 
   start() {
-    this.#element.append(this.#table.element);
+    this.#element.append(this.#troubles.element, this.#table.element);
     this.#topics.start();
     this.#app.scheduler.ageing(this);
   }
@@ -50,6 +51,7 @@ export class Orders {
   }
 
   draw() {
+    this.#troubles.show(this.#topics.all());
     const rows = this.#rows();
     this.#table.draw(rows, ({ account, row }) => `${account.id} ${row.symbol} ${row.id}`, {
       note: rows.length > 0 ? "" : emptyNote(this.#app, this.#topics.all(), "No open orders"),

@@ -1,7 +1,7 @@
 /** Open positions with live unrealised profit, its ratio, the mark behind it and how old that is. */
 
 import { ageCell, marketCell, roundedPrice, sizeText } from "./account-cells.js";
-import { AccountTopics, emptyNote } from "./account-feed.js";
+import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
 import { Table } from "./table.js";
@@ -13,6 +13,7 @@ export class Positions {
   #element;
   #topics;
   #table;
+  #troubles = new Troubles();
 
   constructor(app, element) {
     this.#app = app;
@@ -22,7 +23,7 @@ export class Positions {
   }
 
   start() {
-    this.#element.append(this.#table.element);
+    this.#element.append(this.#troubles.element, this.#table.element);
     this.#topics.start();
     this.#app.scheduler.ageing(this);
   }
@@ -43,6 +44,7 @@ export class Positions {
   }
 
   draw() {
+    this.#troubles.show(this.#topics.all());
     const rows = this.#rows();
     this.#table.draw(rows, ({ account, row }) => `${account.id} ${row.product} ${row.symbol} ${row.side}`, {
       note: rows.length > 0 ? "" : emptyNote(this.#app, this.#topics.all(), "No open positions"),

@@ -12,7 +12,8 @@ const DEFAULTS = {
   tab: "positions",
   phoneTab: "book",
   steps: {}, // "exchange:symbol" -> grouping step
-  watchlist: null, // ["exchange:symbol"]; null: the pinned ones
+  added: [], // ["exchange:symbol"]: in the list of markets besides the pinned ones
+  hidden: [], // ["exchange:symbol"]: pinned, but taken off the list
 };
 
 export class Prefs {

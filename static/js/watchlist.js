@@ -38,27 +38,36 @@ export class Watchlist {
     });
     this.#app.instruments.addEventListener("change", () => this.#build());
     this.#app.selection.addEventListener("change", () => this.#selected());
-    this.#app.prefs.onChange("watchlist", () => this.#build());
+    this.#app.prefs.onChange("added", () => this.#build());
+    this.#app.prefs.onChange("hidden", () => this.#build());
     this.#app.scheduler.ageing(this);
     this.#build();
   }
 
-  /** Keys in the order of the list. */
+  /** Keys in the order of the list: the pinned markets, then those that the trader added. */
   get keys() {
-    const chosen = this.#app.prefs.get("watchlist");
-    if (chosen) return chosen.slice(0, MOST);
-    return this.#app.instruments.pinned.slice(0, MOST).map((market) => keyOf(market.exchange, market.symbol));
+    const hidden = new Set(this.#app.prefs.get("hidden"));
+    const pinned = this.#app.instruments.pinned.map((market) => keyOf(market.exchange, market.symbol));
+    return [...new Set([...pinned.filter((key) => !hidden.has(key)), ...this.#app.prefs.get("added")])].slice(0, MOST);
   }
 
   add(key) {
-    if (!this.keys.includes(key)) this.#app.prefs.set("watchlist", [...this.keys, key].slice(-MOST));
+    if (this.keys.includes(key)) return;
+    const { prefs } = this.#app;
+    prefs.set(
+      "hidden",
+      prefs.get("hidden").filter((other) => other !== key),
+    );
+    if (!this.keys.includes(key)) prefs.set("added", [...prefs.get("added"), key].slice(-MOST));
   }
 
   remove(key) {
-    this.#app.prefs.set(
-      "watchlist",
-      this.keys.filter((other) => other !== key),
+    const { prefs, instruments } = this.#app;
+    prefs.set(
+      "added",
+      prefs.get("added").filter((other) => other !== key),
     );
+    if (instruments.get(key)?.pinned) prefs.set("hidden", [...prefs.get("hidden"), key]);
   }
 
   /** Select the next (1) or previous (-1) row that is shown. */

@@ -298,6 +298,11 @@ class Server:
                     setattr(market, name, value)
                 self.send_kinds(market, {"book", "quote", "trades", "candles"})
                 self.send("streams")
+            case "account":
+                for name, value in given.items():
+                    setattr(self.accounts[7], name, value)
+                for kind in ("balances", "positions", "orders", "fills"):
+                    self.send(f"{kind}:7")
             case "kill":
                 self.kill()
             case "reset":

@@ -111,6 +111,24 @@ def test_palette_by_keyboard(open_page: Any) -> None:
     assert not page.locator("#palette").is_visible()
 
 
+def test_the_list_of_markets_can_be_changed(open_page: Any) -> None:
+    page = live(open_page())
+    keys = "[...document.querySelectorAll('.watch-row')].map(one => one.dataset.key)"
+    before = page.evaluate(keys)
+    assert "binance:PEPE/USDT" not in before
+    page.locator("[data-key='binance:SOL/USDT']").hover()
+    page.get_by_label("Take SOL/USDT off the list").click()
+    page.keyboard.press("/")
+    page.keyboard.type("pepe")
+    page.keyboard.press("Enter")
+    until(page, text_is(PAIR, "PEPE/USDT"))
+    page.reload()
+    live(page)
+    assert set(page.evaluate(keys)) == {*before, "binance:PEPE/USDT"} - {"binance:SOL/USDT"}
+    page.fill("#watchlist-filter", "kraken")
+    assert page.locator(".watch-row:visible").count() == 3
+
+
 def test_keys(open_page: Any) -> None:
     page = live(open_page())
     page.keyboard.press("3")

@@ -101,3 +101,15 @@ def test_a_tab_that_slept_reloads_before_it_is_live(open_page: Any, fake: Any) -
     fake.tell("set", mute=False)
     until(page, f"!({STALE}) && {LIVE}", 20)
     assert sum(1 for message in fake.tell("log")["messages"] if message["type"] == "subscribe") > connections
+
+
+def test_an_account_that_is_not_followed_says_so(open_page: Any, fake: Any) -> None:
+    page = live(open_page())
+    until(page, "document.querySelectorAll('#positions tbody tr').length === 2")
+    assert page.locator("#positions .sheet-trouble").is_hidden()
+    fake.tell("account", state="DOWN", sentence="The key is refused.")
+    until(page, text_is("#positions .sheet-trouble", "Main DOWN: The key is refused."))
+    assert page.locator("#positions tbody tr:not(.stale)").count() == 0
+    assert page.locator("#summary").inner_text().startswith("– USDT")
+    fake.tell("account", state="LIVE", sentence="")
+    until(page, "document.querySelector('#positions .sheet-trouble').hidden")
