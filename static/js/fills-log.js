@@ -9,10 +9,11 @@ const KEPT = 500;
 
 export class FillsLog {
   #rows = new Map();
-  #newest = null;
+  #newest = null; // number of the newest row; 0 while there is none, null before the first merge
 
-  /** Rows that were new, oldest first. */
+  /** Rows that were new, oldest first. From the first call on, even with no rows, later frames may leave holes. */
   merge(rows) {
+    this.#newest ??= 0;
     const added = [];
     for (const row of rows) {
       if (this.#rows.has(row.row)) continue;
@@ -22,7 +23,7 @@ export class FillsLog {
     }
     if (added.length > 0) {
       added.sort((a, b) => a.row - b.row);
-      this.#newest = Math.max(this.#newest ?? 0, added.at(-1).row);
+      this.#newest = Math.max(this.#newest, added.at(-1).row);
       this.#trim();
     }
     return added;

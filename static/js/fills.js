@@ -43,12 +43,17 @@ export class Fills {
   }
 
   #changed(id, frame) {
-    for (const known of this.#logs.keys()) if (!this.#app.accounts.byId(known)) this.#logs.delete(known);
+    for (const known of this.#logs.keys()) if (!this.#app.accounts.byId(known)) this.#forget(known);
     if (frame) {
       this.#frames.set(id, frame);
       this.#take(id);
     }
     this.#app.scheduler.invalidate(this);
+  }
+
+  #forget(id) {
+    this.#logs.delete(id);
+    this.#frames.delete(id);
   }
 
   /** Take the newest frame in, after what is missing before it. */

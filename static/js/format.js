@@ -37,7 +37,7 @@ export function price(d, places = d.places) {
   return `${zeros[1]}0.0${count}${zeros[3]}`;
 }
 
-/** Split printed digits into the part that says something and trailing zeros, to be dimmed: "1.2500" -> ["1.25", "00"]. */
+/** Split printed digits into what says something and trailing zeros, to be dimmed: "1.2500" -> ["1.25", "00"]. */
 export function split(shown) {
   const point = shown.indexOf(".");
   if (point < 0) return [shown, ""];

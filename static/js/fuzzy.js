@@ -1,4 +1,4 @@
-/** Fuzzy matching for the symbol palette: every letter in order, better where they stand together or begin a word. Pure. */
+/** Fuzzy matching for the symbol palette: every letter in order, better side by side or at the start of words. Pure. */
 
 const BOUNDARY = /[\s/:._-]/;
 

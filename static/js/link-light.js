@@ -1,4 +1,4 @@
-/** The connection's light in the top bar, the clock beside it, and the one sentence that is read aloud when it changes. */
+/** The connection's light in the top bar, the clock beside it, and the one sentence read aloud when it changes. */
 
 import { setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";

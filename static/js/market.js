@@ -68,7 +68,8 @@ export class MarketStrip {
     const data = status.empty ? null : store.data(this.#topic);
     const [pair, settle] = symbol.split(":");
     setText(this.#pair, pair);
-    setText(this.#where, exchangeName(exchange) + (market && market.status !== "trading" ? ` · ${market.status}` : ""));
+    const closed = market && market.status !== "trading" ? ` · ${market.status}` : "";
+    setText(this.#where, exchangeName(exchange) + closed);
     this.#perp.hidden = !settle;
     this.#sim.hidden = !(market?.simulated || store.isSimulated(exchange));
     toggleClass(this.#element, "stale", !status.usable);
@@ -76,7 +77,7 @@ export class MarketStrip {
     this.#drawPrice(data, market);
     for (const [id, , show] of STATS) {
       const { stat, value } = this.#stats.get(id);
-      const shown = show(data ?? {}, { market, pair, nowMs: this.#app.serverUs() / 1000 });
+      const shown = show(data ?? {}, { market, pair, nowMs: this.#app.nowMs() });
       stat.hidden = shown === undefined;
       if (shown === undefined) continue;
       setText(value, shown.text ?? shown);

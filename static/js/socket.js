@@ -2,7 +2,8 @@
  * The WebSocket of docs/protocol.md section 2: connect, subscribe, confirm what was painted, notice silence, back off.
  *
  * It knows nothing of the page. Its delegate has:
- *   linkChanged(link)              link is {state, usable, reason, since}; "waiting" also {until, failures}, "refused" {code}
+ *   linkChanged(link)              link is {state, usable, reason, since}, "waiting" also {until, failures},
+ *                                  "refused" also {code}
  *   hello(message)
  *   bundle(frames)                 frames of one bundle; once they are on the screen, call painted(mark), where mark
  *                                  was read before they were drawn

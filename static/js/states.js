@@ -8,7 +8,7 @@ const MEANING = {
   LIVE: "Equal to the exchange's",
   QUIET: "Nothing new, confirmed by the exchange",
   SLOW: "Right, but late: frames wait in the worker's buffer",
-  STALE: "Old: nothing came, and nothing explains the silence",
+  STALE: "Old: not confirmed to be current",
   RESYNC: "Found wrong or incomplete; being rebuilt",
   POLLED: "By REST, because the stream keeps failing",
   DOWN: "Refused or unreachable",

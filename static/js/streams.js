@@ -1,10 +1,11 @@
 /** The stream panel: every connection, market and account with its state, rates, delays and troubles. */
 
 import { AccountTopics } from "./account-feed.js";
+import { sentence } from "./badge.js";
 import { el, setText } from "./dom.js";
 import * as format from "./format.js";
 import { exchangeName } from "./instruments.js";
-import { meaning, usable } from "./states.js";
+import { usable } from "./states.js";
 import { Table } from "./table.js";
 
 export class Streams {
@@ -67,7 +68,7 @@ export class Streams {
   #drawAccounts() {
     const rows = this.#topics.all().map(({ account, status }) => ({
       status,
-      row: { ...account, state: status.state, sentence: status.reason || account.sentence },
+      row: { ...account, state: status.state, reason: status.reason || account.sentence },
     }));
     this.#accounts.draw(rows, ({ row }) => String(row.id), {
       className: ({ status }) => (status.usable ? "" : "stale"),
@@ -85,9 +86,8 @@ export class Streams {
           text: `${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
           note: exchangeName(row.exchange),
           state: row.state,
-          title: `${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}. ${row.url_host}, ${row.subscriptions} subscriptions, since ${format.dateTime(row.since_ms)}`,
-          sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
-          subClass: row.state === "DOWN" ? "bad" : "warn",
+          title: `${sentence(row)}. ${row.url_host}, ${row.subscriptions} subscriptions, ${since(row)}`,
+          ...trouble(row),
         }),
       },
       {
@@ -151,9 +151,8 @@ const MARKET_COLUMNS = [
         ...(row.symbol.includes(":") ? [{ text: "PERP" }] : []),
         ...(row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : []),
       ],
-      title: `${exchangeName(row.exchange)} ${row.state}: ${meaning(row.state)}${row.reason ? ` (${row.reason})` : ""}, since ${format.dateTime(row.since_ms)}`,
-      sub: usable(row.state) ? "" : `${row.state}${row.reason ? `: ${row.reason}` : ""}`,
-      subClass: row.state === "DOWN" ? "bad" : "warn",
+      title: `${sentence(row)}, ${since(row)}`,
+      ...trouble(row),
     }),
   },
   {
@@ -194,9 +193,8 @@ const ACCOUNT_COLUMNS = [
     cell: ({ row }) => ({
       text: row.label,
       state: row.state,
-      title: row.sentence || meaning(row.state),
-      sub: usable(row.state) ? "" : row.sentence,
-      subClass: "warn",
+      title: sentence(row),
+      ...trouble(row),
     }),
   },
   { id: "exchange", label: "Exchange", cell: ({ row }) => ({ text: exchangeName(row.exchange), class: "dim" }) },
@@ -209,6 +207,16 @@ const ACCOUNT_COLUMNS = [
     cell: ({ status }) => ({ text: format.age(status.ageMs ?? Number.NaN), class: "dim" }),
   },
 ];
+
+/** The second line of a row that is not well. */
+function trouble({ state, reason }) {
+  if (usable(state)) return {};
+  return { sub: `${state}${reason ? `: ${reason}` : ""}`, subClass: state === "DOWN" ? "bad" : "warn" };
+}
+
+function since({ since_ms: ms }) {
+  return `since ${format.dateTime(ms)} UTC`;
+}
 
 function pair(p50, p99) {
   if (p50 === null || p50 === undefined) return { text: format.NONE, class: "dim" };

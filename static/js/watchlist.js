@@ -1,4 +1,4 @@
-/** The list of markets: one row each, grouped by exchange; a click selects. Rows are made once per market and patched. */
+/** The list of markets: one row each, grouped by exchange; a click selects. Rows are made once and patched. */
 
 import { sentence } from "./badge.js";
 import * as decimal from "./decimal.js";

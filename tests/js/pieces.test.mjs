@@ -39,6 +39,12 @@ describe("fills log", () => {
     assert.equal(log.missingBefore({ fills: [], first_row: null, last_row: null }), null);
   });
 
+  it("sees a hole after an account without fills", () => {
+    const log = new FillsLog();
+    log.merge([]);
+    assert.equal(log.missingBefore(frame(71, 120)), 0);
+  });
+
   it("does not grow beyond 500 rows, and does not take old ones back", () => {
     const log = new FillsLog();
     for (let row = 1; row <= 3000; row += 1) log.merge(rows(row));
