@@ -18,7 +18,7 @@ run: setup
 test:
 	@scripts/setup.sh test
 	PATH="$$PWD/.venv/bin:$$PATH" node --test tests/js/*.test.mjs
-	$(PYTEST) -n 2 --dist loadfile
+	$(PYTEST)
 
 lint:
 	@scripts/setup.sh test
