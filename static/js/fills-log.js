@@ -8,6 +8,8 @@
 const KEPT = 500;
 
 export class FillsLog {
+  older = false; // the server has rows before the oldest one here
+
   #rows = new Map();
   #newest = null; // number of the newest row; 0 while there is none, null before the first merge
 
@@ -34,6 +36,15 @@ export class FillsLog {
     if (this.#newest === null || !frame.fills?.length) return null;
     const first = frame.first_row ?? Math.min(...frame.fills.map((fill) => fill.row));
     return first > this.#newest + 1 ? this.#newest : null;
+  }
+
+  get oldest() {
+    return this.#rows.size > 0 ? this.#oldestKept() : null;
+  }
+
+  /** Are there older rows that could be kept? As the newest answer about the oldest rows told. */
+  get mayHaveOlder() {
+    return this.older && !this.#full;
   }
 
   get newest() {

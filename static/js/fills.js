@@ -12,8 +12,9 @@ import { FillsLog } from "./fills-log.js";
 import * as format from "./format.js";
 import { Table } from "./table.js";
 
-const SHOWN = 200;
+const SHOWN = 500;
 const PAGE = 500;
+const OLDER = 100;
 const AGAIN_MS = 3000;
 
 export class Fills {
@@ -27,6 +28,7 @@ export class Fills {
   #catching = new Set(); // account ids with a catch-up under way
   #fresh = new Set(); // keys of rows that came while the page was open
   #problem = "";
+  #olderButton = el("button", { class: "button sheet-more", type: "button", hidden: true, text: "Older fills" });
   #note = el("p", { class: "note tag-warn", role: "status", hidden: true, text: "" });
 
   constructor(app, element) {
@@ -37,7 +39,8 @@ export class Fills {
   }
 
   start() {
-    this.#element.append(this.#troubles.element, this.#note, this.#table.element);
+    this.#element.append(this.#troubles.element, this.#note, this.#table.element, this.#olderButton);
+    this.#olderButton.addEventListener("click", () => this.#readOlder());
     this.#topics.start();
     this.#app.scheduler.ageing(this);
   }
@@ -66,6 +69,7 @@ export class Fills {
       while (this.#frames.has(id)) {
         const { data } = this.#frames.get(id);
         const first = log.newest === null;
+        if (first) log.older = Boolean(data.more);
         if (log.missingBefore(data) !== null) await this.#catchUp(id, log);
         if (this.#frames.get(id)?.data === data) this.#frames.delete(id);
         this.#merge(id, log, data.fills, first);
@@ -85,6 +89,22 @@ export class Fills {
       this.#merge(id, log, page.fills, false);
       if (!page.more || page.fills.length === 0) return;
     }
+  }
+
+  async #readOlder() {
+    this.#olderButton.disabled = true;
+    try {
+      for (const [id, log] of this.#logs) {
+        if (!log.mayHaveOlder) continue;
+        const page = await api.get("/api/fills/", { account: id, before: log.oldest, limit: OLDER });
+        log.merge(page.fills);
+        log.older = page.more;
+      }
+    } catch (error) {
+      this.#problem = error.message;
+    }
+    this.#olderButton.disabled = false;
+    this.#app.scheduler.invalidate(this);
   }
 
   #merge(id, log, rows, first) {
@@ -108,10 +128,9 @@ export class Fills {
     });
     this.#note.hidden = this.#problem === "";
     setText(this.#note, this.#problem);
-    this.#app.counts.set(
-      "fills",
-      rows.length > 0 && rows.length <= SHOWN ? rows.length : rows.length > SHOWN ? `${SHOWN}+` : 0,
-    );
+    const older = [...this.#logs.values()].some((log) => log.mayHaveOlder);
+    this.#olderButton.hidden = !older;
+    this.#app.counts.set("fills", rows.length > SHOWN || older ? `${Math.min(rows.length, SHOWN)}+` : rows.length);
   }
 
   #columns() {

@@ -42,7 +42,7 @@ export class Streams {
     const sinceMs = store.sinceArrival("streams");
     // While this panel's own frame is old, nothing in it may look live.
     const told = (row) =>
-      status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: status.reason };
+      status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: "", panelOld: true };
     const late = (list) => (list ?? []).map((row) => ({ row: told(row), sinceMs, status }));
     const className = ({ row }) => (status.usable && usable(row.state) ? "" : "stale");
     const connections = late(data?.connections);
@@ -208,9 +208,9 @@ const ACCOUNT_COLUMNS = [
   },
 ];
 
-/** The second line of a row that is not well. */
-function trouble({ state, reason }) {
-  if (usable(state)) return {};
+/** The second line of a row that is not well; not where the whole panel is old, as its head says already. */
+function trouble({ state, reason, panelOld }) {
+  if (usable(state) || panelOld) return {};
   return { sub: `${state}${reason ? `: ${reason}` : ""}`, subClass: state === "DOWN" ? "bad" : "warn" };
 }
 

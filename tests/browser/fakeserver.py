@@ -256,9 +256,12 @@ class Server:
 
     async def fills(self, request: web.Request) -> web.Response:
         account = self.accounts[int(request.query.get("account", 7))]
-        after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 100))
-        rows = [row for row in account.fills if row["row"] > after]
-        return web.json_response(account.page(rows[:limit], more=len(rows) > limit))
+        limit = int(request.query.get("limit", 100))
+        if "before" in request.query:
+            older = [row for row in account.fills if row["row"] < int(request.query["before"])][::-1]
+            return web.json_response(account.page(older[:limit], more=len(older) > limit))
+        newer = [row for row in account.fills if row["row"] > int(request.query.get("after", 0))]
+        return web.json_response(account.page(newer[:limit], more=len(newer) > limit))
 
     async def sealing_key(self, _: web.Request) -> web.Response:
         return web.json_response({"public_key": self.public_key, "key_id": "test"})

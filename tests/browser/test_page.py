@@ -191,6 +191,19 @@ def test_a_new_fill_comes_once_and_lost_frames_lose_none(open_page: Any, fake: A
     assert page.locator("#tab-fills .count").inner_text() == "144"
 
 
+def test_older_fills_are_read_on_demand(open_page: Any, fake: Any) -> None:
+    fake.tell("fill", count=200)
+    page = live(open_page(prefs={"tab": "fills"}))
+    until(page, "document.querySelectorAll('#fills tbody tr').length === 50")
+    assert page.locator("#tab-fills .count").inner_text() == "50+"
+    page.get_by_role("button", name="Older fills").click()
+    until(page, "document.querySelectorAll('#fills tbody tr').length === 150")
+    page.get_by_role("button", name="Older fills").click()
+    until(page, "document.querySelectorAll('#fills tbody tr').length === 223")
+    assert page.get_by_role("button", name="Older fills").is_hidden()
+    assert page.locator("#fills tr.fresh").count() == 0
+
+
 def test_account_tables(open_page: Any) -> None:
     page = live(open_page())
     until(page, "document.querySelectorAll('#positions tbody tr').length === 2")
@@ -237,12 +250,12 @@ def test_nothing_grows_over_two_thousand_updates(open_page: Any, fake: Any) -> N
       while (walker.nextNode()) count += 1;
       return count;
     }"""
-    feed(10_000, 200, "STALE")  # what is made for that state alone, is made now
+    feed(10_000, 600, "STALE")  # what is made for that state alone, is made now
     until(page, STALE)
     feed(11_000, 10)
     until(page, LIVE)
     before, rows_before = page.evaluate(nodes), fills(page)
     feed(20_000, 2000, every=10)
     until(page, text_is(row("bid", 0, ".ladder-size"), plain(21_999, 5)))
-    assert rows_before == fills(page) == 200
+    assert rows_before == fills(page) == 500
     assert abs(page.evaluate(nodes) - before) < 20
