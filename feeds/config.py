@@ -20,9 +20,6 @@ from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
 from feeds.settings_table import Table, shown
 
-BOOK_DEPTHS: Mapping[str, tuple[int, ...]] = {"kraken": (10, 25, 100, 500, 1000)}
-"""Levels a side that can be subscribed, where the exchange lets us choose (Kraken, WebSocket v2, channel book)."""
-
 WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
 """Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
 
@@ -203,17 +200,17 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         stale_s=stale_s,
         reconnect_s=reconnect_s,
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
-        book_depth=_book_depth(table, name, depth),
+        book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
     )
 
 
-def _book_depth(table: Table, name: str, depth: int) -> int | None:
+def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -> int | None:
     if "book_depth" not in table:
         return None
-    allowed = BOOK_DEPTHS.get(name)
-    if allowed is None:
-        raise table.wrong("book_depth", f"{name} always gives the whole book; the key is for {', '.join(BOOK_DEPTHS)}")
+    if not allowed:
+        having = ", ".join(each for each in exchanges.REGISTRY if exchanges.create(each).facts.book_depths)
+        raise table.wrong("book_depth", f"{name} lets nobody choose; the key is for {having}")
     chosen = table.one_of("book_depth", allowed)
     if chosen < depth:
         raise table.wrong("book_depth", f"must be at least feeds.depth, which is {depth}")

@@ -54,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     truncates: bool  # the exchange keeps a window of levels and sends no removal for what leaves it
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
+    book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
 
 
 class MarketIndex:

@@ -90,6 +90,7 @@ class Kraken:
         truncates=True,
         markets_by_stream=True,
         probe_by_rest=False,
+        book_depths=DEPTHS,
     )
 
     def __init__(

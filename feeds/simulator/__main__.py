@@ -12,16 +12,18 @@ import structlog
 
 from feeds.simulator.process import PARENT_PIPE, READY
 from feeds.simulator.server import start_server
+from feeds.simulator.settings import FIRST, Settings
+from feeds.simulator.venues import REGISTRY
 
 
-async def _serve(port: int, seed: int, ready_file: Path | None, watch_parent: bool) -> None:
+async def _serve(port: int, settings: Settings, ready_file: Path | None, watch_parent: bool) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     if watch_parent:
         loop.add_reader(sys.stdin.fileno(), _end_of_input, loop, ended)
-    server = await start_server(port, seed)
+    server = await start_server(port, settings)
     _announce(f"127.0.0.1:{server.port}", ready_file)
     signalled, broken = asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())
     try:
@@ -51,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m feeds.simulator", description="Simulated exchanges on loopback.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: any free one (default)")
     parser.add_argument("--seed", type=int, default=1, help="the market's seed (default 1)")
+    parser.add_argument("--exchange", action="append", choices=sorted(REGISTRY), help="which to simulate; repeat it")
     parser.add_argument("--ready-file", type=Path, help="written with host:port when the simulator listens")
     parser.add_argument(PARENT_PIPE, action="store_true", help="end when standard input ends")
     options = parser.parse_args()
@@ -59,7 +62,8 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # standard output is for the one line
     )
     try:
-        asyncio.run(_serve(options.port, options.seed, options.ready_file, options.parent_pipe))
+        settings = Settings(seed=options.seed, exchanges=tuple(options.exchange or FIRST))
+        asyncio.run(_serve(options.port, settings, options.ready_file, options.parent_pipe))
     except OSError as error:
         sys.exit(f"simulator: {error}")
 

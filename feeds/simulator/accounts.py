@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import count
 from typing import TypeAlias
 
-from feeds.simulator.binance_frames import mark_texts
 from feeds.simulator.candles import bucket, first_id
 from feeds.simulator.keys import KEYS
 from feeds.simulator.market import FUNDING_MS, LiveMarket, World
@@ -238,7 +237,7 @@ class Account:
 
 
 def _mark_of(market: LiveMarket) -> Decimal:
-    return Decimal(mark_texts(market)[0])
+    return Decimal(market.mark_texts()[0])
 
 
 _OPENING = {

@@ -16,6 +16,7 @@
 """
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -23,14 +24,12 @@ import msgspec
 from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts, Desk
-from feeds.simulator.binance import Binance
 from feeds.simulator.bot import DemoTrader
 from feeds.simulator.faults import ACTIONS, Fault, Faults
 from feeds.simulator.keys import ApiKey
-from feeds.simulator.kraken import KrakenSockets
 from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
-from feeds.simulator.sockets import Socket
+from feeds.simulator.place import SimulatedExchange
 
 _BEAT_S = 0.01
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -77,15 +76,13 @@ class Control:
         accounts: Accounts,
         trader: DemoTrader,
         faults: Faults,
-        binance: Binance,
-        kraken: KrakenSockets,
+        exchanges: Mapping[str, SimulatedExchange],
     ) -> None:
         self._world = world
         self._accounts = accounts
         self._trader = trader
         self._faults = faults
-        self._binance = binance
-        self._kraken = kraken
+        self._exchanges = exchanges
         self._jobs: set[asyncio.Task[int]] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -158,6 +155,8 @@ class Control:
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         fault = await _body(request, Fault)
+        if fault.exchange not in self._exchanges:
+            raise web.HTTPBadRequest(text=f"no exchange {fault.exchange!r}; there are {', '.join(self._exchanges)}")
         if fault.kind in ACTIONS:
             self._act(fault)
         else:
@@ -171,24 +170,16 @@ class Control:
         self._faults.clear()
         return await self._list_faults(request)
 
-    def _sockets(self, exchange: str) -> list[Socket]:
-        return list(self._kraken.sockets.open) if exchange == "kraken" else self._binance.open_sockets()
-
     def _act(self, fault: Fault) -> None:
+        exchange = self._exchanges[fault.exchange]
         if fault.kind == "cut":
-            for socket in self._sockets(fault.exchange):
+            for socket in exchange.open_sockets():
                 socket.abort()
         elif fault.kind == "close":
-            for socket in self._sockets(fault.exchange):
+            for socket in exchange.open_sockets():
                 socket.close(int(fault.number(1001)), "simulated")
-        elif fault.kind == "expire_listen_key":
-            self._binance.listen_keys.expire_all()
-        elif fault.kind == "terminate_user_stream":
-            self._binance.terminate_user_streams()
-        elif fault.exchange == "kraken":
-            self._kraken.set_system(fault.value if isinstance(fault.value, str) else "maintenance")
         else:
-            self._binance.announce_shutdown()
+            exchange.act(fault)
 
     def _account(self, name: str) -> Account:
         if name not in self._accounts.by_name:

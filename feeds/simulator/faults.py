@@ -9,7 +9,7 @@ Kind = Literal[
     "mute",  # connections stay open, no data come (``value`` "private": of user streams instead of market data)
     "delay",  # every frame comes ``value`` seconds late
     "drop_depth",  # the next book update is lost
-    "bad_checksum",  # the next book update carries a wrong checksum (Kraken)
+    "bad_checksum",  # the next book update carries a wrong checksum (where there is one)
     "crossed",  # the next book update crosses the book
     "garbage",  # a frame that is no JSON
     "no_ack",  # subscriptions are neither answered nor carried out
@@ -20,7 +20,7 @@ Kind = Literal[
     "status",  # REST is answered with HTTP status ``value`` (default 503)
     "expire_listen_key",  # futures user streams end as after an hour (Binance)
     "terminate_user_stream",  # spot user streams end with eventStreamTerminated (Binance)
-    "shutdown",  # serverShutdown is announced (Binance), the status goes to maintenance (Kraken)
+    "shutdown",  # the end of service is announced as the exchange does it (Kraken: status ``value``)
 ]
 
 ONE_SHOT = frozenset({"drop_depth", "bad_checksum", "crossed", "garbage"})
@@ -33,9 +33,9 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is asked for. Empty ``product`` or ``symbol`` (native or unified) mean all; ``count`` strikes or
     ``for_s`` seconds limit it."""
 
-    exchange: Literal["binance", "kraken"]
+    exchange: str
     kind: Kind
-    product: Literal["", "spot", "usdm"] = ""
+    product: str = ""
     symbol: str = ""
     value: float | str | None = None
     count: int | None = None

@@ -1,4 +1,4 @@
-"""What the simulated exchanges list: assets with their behaviour, instruments with realistic ticks and lots."""
+"""What the simulated exchanges trade in: assets with their behaviour, and the form of an exchange's listing."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -51,13 +51,17 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One market of one exchange, and how it trades.
 
     ``size_usd`` is the median value of an order near the best price, ``takers_per_s`` how often somebody trades,
-    ``half_spread_bps`` what makers ask for, ``lag_s`` how late they learn of a new price.
+    ``half_spread_bps`` what makers ask for, ``lag_s`` how late they learn of a new price. ``price_printed`` and
+    ``size_printed`` are decimals on the wire, where they are more than tick and lot need. ``ids_skip``: the book's
+    update ids also count other markets (Binance futures).
     """
 
     venue: str
     product: str
     base: str
     quote: str
+    native: str
+    settle: str | None = None
     tick: Decimal
     lot: Decimal
     min_size: Decimal
@@ -66,32 +70,30 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     takers_per_s: float
     half_spread_bps: float
     lag_s: float
-
-    @property
-    def native(self) -> str:
-        return f"{self.base}/{self.quote}" if self.venue == "kraken" else f"{self.base}{self.quote}"
+    price_printed: int | None = None
+    size_printed: int | None = None
+    ids_skip: bool = False
 
     @property
     def symbol(self) -> str:
         """The unified symbol."""
-        return f"{self.base}/{self.quote}{':' + self.quote if self.product == 'usdm' else ''}"
-
-    @property
-    def price_printed(self) -> int | None:
-        """Price decimals on the wire: Binance spot always prints eight, its futures at least two."""
-        if self.venue == "binance":
-            return 8 if self.product == "spot" else max(2, decimals(self.tick))
-        return None
-
-    @property
-    def size_printed(self) -> int | None:
-        """Size decimals on the wire, where they are more than the lot's."""
-        return 8 if (self.venue, self.product) == ("binance", "spot") else None
+        return f"{self.base}/{self.quote}{'' if self.settle is None else f':{self.settle}'}"
 
 
-def _make(venue: str, product: str, rows: str, half_spread_bps: float, lag_s: float) -> list[Instrument]:
+def listing(
+    venue: str,
+    product: str,
+    rows: str,
+    *,
+    native: Callable[[str, str], str],
+    half_spread_bps: float,
+    lag_s: float,
+    derivative: bool = False,
+) -> tuple[Instrument, ...]:
+    """Instruments from lines of text: pair, tick, lot, smallest order, smallest value, median order in USD, takers a
+    second. ``native`` makes the exchange's own name of base and quote; derivatives settle in their quote currency."""
     result = []
-    for row in rows.split("\n"):
+    for row in rows.strip().split("\n"):
         pair, tick, lot, min_size, min_notional, size_usd, takers = row.split()
         base, quote = pair.split("/")
         result.append(
@@ -100,6 +102,8 @@ def _make(venue: str, product: str, rows: str, half_spread_bps: float, lag_s: fl
                 product=product,
                 base=base,
                 quote=quote,
+                native=native(base, quote),
+                settle=quote if derivative else None,
                 tick=Decimal(tick),
                 lot=Decimal(lot),
                 min_size=Decimal(min_size),
@@ -110,50 +114,4 @@ def _make(venue: str, product: str, rows: str, half_spread_bps: float, lag_s: fl
                 lag_s=lag_s,
             )
         )
-    return result
-
-
-# pair, tick, lot, smallest order, smallest value, median order in USD, takers a second
-INSTRUMENTS = (
-    *_make(
-        "binance",
-        "spot",
-        """\
-BTC/USDT 0.01 0.00001 0.00001 5 4200 4.0
-ETH/USDT 0.01 0.0001 0.0001 5 3100 3.2
-SOL/USDT 0.01 0.001 0.001 5 2200 2.4
-XRP/USDT 0.0001 0.1 0.1 5 1800 2.0
-DOGE/USDT 0.00001 1 1 1 1500 1.8
-ADA/USDT 0.0001 0.1 0.1 5 1200 1.2
-LINK/USDT 0.01 0.01 0.01 5 1100 1.0""",
-        0.06,
-        0.10,
-    ),
-    *_make(
-        "binance",
-        "usdm",
-        """\
-BTC/USDT 0.1 0.001 0.001 100 9800 5.0
-ETH/USDT 0.01 0.001 0.001 20 7400 4.0
-SOL/USDT 0.01 0.01 0.01 5 4100 2.6
-XRP/USDT 0.0001 0.1 0.1 5 3300 2.2""",
-        0.05,
-        0.04,
-    ),
-    *_make(
-        "kraken",
-        "spot",
-        """\
-BTC/USD 0.1 0.00000001 0.00005 0.5 3600 2.2
-ETH/USD 0.01 0.00000001 0.001 0.5 2600 1.8
-SOL/USD 0.01 0.00000001 0.02 0.5 1600 1.4
-XRP/USD 0.00001 0.00000001 2 0.5 1300 1.2
-DOGE/USD 0.0000001 0.00000001 13 0.5 900 0.9
-ADA/USD 0.000001 0.00000001 4.4 0.5 800 0.7
-LINK/USD 0.00001 0.00000001 0.2 0.5 800 0.6
-BTC/USDT 0.1 0.00000001 0.00005 0.5 1500 0.8
-ETH/USDT 0.01 0.00000001 0.001 0.5 1100 0.6""",
-        0.30,
-        0.30,
-    ),
-)
+    return tuple(result)

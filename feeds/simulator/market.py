@@ -6,6 +6,7 @@ call :meth:`World.advance` and read what each market has collected (:meth:`LiveM
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from heapq import heappop, heappush
 from itertools import count
 from math import exp
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from feeds.simulator.candles import Candles, PastBar, first_id, make_past
 from feeds.simulator.flow import Flow
-from feeds.simulator.instruments import ASSETS, INSTRUMENTS, Instrument, fixed
+from feeds.simulator.instruments import ASSETS, Instrument, fixed
 from feeds.simulator.latent import Latent
 from feeds.simulator.matching import Execution, Match, MatchingEngine
 
@@ -107,10 +108,10 @@ class LiveMarket:
         self.now_ms = now_ms
         volatility = self._world.latent.volatility
         draw = self._random
-        spread = 3.0 if self.instrument.product == "usdm" else 2.5
+        spread = 2.5 if self.instrument.settle is None else 3.0
         self._premium_bps += -self._premium_bps * dt_s / 40 + 0.22 * spread * dt_s**0.5 * draw.gauss(0, 1)
         self._fair += (self._target() - self._fair) * (1 - exp(-dt_s / self.instrument.lag_s))
-        if self.instrument.product == "usdm":
+        if self.instrument.ids_skip:
             self.engine.skip_ids(draw.randrange(40))
         for _ in self._flow.step(now_ms, dt_s, self._fair, volatility):
             self._note_top()
@@ -131,6 +132,13 @@ class LiveMarket:
 
     def next_funding_ms(self) -> int:
         return (self.now_ms // FUNDING_MS + 1) * FUNDING_MS
+
+    def mark_texts(self) -> tuple[str, str, str]:
+        """Mark price and index price, of eight decimals, and the funding rate."""
+        tick = self.instrument.tick
+        places = Decimal("0.00000001")
+        mark, index = (Decimal(f"{value:.4f}") * tick for value in (self.mark, self.index))
+        return f"{mark.quantize(places):f}", f"{index.quantize(places):f}", f"{self.funding_rate:.8f}"
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ def _nobody(market: LiveMarket, execution: Execution, ms: int) -> None:
 class World:
     """All markets. ``on_maker_fill`` is called when a resting order of an account is executed."""
 
-    def __init__(self, seed: int = 1, start_ms: int = 0, instruments: tuple[Instrument, ...] = INSTRUMENTS) -> None:
+    def __init__(self, seed: int, start_ms: int, instruments: tuple[Instrument, ...]) -> None:
         begin_ms = start_ms - _WARM_UP_MS
         self.latent = Latent(seed, ASSETS, begin_ms)
         self.on_maker_fill: FillListener = _nobody

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -34,13 +35,14 @@ class SimulatorProcess:
         return code
 
 
-def run(port: int = 0, seed: int = 1) -> SimulatorProcess:
-    """Start the simulator as a child process and wait until it listens.
+def run(port: int = 0, seed: int = 1, exchanges: Sequence[str] = ()) -> SimulatorProcess:
+    """Start the simulator as a child process and wait until it listens. No ``exchanges``: its usual ones.
 
     Raises RuntimeError with what it said if it ends instead. Its log goes to our standard error.
     """
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "feeds.simulator", "--port", str(port), "--seed", str(seed), PARENT_PIPE]
+    command += [option for name in exchanges for option in ("--exchange", name)]
     process = subprocess.Popen(
         command, cwd=root, env={**os.environ}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

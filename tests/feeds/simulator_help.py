@@ -15,12 +15,13 @@ import aiohttp
 from yarl import URL
 
 from feeds.simulator import Settings, SimulatorServer
-from feeds.simulator.instruments import INSTRUMENTS
 from feeds.simulator.keys import TEST_KEY, TEST_SECRET
+from feeds.simulator.settings import FIRST
+from feeds.simulator.venues import listings
 
 FEW = tuple(
     each
-    for each in INSTRUMENTS
+    for each in listings(FIRST)
     if (each.venue, each.product, each.native)
     in {
         ("binance", "spot", "BTCUSDT"),

@@ -148,7 +148,7 @@ async def test_watched_best_prices_of_kraken_are_the_engines():
     """Kraken has no update ids; ccxt checks each checksum. Its best prices must be among the engine's latest."""
     async with connected(ccxt.pro.kraken) as (exchange, client):
         market = client.server.market.markets["kraken", "spot", "BTC/USD"]
-        kraken, seen = client.server.kraken, []
+        kraken, seen = client.server.exchanges["kraken"], []
         happened = kraken.happened
 
         def noting(which, *arguments):

@@ -267,7 +267,7 @@ WRONG = [
     ),
     (
         "[exchanges.binance]\nbook_depth = 100",
-        "exchanges.binance.book_depth = 100: binance always gives the whole book; the key is for kraken",
+        "exchanges.binance.book_depth = 100: binance lets nobody choose; the key is for kraken",
     ),
     (
         "[exchanges.kraken]\nbook_depth = 50",
@@ -391,5 +391,5 @@ def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
 
 
 def test_tables_of_facts_name_exchanges_that_exist() -> None:
-    assert set(config.BOOK_DEPTHS) | set(config.WS_API_PATHS) <= set(exchanges.REGISTRY)
+    assert set(config.WS_API_PATHS) <= set(exchanges.REGISTRY)
     assert set(accounts.REGISTRY) <= set(exchanges.REGISTRY)

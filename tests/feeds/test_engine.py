@@ -219,7 +219,7 @@ async def test_a_cut_connection_comes_back_by_itself(tmp_path):
     async with simulator() as server, running(config(server, tmp_path)) as (engine, sink):
         await until(lambda: sink.state(BTC) == "LIVE")
         lane = engine.venues["binance"].book_lane("BTC/USDT")
-        for socket in server.binance.open_sockets():
+        for socket in server.exchanges["binance"].open_sockets():
             socket.abort()
         await until(lambda: sink.state(BTC) != "LIVE")
         assert sink.frames[BTC]["data"]["bids"] == []

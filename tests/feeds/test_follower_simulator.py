@@ -202,7 +202,7 @@ async def test_a_key_that_may_withdraw_is_refused():
     async with followed(Credentials(WITHDRAW_KEY, WITHDRAW_SECRET)) as account:
         await until(lambda: account.follower.state is StreamState.DOWN)
         assert "enableWithdrawals" in account.follower.sentence
-        assert not account.client.server.binance.open_sockets()
+        assert not account.client.server.exchanges["binance"].open_sockets()
 
 
 async def test_a_wrong_secret_is_told_and_asked_for_no_more():
@@ -216,5 +216,5 @@ async def test_nothing_is_left_of_a_stopped_one():
     async with simulator() as client:
         async with followed(client=client) as account:
             await account.live()
-            assert len(client.server.binance.open_sockets()) == 2
-        await until(lambda: not client.server.binance.open_sockets())
+            assert len(client.server.exchanges["binance"].open_sockets()) == 2
+        await until(lambda: not client.server.exchanges["binance"].open_sockets())

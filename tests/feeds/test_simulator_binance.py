@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from feeds.simulator.instruments import INSTRUMENTS
+from feeds.simulator.settings import FIRST
 from feeds.simulator.sockets import SocketRules
+from feeds.simulator.venues import listings
 from tests.feeds.simulator_help import collect, receive, simulator
 
 REST = {"spot": "/binance/api/v3", "usdm": "/binance/usdm/fapi/v1"}
@@ -276,7 +277,7 @@ async def test_too_many_messages_disconnect():
 
 async def test_the_server_pings_and_ends_a_connection_without_pongs():
     rules = SocketRules(ping_s=0.3, pong_s=0.7)
-    async with simulator(binance_spot_socket=rules) as client:
+    async with simulator(rules={"binance.spot": rules}) as client:
         url = f"ws://127.0.0.1:{client.server.port}/binance/stream"
         async with client.session.ws_connect(url, autoping=False) as socket:
             ping = await socket.receive(timeout=5)
@@ -292,7 +293,10 @@ async def test_the_server_pings_and_ends_a_connection_without_pongs():
 
 async def test_a_connection_has_a_longest_life():
     rules = SocketRules(life_s=0.5)
-    async with simulator(binance_usdm_socket=rules) as client, client.socket("/binance/usdm/market/stream") as socket:
+    async with (
+        simulator(rules={"binance.usdm": rules}) as client,
+        client.socket("/binance/usdm/market/stream") as socket,
+    ):
         message = await socket.receive(timeout=5)
         assert message.type is aiohttp.WSMsgType.CLOSE
 
@@ -360,7 +364,7 @@ async def test_rest_errors(client, path, params, code):
 
 
 async def test_exchange_info_lists_what_was_asked_for():
-    async with simulator(instruments=INSTRUMENTS) as client:
+    async with simulator(instruments=listings(FIRST)) as client:
         spot = await client.get(f"{REST['spot']}/exchangeInfo")
         assert [row["baseAsset"] for row in spot["symbols"]] == ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK"]
         futures = await client.get(f"{REST['usdm']}/exchangeInfo")

@@ -228,7 +228,7 @@ async def test_another_key_opens_the_account():
 
 
 async def test_too_many_connection_attempts_are_refused():
-    async with simulator(kraken_connects=3, binance_connects=2) as client:
+    async with simulator(connects={"kraken": 3, "binance": 2}) as client:
         for path, limit in (("/kraken/v2", 3), ("/binance/stream", 2), ("/binance/usdm/public/stream", 2)):
             for _ in range(limit):
                 async with client.socket(path):

@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from feeds.simulator.instruments import INSTRUMENTS
-from feeds.simulator.kraken_frames import Window, checksum
+from feeds.simulator.kraken.frames import Window, checksum
 from feeds.simulator.market import World
+from feeds.simulator.settings import FIRST
 from feeds.simulator.sockets import SocketRules
+from feeds.simulator.venues import listings
 from tests.feeds.simulator_help import FEW, collect, receive, simulator
 
 
@@ -266,7 +267,7 @@ async def test_ping(client):
 
 
 async def test_an_idle_connection_is_closed():
-    async with simulator(kraken_socket=SocketRules(idle_s=1.0)) as client, client.socket("/kraken/v2") as socket:
+    async with simulator(rules={"kraken": SocketRules(idle_s=1.0)}) as client, client.socket("/kraken/v2") as socket:
         begin_s = time.monotonic()
         await receive(socket, lambda m: m["channel"] == "status")
         assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
@@ -277,7 +278,7 @@ async def test_an_idle_connection_is_closed():
 
 
 async def test_pairs_have_three_names_and_all_are_understood():
-    async with simulator(instruments=INSTRUMENTS) as client:
+    async with simulator(instruments=listings(FIRST)) as client:
         pairs = (await client.get("/kraken/0/public/AssetPairs"))["result"]
         names = {key: (pair["altname"], pair["wsname"]) for key, pair in pairs.items()}
         assert names["XXBTZUSD"] == ("XBTUSD", "XBT/USD")

@@ -7,9 +7,10 @@ from statistics import fmean, pstdev
 import pytest
 
 from feeds.simulator.candles import DAY, INTERVALS, MINUTE, bucket, bucket_end
-from feeds.simulator.instruments import ASSETS, INSTRUMENTS, fixed
+from feeds.simulator.instruments import ASSETS, fixed
 from feeds.simulator.latent import Latent
 from feeds.simulator.market import World
+from feeds.simulator.venues import REGISTRY, listings
 from tests.feeds.simulator_help import FEW
 
 START_MS = 1_795_219_200_000 + 12_345
@@ -36,7 +37,7 @@ def test_the_same_seed_gives_the_same_market():
 @pytest.fixture(scope="module")
 def watched():
     """Forty seconds of the whole market, with what was seen on the way."""
-    world = World(11, START_MS)
+    world = World(11, START_MS, listings(REGISTRY))
     seen = {market: {"prints": [], "steps": 0, "least": 10_000, "spreads": []} for market in world.markets.values()}
     for market, prints, _ in run(world, 40):
         row, top = seen[market], market.top
@@ -170,7 +171,7 @@ def test_old_minutes_are_dropped_but_coarse_bars_stay():
 # -- instruments -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("each", INSTRUMENTS, ids=lambda each: f"{each.venue} {each.symbol}")
+@pytest.mark.parametrize("each", listings(REGISTRY), ids=lambda each: f"{each.venue} {each.symbol}")
 def test_ticks_and_lots_are_printed_exactly(each):
     price, size = fixed(each.tick, each.price_printed), fixed(each.lot, each.size_printed)
     for number in (0, 1, 7, 10, 99, 123_456_789_012_345_678):

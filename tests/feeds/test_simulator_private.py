@@ -12,7 +12,7 @@ import pytest_asyncio
 from yarl import URL
 
 from feeds.simulator import keys
-from feeds.simulator.binance_auth import Gatekeeper
+from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.keys import TEST_KEY, TEST_SECRET, ApiKey
 from tests.feeds.simulator_help import collect, receive, simulator
 
@@ -221,7 +221,7 @@ async def test_a_market_order_by_quote_amount_spends_at_most_that():
 
 async def test_successful_spot_orders_cost_no_weight_and_failed_ones_do():
     async with simulator() as client:
-        meter = client.server.binance.gates["spot"].meter
+        meter = client.server.exchanges["binance"].gates["spot"].meter
         await place(client)
         used = meter.used
         await place(client)

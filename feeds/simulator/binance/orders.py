@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from feeds.simulator.accounts import Desk
-from feeds.simulator.binance_rest import BinanceError
+from feeds.simulator.binance.rest import BinanceError
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from feeds.simulator import binance_frames as frames
-from feeds.simulator.binance_info import futures_symbol, spot_symbol
-from feeds.simulator.binance_rest import BinanceError, Gate, Handler, Weight, answer, integer
-from feeds.simulator.binance_streams import INTERVALS, Product
+from feeds.simulator.binance import frames
+from feeds.simulator.binance.info import futures_symbol, spot_symbol
+from feeds.simulator.binance.rest import BinanceError, Gate, Handler, Weight, answer, integer
+from feeds.simulator.binance.streams import INTERVALS, Product
 from feeds.simulator.candles import bucket_end
 from feeds.simulator.market import LiveMarket
 
@@ -238,7 +238,7 @@ class PublicEndpoints:
 
     def _premium(self, request: web.Request) -> web.Response:
         def row(market: LiveMarket) -> dict[str, Any]:
-            mark, index, rate = frames.mark_texts(market)
+            mark, index, rate = market.mark_texts()
             return {
                 "symbol": market.instrument.native,
                 "markPrice": mark,

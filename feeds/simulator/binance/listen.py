@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 
 from feeds.simulator.accounts import Account
-from feeds.simulator.binance_rest import BinanceError
-from feeds.simulator.binance_user_frames import account_update, order_trade_update, trade_lite
+from feeds.simulator.binance.rest import BinanceError
+from feeds.simulator.binance.user_frames import account_update, order_trade_update, trade_lite
 from feeds.simulator.faults import Faults
 from feeds.simulator.orders import AccountEvent, OrderEvent
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet

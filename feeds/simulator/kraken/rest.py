@@ -10,8 +10,8 @@ from aiohttp import web
 
 from feeds.domain import decimals
 from feeds.simulator.faults import Faults
-from feeds.simulator.kraken import INTERVALS, KrakenSockets
-from feeds.simulator.kraken_frames import average, stamp
+from feeds.simulator.kraken.frames import average, stamp
+from feeds.simulator.kraken.sockets import INTERVALS, KrakenSockets
 from feeds.simulator.market import LiveMarket
 
 # plain name: (REST asset code, altname)

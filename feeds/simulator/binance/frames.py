@@ -172,16 +172,8 @@ def kline_row(market: LiveMarket, interval_ms: int, bar: Bar) -> list[int | str]
     return [bar.open_ms, *prices, base, end_ms, quote, bar.trades, buy_base, buy_quote, "0"]
 
 
-def mark_texts(market: LiveMarket) -> tuple[str, str, str]:
-    """Mark price, index price, funding rate."""
-    tick = market.instrument.tick
-    places = Decimal("0.00000001")
-    mark, index = (Decimal(f"{value:.4f}") * tick for value in (market.mark, market.index))
-    return f"{mark.quantize(places):f}", f"{index.quantize(places):f}", f"{market.funding_rate:.8f}"
-
-
 def mark_price(market: LiveMarket, now_ms: int) -> str:
-    mark, index, rate = mark_texts(market)
+    mark, index, rate = market.mark_texts()
     return (
         f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{market.instrument.native}","p":"{mark}","ap":"{mark}",'
         f'"P":"{index}","i":"{index}","r":"{rate}","T":{market.next_funding_ms()},"st":1}}'

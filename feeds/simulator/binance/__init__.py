@@ -4,40 +4,47 @@ Spot and futures share the prefix, as one base is enough for a client that uses 
 ``/binance/usdm`` there are only the futures, so that an un-routed futures stream is refused there, as since April 2026.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
-from feeds.simulator.accounts import Accounts
-from feeds.simulator.binance_auth import Gatekeeper
-from feeds.simulator.binance_listen import ListenKeys
-from feeds.simulator.binance_private import FuturesEndpoints, SpotEndpoints
-from feeds.simulator.binance_public import PublicEndpoints
-from feeds.simulator.binance_rest import Gate
-from feeds.simulator.binance_sockets import MarketSockets
-from feeds.simulator.binance_streams import Product
-from feeds.simulator.binance_ws_api import WebSocketApi
-from feeds.simulator.faults import Faults
-from feeds.simulator.market import LiveMarket, Print, Top, World
-from feeds.simulator.settings import Settings
-from feeds.simulator.sockets import Door, Socket, SocketSet
+from feeds.simulator.binance.auth import Gatekeeper
+from feeds.simulator.binance.listen import ListenKeys
+from feeds.simulator.binance.listing import LISTING
+from feeds.simulator.binance.private import FuturesEndpoints, SpotEndpoints
+from feeds.simulator.binance.public import PublicEndpoints
+from feeds.simulator.binance.rest import Gate
+from feeds.simulator.binance.sockets import MarketSockets
+from feeds.simulator.binance.streams import Product
+from feeds.simulator.binance.ws_api import WebSocketApi
+from feeds.simulator.faults import Fault
+from feeds.simulator.market import LiveMarket, Print, Top
+from feeds.simulator.place import Place
+from feeds.simulator.settings import DAY_S
+from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+
+RULES = {
+    "spot": SocketRules(ping_s=20, pong_s=60, life_s=DAY_S, messages_per_s=5),
+    "usdm": SocketRules(ping_s=180, pong_s=600, life_s=DAY_S, messages_per_s=10),
+}
+CONNECTS = 300
+"""Attempts to connect in five minutes, per product."""
 
 
 class Binance:
-    def __init__(
-        self,
-        world: World,
-        accounts: Accounts,
-        settings: Settings,
-        faults: Faults,
-        clock: Callable[[], float],
-        clock_ms: Callable[[], int],
-    ) -> None:
+    """See :class:`feeds.simulator.place.SimulatedExchange`."""
+
+    name = "binance"
+    listing = LISTING
+
+    def __init__(self, place: Place) -> None:
+        world, accounts, settings, faults = place.world, place.accounts, place.settings, place.faults
+        clock, clock_ms = place.clock, place.clock_ms
         self.products = {name: Product(name, world.of("binance", name), faults) for name in ("spot", "usdm")}
         self.gates = {name: Gate(name, faults, clock_ms, settings.weights.get(name)) for name in self.products}
-        rules = {"spot": settings.binance_spot_socket, "usdm": settings.binance_usdm_socket}
+        rules = {name: settings.rules.get(f"binance.{name}", usual) for name, usual in RULES.items()}
         self.gatekeeper = Gatekeeper(accounts.keys, clock_ms)
-        doors = {name: Door(limit=settings.binance_connects, per_s=300) for name in self.products}
+        doors = {name: Door(limit=settings.connects.get("binance", CONNECTS), per_s=300) for name in self.products}
         sets = [SocketSet("binance", doors, faults, clock) for _ in range(3)]
         self.market_sockets = MarketSockets(self.products, rules, faults, sets[0])
         self.ws_api = WebSocketApi(accounts, self.gatekeeper, self.gates["spot"], rules["spot"], faults, sets[1])
@@ -45,6 +52,16 @@ class Binance:
         self._spot = SpotEndpoints(accounts, self.gatekeeper, self.gates["spot"], world.of("binance", "spot"))
         self._futures = FuturesEndpoints(accounts, self.gatekeeper, self.gates["usdm"], world.of("binance", "usdm"))
         self._clock_ms = clock_ms
+
+    @staticmethod
+    def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
+        return {
+            "spot.ws": f"{web_socket}/binance",
+            "spot.rest": f"{rest}/binance",
+            "spot.ws_api": f"{web_socket}/binance/ws-api/v3",
+            "usdm.ws": f"{web_socket}/binance/usdm",
+            "usdm.rest": f"{rest}/binance/usdm",
+        }
 
     def routes(self) -> list[web.RouteDef]:
         public = {name: PublicEndpoints(product, self.gates[name]) for name, product in self.products.items()}
@@ -64,7 +81,8 @@ class Binance:
     # -- time ----------------------------------------------------------------------------------------------------
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
-        self.products[market.instrument.product].happened(market, prints, tops, now_ms)
+        if prints or tops:
+            self.products[market.instrument.product].happened(market, prints, tops, now_ms)
 
     def tick(self, now_ms: int) -> None:
         for product in self.products.values():
@@ -85,6 +103,14 @@ class Binance:
 
     def open_sockets(self) -> list[Socket]:
         return [socket for sockets in self._socket_sets() for socket in sockets.open]
+
+    def act(self, fault: Fault) -> None:
+        if fault.kind == "expire_listen_key":
+            self.listen_keys.expire_all()
+        elif fault.kind == "terminate_user_stream":
+            self.terminate_user_streams()
+        else:
+            self.announce_shutdown()
 
     def announce_shutdown(self) -> None:
         """Spot streams and WebSocket API: the server is about to close."""

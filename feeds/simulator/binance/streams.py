@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from feeds.simulator import binance_frames as frames
-from feeds.simulator.binance_frames import Aggregate
+from feeds.simulator.binance import frames
+from feeds.simulator.binance.frames import Aggregate
 from feeds.simulator.candles import DAY, MINUTE, MONTH
 from feeds.simulator.faults import Faults
 from feeds.simulator.market import LiveMarket, Print, Top

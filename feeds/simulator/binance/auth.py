@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from feeds.simulator.binance_rest import BinanceError
+from feeds.simulator.binance.rest import BinanceError
 from feeds.simulator.keys import ApiKey
 
 _LONGEST_WINDOW_MS = 60_000

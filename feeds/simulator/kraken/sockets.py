@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from feeds.simulator import kraken_frames as frames
 from feeds.simulator.faults import Faults
-from feeds.simulator.kraken_frames import Window
+from feeds.simulator.kraken import frames
+from feeds.simulator.kraken.frames import Window
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 

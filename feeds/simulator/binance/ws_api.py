@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
-from feeds.simulator.binance_auth import Gatekeeper
-from feeds.simulator.binance_rest import BinanceError, Gate
-from feeds.simulator.binance_user_frames import execution_report, spot_wallet
+from feeds.simulator.binance.auth import Gatekeeper
+from feeds.simulator.binance.rest import BinanceError, Gate
+from feeds.simulator.binance.user_frames import execution_report, spot_wallet
 from feeds.simulator.faults import Faults
 from feeds.simulator.orders import AccountEvent, Listener, OrderEvent
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet

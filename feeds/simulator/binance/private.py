@@ -5,10 +5,10 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from feeds.simulator import binance_orders as orders
 from feeds.simulator.accounts import Account, Accounts, Desk
-from feeds.simulator.binance_auth import Gatekeeper
-from feeds.simulator.binance_rest import BinanceError, Gate, Handler, Weight, answer, integer
+from feeds.simulator.binance import orders
+from feeds.simulator.binance.auth import Gatekeeper
+from feeds.simulator.binance.rest import BinanceError, Gate, Handler, Weight, answer, integer
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected

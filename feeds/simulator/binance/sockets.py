@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from feeds.simulator.binance_streams import Product
+from feeds.simulator.binance.streams import Product
 from feeds.simulator.faults import Faults
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 
