@@ -9,49 +9,32 @@ import asyncio
 import gzip
 import heapq
 import json
-import os
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.truths import REPLAYS
+from bench.truths.scene import SHARED, Scene
 from feeds.config import load_config
 from feeds.domain import StreamState
 from feeds.engine import Engine
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("SPREADBOARD_SHARED", ROOT.parent / "shared"))
 PLAYER = SHARED / "tools" / "capture_server.py"
-DEPTH = 25
 GRACE_S = 4.0
 """A run that ends while the recording begins anew goes on for this long."""
 
 Levels = list[tuple[Decimal, Decimal]]
 
 
-class Scene(NamedTuple):
-    """A recording and the markets in it."""
-
-    exchange: str
-    product: str
-    recording: str
-    symbols: tuple[str, ...]
-    depth: int = DEPTH
-
-    @property
-    def path(self) -> Path:
-        return SHARED / "captures" / f"{self.recording}.jsonl.gz"
-
-
 SPOT = Scene("binance", "spot", "binance-spot-2024-08", ("BTC/USDT", "ETH/USDT"))
 USDM = Scene("binance", "usdm", "binance-usdm-2024-08", ("ETH/USDT:USDT",))
-KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10)
+KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
 
 
 # -- the truth
@@ -63,58 +46,9 @@ class Truth:
     def __init__(self, scene: Scene, records: list[dict[str, Any]]) -> None:
         self.scene = scene
         self.states: dict[tuple[str, Any], tuple[Levels, Levels]] = {}
-        (self._replay_kraken if scene.exchange == "kraken" else self._replay_binance)(records)
-
-    def _keep(self, key: tuple[str, Any], bids: dict[Decimal, Decimal], asks: dict[Decimal, Decimal]) -> None:
-        depth = self.scene.depth
-        best_bids, best_asks = heapq.nlargest(depth, bids), heapq.nsmallest(depth, asks)
-        self.states[key] = [(p, bids[p]) for p in best_bids], [(p, asks[p]) for p in best_asks]
-
-    def _replay_binance(self, records: list[dict[str, Any]]) -> None:
-        for symbol in self.scene.symbols:
-            native = symbol.partition(":")[0].replace("/", "")
-            snapshot = next(
-                json.loads(r["raw"]) for r in records if r["via"] == "rest" and f"symbol={native}&" in r["path"] + "&"
-            )
-            bids, asks = ({Decimal(p): Decimal(q) for p, q in snapshot[side]} for side in ("bids", "asks"))
-            last = snapshot["lastUpdateId"]
-            self._keep((symbol, last), bids, asks)
-            for record in records:
-                data = json.loads(record["raw"]).get("data", {}) if record["via"] == "ws" else {}
-                if data.get("e") != "depthUpdate" or data["s"] != native or data["u"] <= last:
-                    continue
-                for side, changes in ((bids, data["b"]), (asks, data["a"])):
-                    for price, size in changes:
-                        if Decimal(size):
-                            side[Decimal(price)] = Decimal(size)
-                        else:
-                            side.pop(Decimal(price), None)
-                last = data["u"]
-                self._keep((symbol, last), bids, asks)
-
-    def _replay_kraken(self, records: list[dict[str, Any]]) -> None:
-        bids: dict[Decimal, Decimal] = {}
-        asks: dict[Decimal, Decimal] = {}
-        for record in records:
-            frame = json.loads(record["raw"], parse_float=Decimal, parse_int=Decimal)
-            if frame.get("channel") != "book":
-                continue
-            [data] = frame["data"]
-            if frame["type"] == "snapshot":
-                bids, asks = {}, {}
-            for side, changes in ((bids, data["bids"]), (asks, data["asks"])):
-                for level in changes:
-                    if level["qty"]:
-                        side[level["price"]] = level["qty"]
-                    else:
-                        side.pop(level["price"], None)
-            for price in sorted(bids, reverse=True)[self.scene.depth :]:
-                del bids[price]
-            for price in sorted(asks)[self.scene.depth :]:
-                del asks[price]
-            moment = data.get("timestamp")
-            exchange_ms = int(datetime.fromisoformat(moment).timestamp() * 1000) if moment else None
-            self._keep((data["symbol"], (exchange_ms, int(data["checksum"]))), bids, asks)
+        for symbol, number, bids, asks in REPLAYS[scene.exchange](scene, records):
+            best_bids, best_asks = heapq.nlargest(scene.depth, bids), heapq.nsmallest(scene.depth, asks)
+            self.states[symbol, number] = [(p, bids[p]) for p in best_bids], [(p, asks[p]) for p in best_asks]
 
     def difference(self, symbol: str, number: Any, bids: Levels, asks: Levels) -> str | None:
         """None if these levels, as many as they are, are the book at that number."""
@@ -303,13 +237,13 @@ async def run_ours(
     then. ``fault`` "" is none."""
     with tempfile.TemporaryDirectory() as folder:
         async with played(recording, *filter(None, [fault])) as port:
-            ws = f"ws://127.0.0.1:{port}" + ("/v2" if scene.exchange == "kraken" else "")
+            ws = f"ws://127.0.0.1:{port}{scene.ws_path}"
             file = Path(folder) / "spreadboard.toml"
             file.write_text(
                 f'[feeds]\ndepth = {scene.depth}\nstate_dir = "state"\n[exchanges.{scene.exchange}]\n'
                 f'products = ["{scene.product}"]\nstale_s = {stale_s}\nreconnect_s = {reconnect_s}\n'
                 f'ws_url = "{ws}"\nrest_url = "http://127.0.0.1:{port}"\n'
-                + ("book_depth = 10\n" if scene.exchange == "kraken" else "")
+                f"{scene.settings}\n"
             )
             judge = Judge(truth)
             engine = Engine(load_config(file, {}), judge)
