@@ -284,7 +284,7 @@ async def test_pairs_have_three_names_and_all_are_understood():
         assert names["XXBTZUSD"] == ("XBTUSD", "XBT/USD")
         assert names["XDGUSD"] == ("XDGUSD", "XDG/USD")
         assert names["XBTUSDT"] == ("XBTUSDT", "XBT/USDT")
-        assert len(names) == 9
+        assert len(names) == 11
         for name in ("XXBTZUSD", "XBTUSD", "XBT/USD"):
             assert list((await client.get("/kraken/0/public/Ticker", pair=name))["result"]) == ["XXBTZUSD"]
         assets = (await client.get("/kraken/0/public/Assets"))["result"]

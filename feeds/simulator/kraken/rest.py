@@ -23,10 +23,13 @@ ASSETS = {
     "DOGE": ("XXDG", "XDG"),
     "ADA": ("ADA", "ADA"),
     "LINK": ("LINK", "LINK"),
+    "AVAX": ("AVAX", "AVAX"),
+    "LTC": ("XLTC", "LTC"),
+    "DOT": ("DOT", "DOT"),
     "USD": ("ZUSD", "USD"),
     "USDT": ("USDT", "USDT"),
 }
-_OLD = frozenset({"BTC", "ETH", "XRP"})  # these keep their four-letter codes in pairs with USD
+_OLD = frozenset({"BTC", "ETH", "XRP", "LTC"})  # these keep their four-letter codes in pairs with USD
 
 
 class KrakenRestError(Exception):
