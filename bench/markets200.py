@@ -8,6 +8,7 @@ counts. The baseline receives the very same frames and decodes them, nothing mor
 import asyncio
 import gzip
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 import websockets
 from aiohttp import WSMsgType, web
 
@@ -170,6 +172,7 @@ def worker(port: int, pipe: Any) -> None:
     from feeds.config import load_config
     from feeds.engine import Engine
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     config_file = ROOT / "build" / "markets200.toml"
     config_file.parent.mkdir(exist_ok=True)
     pinned = json.dumps([f"{name}/USDT" for name in NAMES])
