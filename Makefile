@@ -1,6 +1,5 @@
 # Spreadboard. `make run` and `make test` are all that is needed; each target sets up what it needs.
 export PYTHONASYNCIODEBUG ?=
-PYTEST ?= .venv/bin/python -m pytest
 
 .PHONY: help setup run test lint types bench images clean
 
@@ -18,7 +17,7 @@ run: setup
 test:
 	@scripts/setup.sh test
 	PATH="$$PWD/.venv/bin:$$PATH" node --test tests/js/*.test.mjs
-	$(PYTEST)
+	scripts/test.sh
 
 lint:
 	@scripts/setup.sh test

@@ -120,20 +120,27 @@ class Doorkeeper(PerLoop):
         return await database_sync_to_async(_identify)(headers)
 
     async def check(self, identity: Identity, topics: Iterable[Topic]) -> None:
-        """Raises UnknownTopic for the first topic that does not exist for this user."""
+        """Raises UnknownTopic for the first topic that does not exist for this user.
+
+        Before a worker has told the first markets, whether one exists is left for it to say.
+        """
         for topic in topics:
             if topic.account is not None:
                 if not await database_sync_to_async(_owns)(identity.user, topic.account):
                     raise UnknownTopic(f"{str(topic)!r}: you have no account {topic.account}.")
             elif topic.kind != STREAMS and topic.symbol not in self._markets.get(topic.exchange, ()):
                 if not await database_sync_to_async(_exists)(topic.exchange, topic.symbol):  # perhaps it is new
+                    if not self._markets:
+                        await self._load_markets()
+                    if not self._markets:
+                        continue
                     raise UnknownTopic(self._no_market(topic))
                 self._markets.setdefault(topic.exchange, set()).add(topic.symbol)
 
     def _no_market(self, topic: Topic) -> str:
         if topic.exchange in self._markets:
             return f"{str(topic)!r}: {topic.exchange} has no market {topic.symbol!r}."
-        known = ", ".join(sorted(self._markets)) or "none yet"
+        known = ", ".join(sorted(self._markets))
         return f"{str(topic)!r}: there is no exchange {topic.exchange!r}; there are {known}."
 
     async def simulated(self) -> list[str]:

@@ -275,6 +275,17 @@ async def test_a_market_that_is_listed_later_can_be_subscribed(browser: Browser)
     assert (await browser.ask({"type": "subscribe", "topics": [topic]}))["type"] == "subscribed"
 
 
+async def test_before_a_worker_told_the_first_markets_it_decides_itself(worker: FakeWorker, token: str) -> None:
+    await MarketRow.objects.all().adelete()
+    browser = Browser(bearer(token))
+    await browser.open()
+    assert (await browser.ask({"type": "subscribe", "topics": [BOOK]}))["type"] == "subscribed"
+    await until(lambda: worker.leased == {BOOK}, "the lease")
+    await sync_to_async(add_market)("kraken", "BTC/USD")
+    assert (await browser.ask({"type": "subscribe", "topics": ["book:binance:NO/SUCH"]}))["code"] == "unknown_topic"
+    await browser.disconnect()
+
+
 async def test_at_most_200_topics(browser: Browser) -> None:
     many = [f"book@{step}:binance:BTC/USDT" for step in range(1, 200)]
     assert len((await browser.ask({"type": "subscribe", "topics": many}))["topics"]) == 199
