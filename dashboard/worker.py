@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 REPORT_S = 1.0
 MARKETS_S = 60.0
+END_AGAIN_S = 2.0
 ACCOUNTS_S = 30.0
 STOP_S = 4.0
 RETRY_S = 1.0
@@ -278,9 +279,17 @@ class FeedsConsumer(AsyncConsumer):
 
 
 async def _start_in_stock_host() -> FeedsWorker:
-    """Within Channels' own ``runworker``: it knows Ctrl+C, so SIGTERM is made one; what fails ends the process."""
+    """Within Channels' own ``runworker``: it knows Ctrl+C, so SIGTERM is made one; what fails ends the process.
+
+    Ctrl+C cancels its main task, and a layer that waits for Redis at that moment may swallow that: so it is repeated.
+    """
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+
+    def end() -> None:
+        loop.call_later(END_AGAIN_S, end)
+        signal.raise_signal(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGTERM, end)
     try:
         worker = FeedsWorker(configuration())
         await worker.start()

@@ -20,6 +20,13 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
+def length_s(path: Path) -> float:
+    """Seconds from the first frame to the last."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        *_, last = file
+    return float(json.loads(last)["t"])
+
+
 class Book:
     def __init__(self) -> None:
         self.bids: dict[Decimal, Decimal] = {}
