@@ -6,6 +6,9 @@ minute on. So a bar is right or it is not there.
 
 A minute is over when a print of a later one comes, or when the exchange's heartbeats say so, ``LATE_MS`` later: prints
 may still be on their way. One that comes even later corrects the bar before the running one.
+
+A bar opens where the one before closed, not with its first print: so do the exchange's own (observed in published
+answers of its charts; the documentation does not say), with which ours are joined.
 """
 
 from collections.abc import Iterable
@@ -22,20 +25,28 @@ _LONGEST_MS = 120 * MINUTE_MS
 
 
 class _Bar:
-    __slots__ = ("close", "high", "low", "open", "open_ms", "traded", "volume")
+    """A minute begins where the one before ended (``open``); ``high`` and ``low`` are its prints'."""
+
+    __slots__ = ("close", "high", "low", "open", "open_ms", "volume")
 
     def __init__(self, open_ms: int, price: Decimal) -> None:
         self.open_ms = open_ms
-        self.open = self.high = self.low = self.close = price
+        self.open = self.close = price
+        self.high: Decimal | None = None
+        self.low: Decimal | None = None
         self.volume = Decimal(0)
-        self.traded = False
 
     def add(self, price: Decimal, size: Decimal) -> None:
-        if not self.traded:
-            self.open = self.high = self.low = price
-            self.traded = True
-        self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
+        self.high = price if self.high is None else max(self.high, price)
+        self.low = price if self.low is None else min(self.low, price)
+        self.close = price
         self.volume += size
+
+    def begin_at(self, price: Decimal) -> None:
+        """The minute before ended otherwise than it seemed."""
+        self.open = price
+        if self.high is None:
+            self.close = price
 
     def candle(self, symbol: str, *, closed: bool) -> Candle:
         return Candle(
@@ -43,8 +54,8 @@ class _Bar:
             interval=INTERVAL,
             open_ms=self.open_ms,
             open=self.open,
-            high=self.high,
-            low=self.low,
+            high=self.open if self.high is None else max(self.open, self.high),
+            low=self.open if self.low is None else min(self.open, self.low),
             close=self.close,
             base_volume=self.volume,
             closed=closed,
@@ -84,12 +95,12 @@ class MinuteBars:
         self._seq = trade.seq
         if trade.type not in PRINTS:
             return []
-        self._last = trade.price
+        before, self._last = self._last, trade.price
         minute_ms = trade.time // MINUTE_MS * MINUTE_MS
         if self._whole_ms is None or minute_ms < self._whole_ms:
             return []
         if self._bar is None:
-            self._bar = _Bar(minute_ms, trade.price)
+            self._bar = _Bar(minute_ms, trade.price if before is None else before)
         if minute_ms < self._bar.open_ms:
             return self._correct(minute_ms, trade)
         made = self._go_on(minute_ms)
@@ -130,11 +141,8 @@ class MinuteBars:
             self._bar = self._before = None
             return []
         before.add(trade.price, trade.qty)
-        made = [before.candle(self._symbol, closed=True)]
-        if not bar.traded:
-            self._bar = _Bar(bar.open_ms, trade.price)
-            made += self.running()
-        return made
+        bar.begin_at(before.close)
+        return [before.candle(self._symbol, closed=True), *self.running()]
 
 
 def _next_minute(ms: int) -> int:

@@ -342,7 +342,7 @@ class TestData:
         session.parse(frames.HISTORY)
         session.parse(json.dumps(frames.trade(655509, 1612269658000, 34900, 2)))  # its minute began before the history
         _, bar = session.parse(json.dumps(frames.trade(655510, 1612269661000, 34901, 3)))
-        assert (bar.open_ms, bar.open, bar.base_volume) == (1612269660000, 34901, 3)  # type: ignore[union-attr]
+        assert (bar.open_ms, bar.open, bar.base_volume) == (1612269660000, 34900, 3)  # type: ignore[union-attr]
         session.unsubscribe([CANDLES])
         session.parse(frames.INFO)
         assert len(session.parse(json.dumps(frames.trade(655511, 1612269721001)))) == 1

@@ -41,7 +41,15 @@ def test_a_bar_opens_high_low_close() -> None:
     bars.begin([at(1, 0)], None)
     for seq, price in ((2, 105), (3, 120), (4, 90), (5, 101)):
         (bar,) = bars.take(at(seq, M + seq, price, seq))
-    assert (bar.open, bar.high, bar.low, bar.close, bar.base_volume) == (105, 120, 90, 101, 14)
+    assert (bar.open, bar.high, bar.low, bar.close, bar.base_volume) == (100, 120, 90, 101, 14)
+
+
+def test_a_bar_opens_where_the_one_before_closed() -> None:
+    """As those of the charts do: closes 91045.5 and 91415 were followed by opens of 91045.5 and 91415."""
+    bars = MinuteBars("A")
+    bars.begin([at(1, 0, 200), at(2, M, 105)], None)
+    (bar,) = bars.running()
+    assert (bar.open, bar.high, bar.low, bar.close) == (200, 200, 105, 105)
 
 
 def test_a_hole_in_the_numbers_costs_the_minute() -> None:
@@ -92,7 +100,9 @@ def test_a_late_print_corrects_the_minute_before() -> None:
     bars.advance(BEGIN + 2 * M + LATE_MS)
     assert rows(bars.take(at(3, 2 * M - 1, 9))) == [(1, 9, 2, True), (2, 9, 0, False)]
     assert rows(bars.take(at(4, 2 * M + 5, 8))) == [(2, 8, 1, False)]
-    assert rows(bars.take(at(5, 2 * M - 1, 4))) == [(1, 4, 3, True)]
+    made = bars.take(at(5, 2 * M - 1, 4))
+    assert rows(made) == [(1, 4, 3, True), (2, 8, 1, False)]
+    assert (made[1].open, made[1].high, made[1].low) == (4, 8, 4)
 
 
 def test_one_that_is_later_than_that_costs_the_minute() -> None:
@@ -145,5 +155,6 @@ def test_what_is_told_is_what_the_prints_say(data: Any) -> None:
             continue  # a hole that nothing has shown yet: the next print's number will
         assert bar.base_volume == sum(trade.qty for trade in inside)
         if inside:
-            prices = [trade.price for trade in inside]
+            before = [trade.price for trade in prints if trade.time < open_ms][-1:]
+            prices = before + [trade.price for trade in inside]
             assert (bar.open, bar.high, bar.low, bar.close) == (prices[0], max(prices), min(prices), prices[-1])

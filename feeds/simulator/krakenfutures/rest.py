@@ -50,7 +50,8 @@ class KrakenFuturesRest:
             if fault is not None:
                 code = int(fault.number(503))
                 error = "apiLimitExceeded" if code == 429 else "unavailable"
-                return _answer({"result": "error", "error": error, **now}, code)
+                headers = {"Retry-After": "1"} if code == 429 else {}
+                return _answer({"result": "error", "error": error, **now}, code, headers)
             try:
                 body = handler(request)
             except KrakenFuturesRestError as error:
@@ -165,5 +166,7 @@ def _whole(request: web.Request, name: str, default: int) -> int:
     return int(text)
 
 
-def _answer(body: dict[str, Any], code: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=code, content_type="application/json")
+def _answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body), status=code, content_type="application/json", headers=headers or {}
+    )
