@@ -98,7 +98,7 @@ class Seen(NamedTuple):
 
 
 async def run_trouble(
-    scene: Scene, name: str, trouble: Trouble, *, stale_s: float = 2.0, reconnect_s: float = 6.0, seed: int = 1
+    scene: Scene, name: str, trouble: Trouble, *, stale_s: float = 2.0, reconnect_s: float = 4.0, seed: int = 1
 ) -> Seen:
     """Follow the scene's markets through this trouble, and on until all are usable again, if they can be."""
     listing = tuple(each for each in REGISTRY[scene.exchange].listing if each.symbol in scene.symbols)
@@ -195,7 +195,7 @@ def troubles(symbol: str) -> dict[str, Trouble]:
         "mute": Trouble([("mute", {})], lasts_s=4, seconds=7),
         "mute one": Trouble([("mute", alone)], lasts_s=4, seconds=7),
         "delay": Trouble([("delay", {"value": 1.0})], lasts_s=2, seconds=5),
-        "no_ack": Trouble([("no_ack", {}), ("cut", {})], lasts_s=3, seconds=8),
+        "no_ack": Trouble([("no_ack", {}), ("cut", {})], lasts_s=3, seconds=9),
         "reject": Trouble([("reject", alone), ("cut", {})], seconds=5),
         "cut": Trouble([("cut", {})]),
         "close": Trouble([("close", {"value": 1012})]),

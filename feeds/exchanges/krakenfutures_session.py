@@ -22,6 +22,8 @@ FEEDS = {
 }
 _CHANNELS = {feed: [channel for channel, other in FEEDS.items() if other == feed] for feed in set(FEEDS.values())}
 _NAMED = re.compile(r"`([^`]{1,60})`")
+_BACK = 100
+"""A book's number that is lower than the last one by more is no repetition."""
 _ENDED = ("unsubscribed", "unsubscribed_failed")
 _FAILED = ("subscribed_failed", "unsubscribed_failed")
 
@@ -54,6 +56,7 @@ class KrakenFuturesSession:
         self._held: dict[Stream, dict[Subscription, None]] = {}  # ours that want it
         self._accepted: set[Stream] = set()
         self._owed: list[Event] = []  # to be told with the next frame
+        self._seqs: dict[str, int] = {}  # by symbol: the number of the last change of its book
         self._bars: dict[str, MinuteBars] = {}  # by symbol
         self._now_ms: int | None = None  # the exchange's clock, by its heartbeats
         self._halted = False
@@ -153,8 +156,9 @@ class KrakenFuturesSession:
             return []
         match data:
             case messages.Book():
-                return [data.delta(symbol)]
+                return self._delta(data, symbol)
             case messages.FullBook():
+                self._seqs[symbol] = data.seq
                 return [data.snapshot(symbol)]
             case messages.Ticker():
                 return [*data.events(symbol), *self._status(data, symbol)]
@@ -163,6 +167,15 @@ class KrakenFuturesSession:
             case messages.TradeHistory():
                 return self._history(data, symbol)
         return []
+
+    def _delta(self, book: messages.Book, symbol: str) -> list[Event]:
+        """Numbers that begin anew without a snapshot would be taken for old news for ever, and the book for the present
+        one: then this connection is of no use any more."""
+        last = self._seqs.get(symbol, book.seq)
+        self._seqs[symbol] = book.seq
+        if book.seq < last - _BACK:
+            return [Closing(reason=f"the numbers of {symbol}'s book went back from {last} to {book.seq}")]
+        return [book.delta(symbol)]
 
     def _learn(self, product: str) -> str | None:
         """The symbol of a product; None for one that is not listed, or that is left out."""
