@@ -24,6 +24,7 @@ BENCHMARKS = (
     "endtoend",
     "fills",
     "faults",
+    "simulated",
     "killtest",
 )
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")

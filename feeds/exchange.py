@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from feeds.book import Checksum
-from feeds.domain import Bbo, BookSnapshot, Candle, Event, Market, Subscription
+from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Event, Market, Subscription
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
+    candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
 
 
 class MarketIndex:

@@ -34,6 +34,7 @@ class BookKeeper:
         self._clock = clock
         self._spawn = spawn
         self._fetching: set[str] = set()  # symbols whose snapshot is being fetched
+        self._reading: set[str] = set()  # symbols whose history of short bars is being fetched
         self._faults: dict[str, deque[float]] = {}  # symbol -> times of its last rebuilds
         self._probed_s: dict[str, float] = {}
         self._snapshots = asyncio.Semaphore(4)
@@ -52,6 +53,10 @@ class BookKeeper:
             return
         if want is Want.RESUBSCRIBE:
             self._spawn(self._resubscribe_book(feed), f"resubscribe {symbol}")
+        elif want is Want.HISTORY:
+            if symbol not in self._reading:
+                self._reading.add(symbol)
+                self._spawn(self._fetch_history(feed), f"history {symbol}")
         elif symbol not in self._fetching:
             self._fetching.add(symbol)
             self._spawn(self._fetch_snapshot(feed), f"snapshot {symbol}")
@@ -98,6 +103,27 @@ class BookKeeper:
                         await asyncio.sleep(0.2)  # too old: let the exchange's snapshot pass our first update
         finally:
             self._fetching.discard(symbol)
+
+    async def _fetch_history(self, feed: MarketFeed) -> None:
+        """Fetch short bars until those that the stream did not tell are known. A failure is tried again: the long bars
+        are not shown until then."""
+        symbol = feed.market.symbol
+        delays = backoff()
+        try:
+            while self._venue.feeds.get(symbol) is feed and (lacking := feed.long_bars.wanted()):
+                for interval, count in lacking.items():
+                    request = self._venue.adapter.candles_request(feed.market, interval, count)
+                    try:
+                        answer = await self._venue.rest.send(request)
+                        bars = self._venue.adapter.parse_candles(feed.market, interval, answer.raw)
+                    except FeedError as error:
+                        log.warning("history failed", exchange=self._venue.name, market=symbol, error=str(error))
+                        continue
+                    feed.on_history(interval, bars, answer.recv_ns)
+                if feed.long_bars.wanted():
+                    await asyncio.sleep(next(delays))
+        finally:
+            self._reading.discard(symbol)
 
     # -- quiet or mute -----------------------------------------------------------------------------------------------
 

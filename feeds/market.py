@@ -6,15 +6,17 @@ Pictures of its topics are drawn on demand by the publisher.
 
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import structlog
 
 from feeds import levels, pictures
+from feeds.bars import BarKit
 from feeds.book import OrderBook
 from feeds.clock import Clock
 from feeds.domain import (
+    INTERVALS,
     Bbo,
     BookDelta,
     BookSnapshot,
@@ -41,6 +43,7 @@ class Want(enum.Enum):
 
     SNAPSHOT = "snapshot"
     RESUBSCRIBE = "resubscribe"
+    HISTORY = "history"  # of short bars, for the long ones made of them
 
 
 class Link:
@@ -57,7 +60,8 @@ class MarketFeed:
     """The present of one market. All methods are synchronous; use from one event loop.
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
-    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened.
+    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened. ``streamed``:
+    candle intervals that come by stream; the others are made of these.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class MarketFeed:
         clock: Clock,
         changed: Callable[[str], None],
         want: Callable[["MarketFeed", Want], None],
+        streamed: Sequence[str] = tuple(INTERVALS),
     ) -> None:
         self.market = market
         self.price_decimals = market.price_decimals
@@ -112,6 +117,7 @@ class MarketFeed:
         self.trades_ns = 0
         self.candles: dict[str, deque[Candle]] = {}
         self.candles_ns = 0
+        self.long_bars = BarKit(streamed)
         self._topics: dict[str, dict[str, Topic]] = {"book": {}, "quote": {}, "trades": {}, "candles": {}}
 
     # -- topics ------------------------------------------------------------------------------------------------------
@@ -130,10 +136,12 @@ class MarketFeed:
                 return lambda: pictures.draw_trades(self)
             case _:
                 interval = topic.interval or "1m"
+                self.long_bars.watch(interval)
                 return lambda: pictures.draw_candles(self, interval)
 
     def unwatch(self, topic: Topic) -> None:
         self._topics[topic.kind].pop(str(topic), None)
+        self.long_bars.unwatch(topic.interval or "")
 
     def watched(self) -> list[Topic]:
         return [topic for group in self._topics.values() for topic in group.values()]
@@ -205,6 +213,8 @@ class MarketFeed:
                 self._forget()
             self.evaluate()
         else:
+            if kind == "candles" and state is StreamState.SYNCING:
+                self.long_bars.restart()
             self._tell(kind)
 
     def _forget(self) -> None:
@@ -342,6 +352,15 @@ class MarketFeed:
         for name, topic in self._topics["candles"].items():
             if topic.interval == candle.interval:
                 self._changed(name)
+        for bar in self.long_bars.take(candle):
+            self.on_candle(bar, recv_ns)
+        if self.long_bars.wanted():
+            self._want(self, Want.HISTORY)
+
+    def on_history(self, interval: str, bars: Sequence[Candle], recv_ns: int) -> None:
+        """History of short bars, oldest first, by REST."""
+        for bar in self.long_bars.seed(interval, bars):
+            self.on_candle(bar, recv_ns)
 
     # -- what is known -----------------------------------------------------------------------------------------------
 

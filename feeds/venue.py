@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from feeds.bars import source_of
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -268,6 +269,7 @@ class Venue:
                 clock=self._clock,
                 changed=self._changed,
                 want=self._keeper.wanted,
+                streamed=facts.candle_intervals,
             )
             self.feeds[symbol] = feed
         return feed
@@ -314,7 +316,8 @@ class Venue:
                 case "trades":
                     yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                 case "candles":
-                    yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=topic.interval)
+                    interval = source_of(topic.interval or "1m", self.adapter.facts.candle_intervals)
+                    yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
 
     def _lane_for(self, route: str) -> Lane:
         limit = self.adapter.facts.streams_per_connection

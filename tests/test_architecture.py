@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
+        *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
     },
     # one exchange each

@@ -56,7 +56,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     ``size_usd`` is the median value of an order near the best price, ``takers_per_s`` how often somebody trades,
     ``half_spread_bps`` what makers ask for, ``lag_s`` how late they learn of a new price. ``price_printed`` and
     ``size_printed`` are decimals on the wire, where they are more than tick and lot need. ``ids_skip``: the book's
-    update ids also count other markets (Binance futures).
+    update ids also count other markets (Binance futures). ``expiry`` is a dated contract's day, as in ``260925``.
     """
 
     venue: str
@@ -76,11 +76,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     price_printed: int | None = None
     size_printed: int | None = None
     ids_skip: bool = False
+    expiry: str | None = None
 
     @property
     def symbol(self) -> str:
         """The unified symbol."""
-        return f"{self.base}/{self.quote}{'' if self.settle is None else f':{self.settle}'}"
+        ends = ("" if self.settle is None else f":{self.settle}", "" if self.expiry is None else f"-{self.expiry}")
+        return f"{self.base}/{self.quote}{''.join(ends)}"
 
 
 def listing(

@@ -24,6 +24,7 @@ class SocketRules(msgspec.Struct, frozen=True, kw_only=True):
     pong_s: float = 60.0  # and waits so long for the pong
     life_s: float | None = None  # no connection gets older
     idle_s: float | None = None  # closed if nothing went either way for so long
+    unheard_s: float | None = None  # closed if the client sent nothing, not even a ping, for so long
     messages_per_s: int | None = None  # more incoming messages (pings and pongs included) in a second: disconnected
 
 
@@ -73,6 +74,8 @@ class Socket:
             self.close(1008, "Pong timeout")
         elif rules.idle_s is not None and now - max(self.sent_s, self.heard_s) > rules.idle_s:
             self.close(1000, "idle")
+        elif rules.unheard_s is not None and now - self.heard_s > rules.unheard_s:
+            self.close(1001, "no ping")
         elif rules.ping_s is not None and now >= self._next_ping_s:
             self._next_ping_s = now + rules.ping_s
             self._pinged_s = self._pinged_s or now

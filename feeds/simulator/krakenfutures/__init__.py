@@ -1,0 +1,62 @@
+"""The simulated Kraken Futures: everything below ``/krakenfutures``."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from feeds.simulator.faults import Fault
+from feeds.simulator.krakenfutures.listing import LISTING
+from feeds.simulator.krakenfutures.rest import KrakenFuturesRest
+from feeds.simulator.krakenfutures.sockets import NAME, PRODUCT, KrakenFuturesSockets
+from feeds.simulator.market import LiveMarket, Print, Top
+from feeds.simulator.place import Place
+from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+
+RULES = SocketRules(unheard_s=60, messages_per_s=100)
+CONNECTS = 150
+"""Attempts to connect in ten minutes: the spot exchange's limit; for futures none is documented."""
+
+
+class KrakenFutures:
+    """See :class:`feeds.simulator.place.SimulatedExchange`."""
+
+    name = NAME
+    listing = LISTING
+
+    def __init__(self, place: Place) -> None:
+        settings = place.settings
+        doors = {"": Door(limit=settings.connects.get(NAME, CONNECTS), per_s=600)}
+        self.server = KrakenFuturesSockets(
+            place.world.of(NAME, PRODUCT),
+            settings.rules.get(NAME, RULES),
+            place.faults,
+            SocketSet(NAME, doors, place.faults, place.clock),
+            place.clock,
+            place.clock_ms,
+        )
+        self._rest = KrakenFuturesRest(self.server, place.faults, place.clock_ms)
+
+    @staticmethod
+    def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
+        return {"futures.ws": f"{web_socket}/{NAME}/ws/v1", "futures.rest": f"{rest}/{NAME}"}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [*self.server.routes(f"/{NAME}"), *self._rest.routes(f"/{NAME}")]
+
+    def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
+        self.server.happened(market, prints, now_ms)
+
+    def tick(self, now_ms: int) -> None:
+        self.server.tick(now_ms)
+
+    def keep_house(self) -> None:
+        self.server.sockets.tick()
+
+    def open_sockets(self) -> list[Socket]:
+        return list(self.server.sockets.open)
+
+    def act(self, fault: Fault) -> None:
+        """ "shutdown": from now on every ticker tells ``value``, "suspended" (default) or "post_only"; "online" ends
+        it."""
+        value = fault.value if isinstance(fault.value, str) else "suspended"
+        self.server.halted = "" if value == "online" else value
