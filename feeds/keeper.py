@@ -98,9 +98,11 @@ class BookKeeper:
                     await asyncio.sleep(next(delays))
                     continue
                 if generation == feed.generation:
+                    faults = feed.sync.resyncs
                     feed.on_snapshot(snapshot, answer.recv_ns)
                     if feed.sync.needs.value == Want.SNAPSHOT.value:
-                        await asyncio.sleep(0.2)  # too old: let the exchange's snapshot pass our first update
+                        # Too old: let the exchange's snapshot pass our first update. Wrong: it may stay so for long.
+                        await asyncio.sleep(0.2 if feed.sync.resyncs == faults else next(delays))
         finally:
             self._fetching.discard(symbol)
 

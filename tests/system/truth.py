@@ -27,6 +27,24 @@ def length_s(path: Path) -> float:
     return float(json.loads(last)["t"])
 
 
+def with_snapshots_first(path: Path, folder: Path) -> Path:
+    """A copy whose REST answers stand at its beginning.
+
+    The recording's server makes later snapshots from the recorded one, but leaves out the changes that it had sent
+    before it came to it and that are newer than it: its snapshots would keep levels that were gone.
+    """
+    copy = folder / path.name
+    with (
+        gzip.open(path, "rt", encoding="utf-8") as file,
+        gzip.open(copy, "wt", encoding="utf-8", compresslevel=1) as to,
+    ):
+        to.write(next(file))
+        for line in file:
+            record = json.loads(line)
+            to.write(json.dumps(record | {"t": 0.0}) + "\n" if record["via"] == "rest" else line)
+    return copy
+
+
 class Book:
     def __init__(self) -> None:
         self.bids: dict[Decimal, Decimal] = {}
@@ -51,35 +69,32 @@ Moment = tuple[str, int]
 """(native symbol, update id)"""
 
 
-def binance_books(
-    path: Path, wanted: dict[str, set[int]], depth: int, *, as_served: bool = False
-) -> dict[Moment, tuple[Side, Side]]:
+def binance_books(path: Path, wanted: dict[str, set[int]], depth: int) -> dict[Moment, tuple[Side, Side]]:
     """The best ``depth`` levels of both sides at the wanted moments.
 
-    Normally by Binance's own rule: every update that reaches beyond the snapshot's id counts, also one that was
-    received before the snapshot was. ``as_served``: only those recorded after it, as the recording server does when it
-    makes up a later snapshot; a client that gets such a one shows what it was told.
+    By Binance's own rule: every update that reaches beyond the snapshot's id counts, also one that was received before
+    the snapshot was.
     """
     books: dict[str, Book] = {}
     at: dict[str, int] = {}
     found = {}
-    snapshots: dict[str, tuple[float, dict[str, Any]]] = {}
+    snapshots: dict[str, dict[str, Any]] = {}
     deltas = []
     for record in records(path):
         if record["via"] == "rest" and "/depth" in record["path"]:
             symbol = record["path"].partition("symbol=")[2].partition("&")[0]
-            snapshots.setdefault(symbol, (record["t"], json.loads(record["raw"])))
+            snapshots.setdefault(symbol, json.loads(record["raw"]))
         elif record["via"] == "ws" and "@depth" in record["raw"][:60]:
-            deltas.append((record["t"], json.loads(record["raw"])["data"]))
-    for symbol, (_, snapshot) in snapshots.items():
+            deltas.append(json.loads(record["raw"])["data"])
+    for symbol, snapshot in snapshots.items():
         books[symbol] = Book()
         books[symbol].change(snapshot["bids"], snapshot["asks"])
         at[symbol] = snapshot["lastUpdateId"]
         if at[symbol] in wanted.get(symbol, ()):
             found[symbol, at[symbol]] = books[symbol].top(depth)
-    for t, delta in deltas:
+    for delta in deltas:
         symbol = delta["s"]
-        if symbol not in books or delta["u"] <= at[symbol] or (as_served and t < snapshots[symbol][0]):
+        if symbol not in books or delta["u"] <= at[symbol]:
             continue
         books[symbol].change(delta["b"], delta["a"])
         at[symbol] = delta["u"]
