@@ -148,6 +148,8 @@ class BybitSockets:
     def _exists(self, product: str, topic: str) -> bool:
         if product == "status":
             return topic == STATUS
+        if "." not in topic:
+            return False
         kind, *detail, native = topic.split(".")
         if native not in self.markets[product]:
             return False
