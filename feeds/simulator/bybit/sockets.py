@@ -305,7 +305,8 @@ class BybitSockets:
         for key, window in self._windows.items():
             window.advance()
             window.u = 1
-            self._publish(key, window.snapshot(self.clock_ms()))
+            if not self._muted(window.market):
+                self._publish(key, window.snapshot(self.clock_ms()))
 
     def maintain(self, title: str) -> None:
         """Tell everybody that something is under maintenance; "" ends it."""
