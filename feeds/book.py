@@ -158,13 +158,16 @@ class BookSide:
 class OrderBook:
     """The book of one market. Empty until the first :meth:`replace`."""
 
-    __slots__ = ("_again", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify")
+    __slots__ = (
+        *("_again", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "rank", "ready", "seq", "verify"),
+    )
 
     def __init__(self, verify: Checksum | None = None) -> None:
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
         self.verify = verify
         self.seq: int | None = None
+        self.rank: int | None = None  # the exchange's number that other streams of this market have as well
         self.checksum: int | None = None  # the exchange's last checksum, equal to ours
         self.exchange_ms: int | None = None
         self.depth: int | None = None  # levels a side beyond which the exchange expects us to truncate
@@ -189,6 +192,7 @@ class OrderBook:
             self.bids.truncate(self.depth)
             self.asks.truncate(self.depth)
         self.seq = snapshot.seq
+        self.rank = snapshot.rank
         self._again = snapshot.seq if snapshot.again else None
         self.exchange_ms = snapshot.exchange_ms
         self.printed = snapshot.printed
@@ -204,6 +208,9 @@ class OrderBook:
         Raises GapError before anything was changed, ChecksumError and CrossedError after; the book is then not ready
         and must be replaced.
         """
+        if delta.restarted:
+            self.ready = False
+            raise GapError(f"{delta.symbol}: update ids began anew at {delta.seq}, the book is at {self.seq}")
         if delta.seq is not None and self.seq is not None:
             if delta.seq <= self.seq:
                 if not delta.seq == self.seq == self._again:
@@ -219,6 +226,7 @@ class OrderBook:
             bids.truncate(self.depth)
             asks.truncate(self.depth)
         self.seq = delta.seq
+        self.rank = delta.rank
         self.exchange_ms = delta.exchange_ms
         if delta.checksum is not None or bids.best >= asks.best:
             self._check(delta.checksum)
@@ -253,5 +261,5 @@ class OrderBook:
         """Forget everything."""
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = None
+        self.seq = self.rank = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = None
         self.ready = False

@@ -125,10 +125,10 @@ class Subscription(Value, frozen=True, kw_only=True):
 class BookSnapshot(Value, frozen=True, kw_only=True):
     """A whole book, or its best ``depth`` levels a side (``None``: all there are).
 
-    ``seq`` is the exchange's update id that the snapshot contains, ``None`` where the exchange has none. ``printed`` is
-    the number of digits after the point that its prices and its sizes were printed with, told only where a checksum
-    depends on it and the instrument is not known. ``again``: the update that leads to ``seq`` itself has to be applied
-    to the snapshot once more, since the exchange says so (Binance futures).
+    ``seq`` is the exchange's update id that the snapshot contains, ``None`` where it has none; ``rank`` orders it
+    among other streams of its market, where ``seq`` counts this one alone. ``printed`` is how many digits after the
+    point its prices and its sizes were printed with, told only where a checksum depends on it and the instrument is not
+    known. ``again``: the update that leads to ``seq`` itself has to be applied once more (Binance futures).
     """
 
     symbol: str
@@ -140,13 +140,14 @@ class BookSnapshot(Value, frozen=True, kw_only=True):
     exchange_ms: int | None = None
     printed: tuple[int, int] | None = None
     again: bool = False
+    rank: int | None = None
 
 
 class BookDelta(Value, frozen=True, kw_only=True):
     """Changed levels. It follows a book whose ``seq`` is at least ``prev``, and leads to ``seq``.
 
     Each adapter turns its exchange's rule into these two, so one check in ``book.py`` serves all. Both are ``None``
-    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof).
+    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof). ``restarted``: they began anew.
     """
 
     symbol: str
@@ -156,10 +157,13 @@ class BookDelta(Value, frozen=True, kw_only=True):
     seq: int | None = None
     checksum: int | None = None
     exchange_ms: int | None = None
+    rank: int | None = None
+    restarted: bool = False
 
 
 class Bbo(Value, frozen=True, kw_only=True):
-    """Best bid and offer, from the exchange's own best-price stream or REST call."""
+    """Best bid and offer, from the exchange's own best-price stream or REST call. ``seq`` is of the book's own count;
+    where best prices are counted apart, ``rank`` tells which is newer."""
 
     symbol: str
     bid: float
@@ -168,6 +172,7 @@ class Bbo(Value, frozen=True, kw_only=True):
     ask_size: float
     seq: int | None = None
     exchange_ms: int | None = None
+    rank: int | None = None
 
 
 class Trade(Value, frozen=True, kw_only=True):
@@ -228,10 +233,8 @@ class Ack(Value, frozen=True, kw_only=True):
 
 
 class Rejected(Value, frozen=True, kw_only=True):
-    """The exchange refused these subscriptions; ``reason`` in its own words.
-
-    Empty ``subscriptions`` means that the exchange did not say which: everything asked for in that message.
-    """
+    """The exchange refused these subscriptions; ``reason`` in its own words. Empty ``subscriptions``: it did not say
+    which, so everything asked for in that message."""
 
     subscriptions: tuple[Subscription, ...]
     reason: str

@@ -8,12 +8,12 @@ test, a simulator.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from feeds.book import Checksum
-from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Event, Market, Subscription
+from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Event, Market, Notice, Subscription
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,3 +158,21 @@ class Exchange(Protocol):
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """The error that a REST answer means, or None if it is good. Never raises."""
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """What an exchange has besides, whose lists of instruments come in pages."""
+
+    def next_page(self, request: Request, raw: bytes) -> Request | None:
+        """The request for what follows the page that answered ``request``; None if it was the last one."""
+
+
+@runtime_checkable
+class TellsStatus(Protocol):
+    """What an exchange has besides, that tells its maintenance by REST and not on its market streams."""
+
+    def status_request(self) -> Request: ...
+
+    def parse_status(self, raw: bytes) -> Notice:
+        """What is the matter now; an empty text if nothing is."""

@@ -189,6 +189,8 @@ def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
     book = feed.sync.book
     if theirs.seq is not None and book.seq is not None and theirs.seq <= book.seq:
         return True
+    if theirs.rank is not None and book.rank is not None and theirs.rank <= book.rank:
+        return True
     if theirs.seq is not None and feed.market.settle is None:
         return False  # spot ids count this market's changes, so a later id means that we miss one
     return book.bid == (theirs.bid, theirs.bid_size) and book.ask == (theirs.ask, theirs.ask_size)

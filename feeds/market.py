@@ -375,10 +375,13 @@ class MarketFeed:
         return (book.bid, book.ask) if book.ready else (None, None)
 
     def ahead(self, bbo: Bbo) -> bool:
+        book = self.sync.book
         if not self.sync.ready:
             return False
-        if bbo.seq is not None and self.sync.book.seq is not None:
-            return bbo.seq > self.sync.book.seq
+        if bbo.seq is not None and book.seq is not None:
+            return bbo.seq > book.seq
+        if bbo.rank is not None and book.rank is not None:
+            return bbo.rank > book.rank
         return False  # without ids nobody can tell which is newer: the book, which is verified, holds
 
     @property

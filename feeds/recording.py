@@ -6,17 +6,18 @@ with their ``"path"``.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from msgspec import DecodeError, Struct, json, structs
 
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Channel, Event, Level, Market, Markets, Subscription, decimals
 from feeds.errors import ParseError
-from feeds.exchange import Exchange, MarketIndex, Session
+from feeds.exchange import Exchange, MarketIndex, Request, Session
 
 _UNREADABLE = (OSError, EOFError, zlib.error)
 _MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
@@ -108,13 +109,60 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-class _LearningIndex(MarketIndex):
-    """Takes any market for listed that an adapter asks for by its native name, which then serves as its symbol."""
+class Products:
+    """Which product each connection of a recording carries.
 
-    def __init__(self, exchange: str, product: str) -> None:
+    The header tells: ``"product": "spot"`` for all, or ``"product": "linear (conn A) and spot (conn B)"`` for each. A
+    connection that is not named there may name its product itself (``"linear-1"``, or the address). Where the exchange
+    has one product only, nobody needs to tell. Calling raises RecordingError if the product cannot be known.
+    """
+
+    def __init__(self, recording: Recording, exchange: Exchange) -> None:
+        self._recording = recording
+        self._known = exchange.products
+        self._said = said = recording.header.product or ""
+        self._only = said if said in self._known else self._known[0] if len(self._known) == 1 else None
+        self._named = {conn: each for each in self._known for conn in re.findall(rf"\b{each} \(conn ([^)]+)\)", said)}
+
+    def __call__(self, conn: str) -> str:
+        words = re.findall(r"[a-z]+", conn)
+        product = self._only or self._named.get(conn) or next((each for each in self._known if each in words), None)
+        if product is None:
+            header = self._recording.header
+            has = f"{header.venue} has: {', '.join(self._known)}{f'; connection {conn!r} names none' if conn else ''}"
+            raise RecordingError(f'{self._recording.path}: the header\'s "product" is {header.product!r}; {has}.')
+        return product
+
+    def all(self) -> tuple[str, ...]:
+        """Those that were recorded, in the order of their connections' first frames."""
+        if self._only is not None:
+            return (self._only,)
+        frames = (record for record in self._recording if isinstance(record, Record) and record.via == "ws")
+        conns = dict.fromkeys(str(record.conn) for record in frames)
+        return tuple(dict.fromkeys(map(self, conns or [""])))
+
+
+def asks(request: Request, path: str, *, wholly: bool = True) -> bool:
+    """Is this the path, with its query, of such a request? Numbers (limits, depths) may differ, and where it need not
+    ask ``wholly``, parameters may be missing."""
+    address = urlsplit(path)
+    query = parse_qs(address.query)
+    return request.path == address.path and all(
+        query.get(name, [] if wholly else [value]) == [value] for name, value in request.params if not value.isdecimal()
+    )
+
+
+class _LearningIndex(MarketIndex):
+    """Takes any market for listed that an adapter asks for by its native name, which then serves as its symbol.
+
+    ``suffix`` tells the markets of several products apart.
+    """
+
+    def __init__(self, exchange: str, product: str, suffix: str) -> None:
         super().__init__()
         self._exchange = exchange
         self._product = product
+        self._suffix = suffix
 
     def native(self, product: str, native: str) -> Market | None:
         market = super().native(product, native)
@@ -126,7 +174,7 @@ class _LearningIndex(MarketIndex):
     def unknown(self, native: str) -> Market:
         return Market(
             exchange=self._exchange,
-            symbol=native,
+            symbol=native + self._suffix,
             native=native,
             product=self._product,
             base="",
@@ -142,20 +190,38 @@ class Scan:
     ``markets``: the instruments. Where the recording holds none, a market is known by its native name alone, and its
     tick and lot are the digits that were printed. ``told``: only those that the recording itself holds.
     ``rest``: the REST answers. ``quoting``: the (connection, symbol) pairs that carry best prices with update ids.
+    ``products``: those of its connections. Raises RecordingError if these cannot be known.
     """
 
-    def __init__(self, recording: Recording, exchange: Exchange, product: str) -> None:
+    def __init__(self, recording: Recording, exchange: Exchange) -> None:
         self.told = MarketIndex()
         self.rest: list[Record] = []
         self.quoting: dict[tuple[str, str], None] = {}
         self._exchange = exchange
-        self._product = product
-        self._learned = _LearningIndex(exchange.name, product)
+        self._product_of = Products(recording, exchange)
+        self.products = self._product_of.all()
+        self._learned = {
+            product: _LearningIndex(exchange.name, product, f" ({product})" if len(self.products) > 1 else "")
+            for product in self.products
+        }
         self._digits: dict[str, list[int]] = {}  # by symbol: digits after the point of prices, of sizes
-        self.route = exchange.route(Subscription(channel=Channel.BOOK, symbol=""), self._learned.unknown(""))
         self._read(recording)
-        self.markets = MarketIndex(self._with_digits(market) for market in self._learned)
+        self.markets = MarketIndex(
+            self._with_digits(market) for learned in self._learned.values() for market in learned
+        )
         self.markets.update(self.told)
+
+    def session(self, conn: str, markets: MarketIndex) -> Session:
+        """One for a connection, by its product."""
+        product = self._product_of(conn)
+        unknown = self._learned[product].unknown("")
+        return self._exchange.session(
+            self._exchange.route(Subscription(channel=Channel.BOOK, symbol=""), unknown), markets
+        )
+
+    def requests(self) -> list[Request]:
+        """Those for the instruments of the recorded products."""
+        return [request for request in self._exchange.markets_requests() if request.product in self.products]
 
     def _read(self, recording: Recording) -> None:
         sessions: dict[str, Session] = {}
@@ -168,7 +234,7 @@ class Scan:
                 continue
             conn = str(record.conn)
             if conn not in sessions:
-                sessions[conn] = self._exchange.session(self.route, self._learned)
+                sessions[conn] = self.session(conn, self._learned[self._product_of(conn)])
             try:
                 events = sessions[conn].parse(record.raw)
             except ParseError:
@@ -177,8 +243,8 @@ class Scan:
                 self._learn(conn, event)
 
     def _read_instruments(self, record: Record) -> None:
-        for request in self._exchange.markets_requests():
-            if request.product == self._product and request.path == urlsplit(record.path).path:
+        for request in self.requests():
+            if asks(request, record.path, wholly=False):
                 try:
                     self._tell(self._exchange.parse_markets(request, record.raw.encode()))
                 except ParseError:
@@ -186,7 +252,9 @@ class Scan:
 
     def _tell(self, markets: Sequence[Market]) -> None:
         self.told.update(markets)
-        self._learned.update(markets)
+        for market in markets:
+            if market.product in self._learned:
+                self._learned[market.product].update([market])
 
     def _learn(self, conn: str, event: Event) -> None:
         if isinstance(event, Markets):

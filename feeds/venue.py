@@ -31,7 +31,8 @@ from feeds.domain import (
     Trade,
 )
 from feeds.errors import FeedError
-from feeds.exchange import Exchange, MarketIndex, Request
+from feeds.exchange import Exchange, MarketIndex, Request, TellsStatus
+from feeds.inquiry import fetch_markets, watch_status
 from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
@@ -165,7 +166,7 @@ class Venue:
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
         self.notice = ""
-        self._missing_lists: set[str] = set()
+        self._missing_lists: set[Request] = set()
         self.status_changed = status_changed
         self._depth = depth
         self._clock = clock
@@ -185,9 +186,11 @@ class Venue:
             self._open_lane(self.adapter.opening_route())
         else:
             requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
-            self._missing_lists = {request.path for request in requests}
+            self._missing_lists = set(requests)
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
+        if isinstance(self.adapter, TellsStatus):
+            self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
         self._spawn(self._keeper.watch(), "watch")
 
     async def stop(self) -> None:
@@ -220,8 +223,7 @@ class Venue:
         failed = False
         while True:
             try:
-                answer = await self.rest.send(request)
-                found = self.adapter.parse_markets(request, answer.raw)
+                found = await fetch_markets(self.adapter, self.rest, request)
             except FeedError as error:
                 if not failed:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
@@ -233,7 +235,7 @@ class Venue:
                 log.info("instruments loaded after all", exchange=self.name, path=request.path)
                 self.notice = ""
             failed, delays = False, backoff()
-            self._missing_lists.discard(request.path)
+            self._missing_lists.discard(request)
             self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
             await asyncio.sleep(INSTRUMENTS_S)
 

@@ -20,7 +20,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 from msgspec import Struct, json, structs
 
@@ -29,7 +28,7 @@ from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create
-from feeds.recording import BadLine, Record, Recording, RecordingError, Scan
+from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, asks
 from feeds.sync import BookSync, Need
 
 SHOWN = 20  # faults that are told one by one; all are counted
@@ -133,6 +132,8 @@ class _Book:
             report.snapshots_too_old += 1
             return
         report.snapshots += 1
+        if not sync.from_rest:
+            self._seq = snapshot.seq  # the stream begins anew with it
         self._proved(snapshot.checksum)
         self._replay(snapshot)
 
@@ -205,13 +206,16 @@ class _Book:
 class _Verifier:
     """The second reading."""
 
-    def __init__(self, recording: Recording, exchange: Exchange, product: str) -> None:
-        header = recording.header
-        self.report = Report(file=recording.path.name, venue=exchange.name, product=product, recorded=header.recorded)
+    def __init__(self, recording: Recording, exchange: Exchange) -> None:
+        self._scan = Scan(recording, exchange)
+        self.report = Report(
+            file=recording.path.name,
+            venue=exchange.name,
+            product=", ".join(self._scan.products),
+            recorded=recording.header.recorded,
+        )
         self._recording = recording
         self._exchange = exchange
-        self._product = product
-        self._scan = Scan(recording, exchange, product)
         self._sessions: dict[str, Session] = {}
         self._books: dict[tuple[str, str], _Book] = {}  # by connection and symbol
         self._early: dict[str, tuple[BookSnapshot, int]] = {}  # by symbol: what came before the stream
@@ -244,7 +248,7 @@ class _Verifier:
         report, conn = self.report, str(record.conn)
         report.frames += 1
         if conn not in self._sessions:
-            self._sessions[conn] = self._exchange.session(self._scan.route, self._scan.markets)
+            self._sessions[conn] = self._scan.session(conn, self._scan.markets)
         try:
             events = self._sessions[conn].parse(record.raw)
         except ParseError as error:
@@ -290,12 +294,11 @@ class _Verifier:
         report.rest_answers += 1
         if self._exchange.error_of(200, raw, {}) is not None:
             return  # an error is an answer too: understood, and no snapshot
-        path, query = urlsplit(record.path).path, parse_qs(urlsplit(record.path).query)
         try:
-            for request in self._exchange.markets_requests():
-                if request.product == self._product and request.path == path:
+            for request in self._scan.requests():
+                if asks(request, record.path, wholly=False):
                     self._exchange.parse_markets(request, raw)
-            market = self._asked_for(path, query)
+            market = self._asked_for(record.path)
             if market is not None and self._exchange.facts.snapshot_by_rest:
                 snapshot = structs.replace(self._exchange.parse_snapshot(market, raw), depth=None)
                 self._take_snapshot(snapshot, record.line)
@@ -309,15 +312,10 @@ class _Verifier:
         if not books:
             self._early[snapshot.symbol] = (snapshot, line)
 
-    def _asked_for(self, path: str, query: dict[str, list[str]]) -> Market | None:
+    def _asked_for(self, path: str) -> Market | None:
         """The market whose snapshot was asked for: path and parameters are as we would ask, but for the depth."""
-        for market in self._scan.markets:
-            request = self._exchange.snapshot_request(market)
-            if request.path == path and all(
-                query.get(name) == [value] for name, value in request.params if not value.isdecimal()
-            ):
-                return market
-        return None
+        markets = (market for market in self._scan.markets)
+        return next((each for each in markets if asks(self._exchange.snapshot_request(each), path)), None)
 
 
 def _when(record: Record) -> tuple[float, int]:
@@ -330,15 +328,7 @@ def verify(path: Path) -> Report:
     if recording.venue not in REGISTRY:
         known = ", ".join(REGISTRY)
         raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
-    exchange = create(recording.venue)
-    products = exchange.products
-    product = recording.header.product
-    if product not in products:
-        if len(products) > 1:
-            has = ", ".join(products)
-            raise RecordingError(f'{path}: the header\'s "product" is {product!r}; {recording.venue} has: {has}.')
-        product = products[0]
-    return _Verifier(recording, exchange, product).run()
+    return _Verifier(recording, create(recording.venue)).run()
 
 
 def describe(report: Report) -> str:

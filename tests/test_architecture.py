@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
         "config",
-        *("stream", "link", "market", "pictures", "venue", "keeper", "publisher", "state", "board", "desk"),
+        *("stream", "link", "market", "pictures", "venue", "keeper", "inquiry", "publisher", "state", "board", "desk"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together

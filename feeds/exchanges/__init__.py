@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.kraken import Kraken
 from feeds.exchanges.krakenfutures import KrakenFutures
 
@@ -14,6 +15,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
+    "bybit": Bybit,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
 }

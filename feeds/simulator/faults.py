@@ -20,7 +20,7 @@ Kind = Literal[
     "status",  # REST is answered with HTTP status ``value`` (default 503)
     "expire_listen_key",  # futures user streams end as after an hour (Binance)
     "terminate_user_stream",  # spot user streams end with eventStreamTerminated (Binance)
-    "shutdown",  # the end of service is announced as the exchange does it (Kraken: status ``value``)
+    "shutdown",  # the end of service is announced as the exchange does it (``value``: its words, as it takes them)
 ]
 
 ONE_SHOT = frozenset({"drop_depth", "bad_checksum", "crossed", "garbage"})

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from feeds.simulator.binance import Binance
+from feeds.simulator.bybit import Bybit
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.krakenfutures import KrakenFutures
@@ -10,6 +11,7 @@ from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
+    "bybit": Bybit,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
 }

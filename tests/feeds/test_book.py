@@ -256,6 +256,26 @@ class TestOrderBook:
         assert book.apply(delta([(99.0, 2.0)], [], prev=3, seq=8, exchange_ms=1))
         assert (book.bid, book.seq, book.exchange_ms) == ((99.0, 2.0), 8, 1)
 
+    def test_ids_that_begin_anew_continue_nothing(self) -> None:
+        """By their numbers alone these updates would be old news for ever."""
+        book = OrderBook()
+        book.replace(snapshot([(1, 1)], [(2, 1)], seq=500, rank=7))
+        assert book.apply(delta([(1, 5)], [], prev=499, seq=500)) is False
+        with pytest.raises(GapError, match="began anew at 1, the book is at 500"):
+            book.apply(delta([(1, 5)], [], prev=0, seq=1, restarted=True))
+        assert not book.ready
+
+    def test_the_rank_is_that_of_the_last_message(self) -> None:
+        book = OrderBook()
+        book.replace(snapshot([(1, 1)], [(2, 1)], seq=5, rank=70))
+        assert book.rank == 70
+        book.apply(delta([(1, 2)], [], prev=5, seq=6, rank=85))
+        assert book.rank == 85
+        book.apply(delta([(1, 3)], [], prev=5, seq=6, rank=99))
+        assert book.rank == 85, "an old update changes nothing"
+        book.clear()
+        assert book.rank is None
+
     def test_a_snapshot_may_ask_for_its_own_update_once_more(self) -> None:
         book = OrderBook()
         book.replace(snapshot([(99.0, 1.0)], [(100.0, 1.0)], seq=5, again=True))

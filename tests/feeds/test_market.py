@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from feeds.clock import FakeClock
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Market, MarkPrice, StreamState, Ticker, Trade
+from feeds.keeper import agrees
 from feeds.market import MarketFeed, Want
 from feeds.state import recall, remember
 from feeds.sync import BookSync
@@ -216,6 +218,32 @@ def test_the_quote_takes_the_newer_of_best_price_stream_and_book():
     stage.delta(100, 102, bids=[(100.3, 1.0)])
     assert stage.quote().data["bid"] == "100.30"
     assert stage.quote().data["ask_size"] == "1.50000", "a pair is never mixed from two moments"
+
+
+def test_best_prices_of_another_count_are_ordered_by_rank():
+    stage = Stage(from_rest=False)
+    stage.connect()
+    stage.feed.on_link("book", StreamState.LIVE, "")
+    ranked = structs.replace(snapshot(100), rank=1000)
+    stage.feed.on_snapshot(ranked, stage.clock.now_ns())
+    newer = Bbo(symbol="BTC/USDT", bid=100.1, bid_size=7.0, ask=100.4, ask_size=8.0, rank=1003)
+    stage.feed.on_bbo(newer, stage.clock.now_ns())
+    assert stage.feed.best() == ((100.1, 7.0), (100.4, 8.0))
+    stage.feed.on_bbo(structs.replace(newer, rank=1000, bid=99.0), stage.clock.now_ns())
+    assert stage.feed.best() == ((100.0, 1.0), (100.5, 1.5)), "as old as the book: the book holds"
+    stage.feed.on_bbo(structs.replace(newer, rank=None, seq=None), stage.clock.now_ns())
+    assert stage.feed.best() == ((100.0, 1.0), (100.5, 1.5)), "nobody can tell: the book holds"
+
+
+def test_a_probe_of_another_count_agrees_by_rank_or_by_its_prices():
+    stage = Stage(from_rest=False)
+    stage.connect()
+    stage.feed.on_snapshot(structs.replace(snapshot(100), rank=1000), stage.clock.now_ns())
+    same = Bbo(symbol="BTC/USDT", bid=100.0, bid_size=1.0, ask=100.5, ask_size=1.5, rank=1001)
+    assert agrees(stage.feed, same), "the count went on elsewhere, and nothing changed here"
+    other = structs.replace(same, ask_size=9.0)
+    assert not agrees(stage.feed, other)
+    assert agrees(stage.feed, structs.replace(other, rank=1000)), "older than our book"
 
 
 def test_a_quote_keeps_every_digit():

@@ -1,0 +1,67 @@
+"""The simulated Bybit: everything below ``/bybit``."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from feeds.simulator.bybit.listing import LISTING
+from feeds.simulator.bybit.rest import BybitRest
+from feeds.simulator.bybit.sockets import BybitSockets
+from feeds.simulator.faults import Fault
+from feeds.simulator.market import LiveMarket, Print, Top
+from feeds.simulator.place import Place
+from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+
+RULES = SocketRules(idle_s=600)
+CONNECTS = 500
+"""Attempts to connect in five minutes, to all of its addresses together."""
+RESTART = "restart"
+
+
+class Bybit:
+    """See :class:`feeds.simulator.place.SimulatedExchange`."""
+
+    name = "bybit"
+    listing = LISTING
+
+    def __init__(self, place: Place) -> None:
+        settings = place.settings
+        door = Door(limit=settings.connects.get(self.name, CONNECTS), per_s=300)
+        self.sockets = BybitSockets(
+            {product: place.world.of(self.name, product) for product in ("spot", "linear")},
+            settings.rules.get(self.name, RULES),
+            place.faults,
+            SocketSet(self.name, dict.fromkeys(("spot", "linear", "status"), door), place.faults, place.clock),
+            place.clock,
+            place.clock_ms,
+        )
+        self.rest = BybitRest(self.sockets, place.faults, place.clock, place.clock_ms)
+
+    @staticmethod
+    def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
+        products = ("spot", "linear")
+        sockets = {f"{product}.ws": f"{web_socket}/bybit" for product in products}
+        return {**sockets, **{f"{product}.rest": f"{rest}/bybit" for product in products}}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [*self.sockets.routes("/bybit"), *self.rest.routes("/bybit")]
+
+    def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
+        self.sockets.happened(market, prints, tops, now_ms)
+
+    def tick(self, now_ms: int) -> None:
+        """There are no heartbeats."""
+
+    def keep_house(self) -> None:
+        self.sockets.sockets.tick()
+
+    def open_sockets(self) -> list[Socket]:
+        return list(self.sockets.sockets.open)
+
+    def act(self, fault: Fault) -> None:
+        """ "shutdown": what is announced to be under maintenance goes to ``value`` ("" ends it); with ``value``
+        "restart" the service is restarted, which nobody announces."""
+        if fault.value == RESTART:
+            self.sockets.restart()
+        else:
+            self.sockets.maintain(fault.value if isinstance(fault.value, str) else "maintenance")
