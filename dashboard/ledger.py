@@ -20,7 +20,7 @@ from django.db import connection, models, transaction
 from dashboard import rows
 from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Listing, Order, Position
 from dashboard.rows import Moment, Row
-from feeds import domain
+from feeds import account_domain
 from feeds.account import OPEN_STATUSES, supersedes
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ _LATER = ("fee", "fee_asset", "maker", "realised", "position_side", "client_id")
 
 
 def add_fills(
-    account_id: int, fills: Sequence[domain.Fill], source: str, cursor: tuple[str, str] | None, moment: Moment
+    account_id: int, fills: Sequence[account_domain.Fill], source: str, cursor: tuple[str, str] | None, moment: Moment
 ) -> list[Row]:
     """Store fills and the cursor together; return the rows that were new, oldest first."""
     with transaction.atomic():
@@ -77,7 +77,7 @@ def _lock_fills() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_FILLS_LOCK])
 
 
-def _known_fills(account: ExchangeAccount, fills: Sequence[domain.Fill]) -> dict[tuple[str, str], Fill]:
+def _known_fills(account: ExchangeAccount, fills: Sequence[account_domain.Fill]) -> dict[tuple[str, str], Fill]:
     told = {(fill.symbol, fill.id) for fill in fills}
     mine = Fill.objects.filter(account=account)
     known: list[int] = []  # most are new: look for the known ones before reading any whole row
@@ -90,7 +90,7 @@ def _known_fills(account: ExchangeAccount, fills: Sequence[domain.Fill]) -> dict
     return {(row.symbol, row.fill_id): row for row in rows_of.values()}
 
 
-def _new_fill(account: ExchangeAccount, fill: domain.Fill, source: str, recv_ns: int) -> Fill:
+def _new_fill(account: ExchangeAccount, fill: account_domain.Fill, source: str, recv_ns: int) -> Fill:
     return Fill(
         account=account,
         product=fill.product,
@@ -112,7 +112,7 @@ def _new_fill(account: ExchangeAccount, fill: domain.Fill, source: str, recv_ns:
     )
 
 
-def _complete(row: Fill, fill: domain.Fill) -> bool:
+def _complete(row: Fill, fill: account_domain.Fill) -> bool:
     """Fill in what ``row`` lacks and ``fill`` tells; True if there was something. What is there stays: an execution
     does not change, and one that does is the exchange's fault or ours, and must be seen."""
     if (row.price, row.size, row.side) != (fill.price, fill.size, fill.side):
@@ -146,7 +146,7 @@ class _State(msgspec.Struct, frozen=True):
 
 
 def put_balances(
-    account_id: int, balances: Sequence[domain.Balance], recv_ns: int, complete: str | None, asof_ms: int | None
+    account_id: int, balances: Sequence[account_domain.Balance], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
     told = [
         _State(
@@ -162,7 +162,11 @@ def put_balances(
 
 
 def put_positions(
-    account_id: int, positions: Sequence[domain.Position], recv_ns: int, complete: str | None, asof_ms: int | None
+    account_id: int,
+    positions: Sequence[account_domain.Position],
+    recv_ns: int,
+    complete: str | None,
+    asof_ms: int | None,
 ) -> None:
     told = [
         _State(
@@ -236,7 +240,7 @@ def _put_states(
 
 
 def put_orders(
-    account_id: int, orders: Sequence[domain.Order], recv_ns: int, complete: str | None, asof_ms: int | None
+    account_id: int, orders: Sequence[account_domain.Order], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
     with transaction.atomic():
         account = _held(account_id)
@@ -289,7 +293,7 @@ def _take_listing(account: ExchangeAccount, kind: str, complete: str | None, aso
 
 
 def _stored_orders(
-    account: ExchangeAccount, orders: Sequence[domain.Order], complete: str | None
+    account: ExchangeAccount, orders: Sequence[account_domain.Order], complete: str | None
 ) -> dict[tuple[str, str], Order]:
     """The orders told of, and with a complete list all open ones of its product: no more than merging needs."""
     found: dict[tuple[str, str], Order] = {}
@@ -304,15 +308,15 @@ def _stored_orders(
     return found
 
 
-def _replaces(order: domain.Order, told_ms: int, row: Order) -> bool:
+def _replaces(order: account_domain.Order, told_ms: int, row: Order) -> bool:
     """The rule of ``supersedes``; and for a row whose end was only concluded from a list without it: how it really
     ended replaces that at any time, that it is open does if it is told later than the list."""
     if row.status == Order.CLOSED:
         return order.status not in OPEN_STATUSES or told_ms > row.asof_ms
-    return supersedes(order, cast(domain.Order, row))  # which reads updated_ms, status and filled
+    return supersedes(order, cast(account_domain.Order, row))  # which reads updated_ms, status and filled
 
 
-def _set_order(row: Order, order: domain.Order) -> None:
+def _set_order(row: Order, order: account_domain.Order) -> None:
     row.product, row.side, row.type, row.status = order.product, order.side, order.type, order.status
     row.client_id, row.time_in_force = order.client_id or "", order.time_in_force or ""
     row.price, row.size, row.filled, row.average = order.price, order.size, order.filled, order.average

@@ -98,8 +98,8 @@ class Position(AccountRow):
 
 
 class Order(AccountRow):
-    """An order. ``status`` is that of ``feeds.domain.Order``, or "closed": open no longer, and how it ended is not
-    known."""
+    """An order. ``status`` is that of ``feeds.account_domain.Order``, or "closed": open no longer, and how it ended is
+    not known."""
 
     CLOSED = "closed"
 

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection, connections
 
 from dashboard import holdings, ledger
 from dashboard.rows import Moment, Row
-from feeds import domain
+from feeds import account_domain
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class DjangoAccountStore:
     # feeds.account.AccountStore
 
     async def add_fills(
-        self, account: int, fills: Sequence[domain.Fill], *, source: str, cursor: tuple[str, str] | None = None
+        self, account: int, fills: Sequence[account_domain.Fill], *, source: str, cursor: tuple[str, str] | None = None
     ) -> list[Row]:
         return await self.run(ledger.add_fills, account, fills, source, cursor, self._moment())
 
@@ -63,7 +63,7 @@ class DjangoAccountStore:
     async def put_balances(
         self,
         account: int,
-        balances: Sequence[domain.Balance],
+        balances: Sequence[account_domain.Balance],
         *,
         recv_ns: int,
         complete: str | None = None,
@@ -74,7 +74,7 @@ class DjangoAccountStore:
     async def put_positions(
         self,
         account: int,
-        positions: Sequence[domain.Position],
+        positions: Sequence[account_domain.Position],
         *,
         recv_ns: int,
         complete: str | None = None,
@@ -85,7 +85,7 @@ class DjangoAccountStore:
     async def put_orders(
         self,
         account: int,
-        orders: Sequence[domain.Order],
+        orders: Sequence[account_domain.Order],
         *,
         recv_ns: int,
         complete: str | None = None,

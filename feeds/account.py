@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from feeds.domain import Balance, Fill, Order, Position, PrivateEvent, Rejected
+from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent
+from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Any
 
 from feeds.account import AccountApi
+from feeds.account_domain import Balance, Order, Position
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Balance, Order, Position
 from feeds.errors import FeedError
 from feeds.exchange import Request
 from feeds.fill_history import FillHistory

@@ -26,8 +26,8 @@ from typing import Any
 import structlog
 
 from feeds.account import AccountApi
+from feeds.account_domain import Fill, UnknownMarket
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Fill, UnknownMarket
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
 from feeds.pacing import backoff

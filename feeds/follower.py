@@ -23,20 +23,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import structlog
 
 from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import (
-    AccountChanged,
-    Balance,
-    Fill,
-    Notice,
-    Order,
-    Position,
-    PrivateEvent,
-    StreamState,
-    UnknownMarket,
-)
+from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, TransportError
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays

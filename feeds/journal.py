@@ -19,8 +19,8 @@ import msgspec
 import structlog
 
 from feeds.account import AccountStore, Notify
+from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Balance, Fill, Order, Position
 
 log = structlog.get_logger(__name__)
 

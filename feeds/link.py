@@ -7,8 +7,9 @@ from collections import deque
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from feeds.account_domain import Expired
 from feeds.buffer import Frame, FrameBuffer
-from feeds.domain import Ack, Closing, Expired, Heartbeat, Notice, Rejected, StreamState, Subscription
+from feeds.domain import Ack, Closing, Heartbeat, Notice, Rejected, StreamState, Subscription
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate

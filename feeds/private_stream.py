@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import structlog
 
 from feeds.account import AccountApi, PrivateRoute, PrivateSession
+from feeds.account_domain import Expired, Fill, PrivateEvent
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import Expired, Fill, PrivateEvent, Rejected, StreamState, Subscription
+from feeds.domain import Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, Connection, backoff

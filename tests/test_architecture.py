@@ -14,7 +14,7 @@ PYTHON_LINES, SCRIPT_LINES = 400, 300
 
 LAYERS: list[set[str]] = [
     # values and errors, what time it is, which machine is this one
-    {"domain", "errors", "clock", "hosts"},
+    {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from feeds.domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position
 
 
 def fill(id: str = "1", **fields: Any) -> Fill:

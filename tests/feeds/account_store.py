@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from feeds.account import OPEN_STATUSES, supersedes
-from feeds.domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position
 
 
 class MemoryStore:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from feeds.domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.errors import ExchangeError, ParseError
 from tests.feeds.binance_examples import account, answer, socket_result
 

@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.domain import (
-    AccountChanged,
-    Ack,
-    Balance,
-    Closing,
-    Expired,
-    Fill,
-    Notice,
-    Order,
-    Position,
-    Rejected,
-    UnknownMarket,
-)
+from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, UnknownMarket
+from feeds.domain import Ack, Closing, Notice, Rejected
 from feeds.errors import ParseError
 from tests.feeds.binance_examples import NOW_MS, account, answer, frame, spot_session, usdm_session
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from structlog.testing import capture_logs
 
-from feeds.domain import Balance, Fill
+from feeds.account_domain import Balance, Fill
 from feeds.errors import CredentialsError, FeedError, RateLimited, TransportError
 from feeds.journal import BATCH, Journal
 from feeds.poller import RETRY_S, Poller

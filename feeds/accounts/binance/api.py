@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from feeds.account import AccountSpec, KeyRights, PrivateRoute, PrivateSession
+from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.accounts.binance import spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.usdm_stream import UsdmSession
 from feeds.accounts.binance.wire import Ms, Wire, decode
-from feeds.domain import Balance, Fill, Order, Position, Rejected
+from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
 from feeds.rest import encode

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.accounts.binance.wire import Ms, Wire, decode, if_any, margin_mode_of, side_of, status_of, symbol_of
-from feeds.domain import Balance, Fill, Order, Position
 from feeds.exchange import MarketIndex
 
 PRODUCT = "usdm"

@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.accounts.binance.usdm_rest import POSITION_SIDES, PRODUCT, PositionSide, Setting, Settings, algo_id
 from feeds.accounts.binance.wire import (
     EXECUTIONS,
@@ -37,18 +38,7 @@ from feeds.accounts.binance.wire import (
     status_of,
     symbol_of,
 )
-from feeds.domain import (
-    AccountChanged,
-    Balance,
-    Closing,
-    Expired,
-    Fill,
-    Notice,
-    Order,
-    Position,
-    PrivateEvent,
-    UnknownMarket,
-)
+from feeds.domain import Closing, Notice
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 

@@ -1,0 +1,125 @@
+"""What the feeds speak of about an account: balances, positions, orders, fills, and what a private stream tells.
+
+Units are those of ``domain``.
+"""
+
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from feeds.domain import Ack, Closing, Heartbeat, Notice, Rejected, Side, Value
+
+
+class Balance(Value, frozen=True, kw_only=True):
+    """One asset of one account and product. ``total`` is the wallet's balance, without unrealised profit.
+
+    ``free`` is what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
+    ``asof_ms`` is the exchange's time that the figure speaks of: the event's, or for a REST answer the moment the
+    question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds.
+    """
+
+    product: str
+    asset: str
+    total: Decimal
+    free: Decimal | None = None
+    locked: Decimal | None = None
+    asof_ms: int
+
+
+class Position(Value, frozen=True, kw_only=True):
+    """An open position, or a closed one if ``size`` is 0. ``size`` is signed: negative is short.
+
+    ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``mark`` and ``unrealised`` are the
+    exchange's at ``asof_ms``; the screen's come from live marks.
+    """
+
+    product: str
+    symbol: str
+    side: Literal["both", "long", "short"]
+    size: Decimal
+    entry: Decimal
+    mark: Decimal | None = None
+    unrealised: Decimal | None = None
+    liquidation: Decimal | None = None  # None: none
+    leverage: Decimal | None = None
+    margin_mode: str | None = None  # "cross" or "isolated"
+    settle: str | None = None  # asset of profit and margin
+    asof_ms: int
+
+
+class Order(Value, frozen=True, kw_only=True):
+    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired"."""
+
+    product: str
+    symbol: str
+    id: str
+    client_id: str | None = None
+    side: Side
+    type: str  # "limit", "market", or the exchange's own word in lower case
+    price: Decimal | None = None
+    size: Decimal
+    filled: Decimal
+    average: Decimal | None = None
+    status: str
+    reduce_only: bool = False
+    time_in_force: str | None = None
+    created_ms: int | None = None
+    updated_ms: int
+
+
+class Fill(Value, frozen=True, kw_only=True):
+    """One execution of an own order. ``(symbol, id)`` is unique within an account.
+
+    ``fee`` positive was charged, negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
+    ``realised`` is the exchange's realised profit of this fill, where it gives one.
+    """
+
+    product: str
+    symbol: str
+    id: str
+    order_id: str
+    client_id: str | None = None
+    side: Side
+    price: Decimal
+    size: Decimal
+    fee: Decimal | None = None  # None: not told (yet); 0: none
+    fee_asset: str | None = None
+    maker: bool | None = None
+    realised: Decimal | None = None
+    position_side: str | None = None
+    exchange_ms: int
+
+
+class Expired(Value, frozen=True, kw_only=True):
+    """A private stream's login, token or listen key is no longer valid: log in anew."""
+
+    reason: str
+
+
+class AccountChanged(Value, frozen=True, kw_only=True):
+    """Something changed that only a REST answer tells fully (funding, transfer, leverage): ask again soon."""
+
+    reason: str
+
+
+class UnknownMarket(Value, frozen=True, kw_only=True):
+    """A fill came in a market that the instrument list does not have (yet): its name is not known, so it cannot be
+    stored under it. It is read by REST when the list has it."""
+
+    product: str
+    native: str
+
+
+PrivateEvent: TypeAlias = (
+    Balance
+    | Position
+    | Order
+    | Fill
+    | UnknownMarket
+    | Expired
+    | AccountChanged
+    | Ack
+    | Rejected
+    | Heartbeat
+    | Notice
+    | Closing
+)
