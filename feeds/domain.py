@@ -4,12 +4,11 @@ Units, everywhere in the project:
 
 * prices are in quote currency per unit of base, sizes in base currency (contracts are converted by the adapter);
 * money, prices and sizes of trades, candles, orders, fills, positions and balances are ``Decimal``;
-* order book levels are ``float`` pairs: a book is a picture, and a float of a printed decimal keeps all its digits
-  (up to 15) and serves as an exact dictionary key, since equal text always gives the equal float;
+* order book levels are ``float`` pairs: a book is a picture, and a float of a printed decimal keeps all its digits (up
+  to 15) and serves as an exact dictionary key, since equal text always gives the equal float;
 * times carry their unit in the name: ``exchange_ms`` is the exchange's clock, ``recv_ns`` ours, both UTC since 1970.
 
-``symbol`` is always the unified one: ``BTC/USDT`` (spot) or ``BTC/USDT:USDT`` (perpetual, settled in USDT).
-``native`` is the exchange's own spelling.
+``symbol`` is the unified one, ``BTC/USDT`` (spot) or ``BTC/USDT:USDT`` (perpetual), ``native`` the exchange's own.
 """
 
 import enum
@@ -81,6 +80,7 @@ class Market(Value, frozen=True, kw_only=True):
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
+    book_of: str | None = None  # symbol of the market whose book this is, where two names lead to one book
 
     @property
     def price_decimals(self) -> int:
@@ -228,10 +228,8 @@ class Ack(Value, frozen=True, kw_only=True):
 
 
 class Rejected(Value, frozen=True, kw_only=True):
-    """The exchange refused these subscriptions; ``reason`` in its own words.
-
-    Empty ``subscriptions`` means that the exchange did not say which: everything asked for in that message.
-    """
+    """The exchange refused these subscriptions; ``reason`` in its own words. Empty ``subscriptions``: it did not say
+    which, so everything asked for in that message."""
 
     subscriptions: tuple[Subscription, ...]
     reason: str
@@ -240,6 +238,13 @@ class Rejected(Value, frozen=True, kw_only=True):
 
 class Heartbeat(Value, frozen=True, kw_only=True):
     """The exchange says that the connection and all its subscriptions are alive."""
+
+
+class Lost(Value, frozen=True, kw_only=True):
+    """So many frames are missing before this one, by a number that counts all of a connection: any market's, of any
+    kind. Every book on it is suspect."""
+
+    frames: int
 
 
 class Markets(Value, frozen=True, kw_only=True):
@@ -257,7 +262,7 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon, or that it does not serve us on it."""
+    """The exchange announced that it will close this connection soon, or does not serve us on it."""
 
     reason: str
 
@@ -273,6 +278,7 @@ Event: TypeAlias = (
     | Ack
     | Rejected
     | Heartbeat
+    | Lost
     | Markets
     | Notice
     | Closing
@@ -282,9 +288,8 @@ Event: TypeAlias = (
 
 
 class Balance(Value, frozen=True, kw_only=True):
-    """One asset of one account and product. ``total`` is the wallet's balance, without unrealised profit.
-
-    ``free`` is what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
+    """One asset of one account and product. ``total`` is the wallet's balance, without unrealised profit. ``free`` is
+    what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
     ``asof_ms`` is the exchange's time that the figure speaks of: the event's, or for a REST answer the moment the
     question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds.
     """
@@ -339,9 +344,8 @@ class Order(Value, frozen=True, kw_only=True):
 
 
 class Fill(Value, frozen=True, kw_only=True):
-    """One execution of an own order. ``(symbol, id)`` is unique within an account.
-
-    ``fee`` positive was charged, negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
+    """One execution of an own order. ``(symbol, id)`` is unique within an account. ``fee`` positive was charged,
+    negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
     ``realised`` is the exchange's realised profit of this fill, where it gives one.
     """
 
@@ -374,8 +378,7 @@ class AccountChanged(Value, frozen=True, kw_only=True):
 
 
 class UnknownMarket(Value, frozen=True, kw_only=True):
-    """A fill came in a market that the instrument list does not have (yet): its name is not known, so it cannot be
-    stored under it. It is read by REST when the list has it."""
+    """A fill in a market that the instrument list does not have (yet). It is read by REST when the list has it."""
 
     product: str
     native: str

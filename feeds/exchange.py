@@ -55,6 +55,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
+    messages_per_address: bool = False  # messages_per_s holds for all our connections together
+    polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
 
 
 class MarketIndex:

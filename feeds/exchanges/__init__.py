@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
 
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
@@ -13,6 +14,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
+    "coinbase": Coinbase,
     "kraken": Kraken,
 }
 
