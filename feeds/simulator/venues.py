@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 
 from feeds.simulator.binance import Binance
+from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
+    "coinbase": Coinbase,
     "kraken": Kraken,
 }
 
