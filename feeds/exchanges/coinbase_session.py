@@ -146,7 +146,7 @@ class CoinbaseSession:
 
     def _ask(self, streams: dict[Stream, list[Subscription]], *, ended: bool) -> list[str]:
         for ask in self._asked:  # what is asked for again is not waited for twice
-            for stream, wanting in streams.items():
+            for stream, wanting in streams.items() if ask.ended or not ended else ():
                 if (waiting := ask.waiting.get(stream)) is not None:
                     ask.waiting[stream] = [s for s in waiting if s not in wanting]
         self._tidy()
