@@ -2,7 +2,8 @@
 
 The player is ``tools/capture_server.py`` beside the recordings: it shares no code with this project. The truth here
 shares none either: dictionaries of decimals, replayed frame by frame, every state kept under the exchange's own
-number of it (Binance: the update id; Kraken: time and checksum). A frame that is marked usable and differs is wrong.
+number of it (Binance: the update id; Coinbase: the frame's number; Kraken: time and checksum). A frame that is marked
+usable and differs is wrong.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ Levels = list[tuple[Decimal, Decimal]]
 
 SPOT = Scene("binance", "spot", "binance-spot-2024-08", ("BTC/USDT", "ETH/USDT"))
 USDM = Scene("binance", "usdm", "binance-usdm-2024-08", ("ETH/USDT:USDT",))
+COINBASE = Scene("coinbase", "spot", "coinbase-advanced-2026-08", ("BTC/USD", "ETH/USD"))
 KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
 
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import ccxt.pro
 import structlog
 
-from bench.fault_runs import KRAKEN, PLAYER, SPOT, Outcome, Scene, Truth, played, run_all, trimmed
+from bench.fault_runs import COINBASE, KRAKEN, PLAYER, SPOT, Outcome, Scene, Truth, played, run_all, trimmed
 
 FAULTS = {
     "": 10.0,
@@ -43,8 +43,11 @@ FAULTS = {
 }
 SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {
     "Binance spot": (SPOT, FAULTS),
+    "Coinbase": (COINBASE, FAULTS),
     "Kraken": (KRAKEN, {fault.replace(":61", ":17"): seconds for fault, seconds in FAULTS.items()}),
 }
+SEPARATORS = {"binance": "", "coinbase": "-", "kraken": "/"}
+"""Between base and quote in an exchange's own names."""
 AT_ONCE = 6
 RETRY_S = 0.2
 
@@ -76,7 +79,7 @@ def client(scene: Scene, port: int) -> Any:
     markets = []
     for symbol in scene.symbols:
         base, quote = symbol.split("/")
-        native = symbol.replace("/", "") if scene.exchange == "binance" else symbol
+        native = symbol.replace("/", SEPARATORS[scene.exchange])
         fields = {"id": native, "lowercaseId": native.lower(), "symbol": symbol, "base": base, "quote": quote}
         fields |= {"baseId": base, "quoteId": quote, "type": "spot", "spot": True, "active": True}
         fields |= {"contract": False, "swap": False, "info": {"wsname": symbol}}
@@ -91,6 +94,8 @@ def right(truth: Truth, symbol: str, book: Any) -> bool:
     best = tuple((Decimal(str(side[0][0])), Decimal(str(side[0][1]))) for side in (book["bids"], book["asks"]))
     if truth.scene.exchange == "binance":
         states = [truth.states[key]] if (key := (symbol, book["nonce"])) in truth.states else []
+    elif truth.scene.exchange == "coinbase":  # ccxt tells no number: any state that the market had will do
+        states = [state for (name, _), state in truth.states.items() if name == symbol]
     else:  # several changes may share a moment, and ccxt gives a snapshot none
         moment = book["timestamp"]
         states = [state for (_, number), state in truth.states.items() if moment in (None, number[0])]

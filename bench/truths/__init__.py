@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.truths import binance, kraken
+from bench.truths import binance, coinbase, kraken
 from bench.truths.scene import Scene
 
 Side: TypeAlias = dict[Decimal, Decimal]
@@ -16,5 +16,6 @@ Replay: TypeAlias = Callable[[Scene, list[dict[str, Any]]], Iterator[tuple[str, 
 
 REPLAYS: Mapping[str, Replay] = {
     "binance": binance.replay,
+    "coinbase": coinbase.replay,
     "kraken": kraken.replay,
 }

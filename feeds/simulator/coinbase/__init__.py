@@ -12,8 +12,10 @@ from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
 
-RULES = SocketRules(idle_s=75)
-"""Without heartbeats, what is silent is closed after 60 to 90 s."""
+RULES = SocketRules(idle_s=75, messages_per_s=8)
+"""Without heartbeats, what is silent is closed after 60 to 90 s. The messages of an address are counted together."""
+REQUESTS_PER_S = 10
+"""By REST, of an address."""
 CONNECTS = 8
 """Attempts to connect in a second."""
 
@@ -35,7 +37,8 @@ class Coinbase:
             place.clock,
             place.clock_ms,
         )
-        self._rest = CoinbaseRest(self._sockets, place.faults, place.clock, place.clock_ms)
+        limit = settings.weights.get(self.name, REQUESTS_PER_S)
+        self._rest = CoinbaseRest(self._sockets, place.faults, place.clock, place.clock_ms, limit)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:

@@ -27,8 +27,6 @@ GRANULARITIES = {
     "ONE_DAY": 1440 * MINUTE,
 }
 MOST_CANDLES = 350
-REQUESTS_PER_S = 10
-"""Of one address."""
 
 
 class RestError(Exception):
@@ -45,11 +43,13 @@ class CoinbaseRest:
         faults: Faults,
         clock: Callable[[], float],
         clock_ms: Callable[[], int],
+        requests_per_s: int,
     ) -> None:
         self._sockets = sockets
         self._faults = faults
         self._clock = clock
         self._clock_ms = clock_ms
+        self._limit = requests_per_s
         self._requests: deque[float] = deque()
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
@@ -71,7 +71,7 @@ class CoinbaseRest:
             status = int(fault.number(503)) if fault is not None else 200 if self._admits() else 429
             if status == 429:
                 body = {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}
-                return _answer(body, 429, {"x-ratelimit-limit": str(REQUESTS_PER_S), "x-ratelimit-remaining": "0"})
+                return _answer(body, 429, {"x-ratelimit-limit": str(self._limit), "x-ratelimit-remaining": "0"})
             if status != 200:
                 return web.Response(status=status, text="Service Unavailable")
             try:
@@ -86,7 +86,7 @@ class CoinbaseRest:
         self._requests.append(now_s)
         while self._requests[0] <= now_s - 1:
             self._requests.popleft()
-        return len(self._requests) <= REQUESTS_PER_S
+        return len(self._requests) <= self._limit
 
     # -- endpoints -----------------------------------------------------------------------------------------------
 

@@ -22,8 +22,6 @@ _PERIODS_MS = {"level2": 50, "market_trades": 250, "ticker": 250, "candles": 100
 _FIRST_S = 5.0
 """Who subscribes to nothing for so long after connecting is closed."""
 _SNAPSHOT_ROWS = 100
-_MESSAGES_PER_S = 8
-"""Of one address, over all its connections, without a key."""
 _ANY_TIME = "1970-01-01T00:00:00Z"
 
 Key = tuple[str, str]
@@ -119,12 +117,12 @@ class CoinbaseSockets:
                 self._forget(connection, key)
 
     def admits(self) -> bool:
-        """Count a message of the address; False if it is one too many."""
-        now_s = self._clock()
+        """Count a message of the address, over all its connections; False if it is one too many."""
+        limit, now_s = self._rules.messages_per_s, self._clock()
         self._incoming.append(now_s)
         while self._incoming[0] <= now_s - 1:
             self._incoming.popleft()
-        return len(self._incoming) <= _MESSAGES_PER_S
+        return limit is None or len(self._incoming) <= limit
 
     # -- requests ------------------------------------------------------------------------------------------------
 
