@@ -30,7 +30,7 @@ class TestRegistry:
         assert exchange.endpoints["spot.rest"] == "https://api.binance.com"
 
     def test_an_unknown_exchange_names_the_known(self) -> None:
-        with pytest.raises(ConfigError, match=r"'binanse'.*binance, kraken"):
+        with pytest.raises(ConfigError, match=r"'binanse'.*binance.*, kraken"):
             create("binanse")
 
 

@@ -217,7 +217,7 @@ WRONG = [
     ("[feeds]\nlinger_s = -1\n[exchanges.binance]", "feeds.linger_s = -1: must be a number of seconds from 0 to 3600"),
     ("[feeds]\nsave_s = nan\n[exchanges.binance]", "feeds.save_s = NaN: must be a number of seconds from 1 to 3600"),
     ('[feeds]\nstate_dir = ""\n[exchanges.binance]', 'feeds.state_dir = "": must be a text of 1 to 1000 characters'),
-    ("[exchanges.bitmex]", "exchanges.bitmex: no such exchange; allowed are binance, kraken"),
+    ("[exchanges.bitmex]", "exchanges.bitmex: no such exchange; allowed are binance, "),
     ("[exchanges]\nbinance = 1", "exchanges.binance = 1: must be a table, [exchanges.binance]"),
     ("[exchanges.binance]\nstale = 3", "exchanges.binance.stale = 3: no such key; did you mean stale_s?"),
     ("[exchanges.binance]\nzzz = 3", "exchanges.binance.zzz = 3: no such key; allowed are enabled, simulated,"),

@@ -63,12 +63,12 @@ AT_COINBASE = {  # the longest first, which saves time where only some run at on
     "cut:61": 11.0,
     "close:4:1012": 9.0,
     "kill:4": 9.0,
+    "nosub": 3.0,
     "": 5.0,
     "dup:31": 5.0,
     "garbage:31": 5.0,
     "rest503:2": 5.0,
     "rest429:2": 5.0,
-    "nosub": 3.0,
 }
 REFUSALS = {"coinbase": "failure to subscribe"}
 SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {

@@ -218,7 +218,7 @@ async def test_a_crossed_book_is_taken_back():
         await reader.until("subscriptions")
         client.server.faults.add(Fault(exchange="coinbase", kind="crossed"))
         seen = []
-        for _ in range(20):
+        for _ in range(12):
             await reader.next()
             book = reader.books["BTC-USD"]
             seen.append(max(book["bid"]) >= min(book["offer"]))
