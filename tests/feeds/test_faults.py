@@ -57,18 +57,18 @@ AT_KRAKEN = {
     "nosub": 5.0,
 }
 AT_COINBASE = {  # the longest first, which saves time where only some run at once
-    "stall:4": 13.0,
-    "drop:61": 11.0,
-    "swap:61": 11.0,
-    "cut:61": 11.0,
-    "close:4:1012": 9.0,
-    "kill:4": 9.0,
+    "stall:4": 11.5,
+    "drop:61": 8.0,
+    "swap:61": 8.0,
+    "cut:61": 8.0,
+    "close:4:1012": 8.0,
+    "kill:4": 8.0,
     "nosub": 3.0,
-    "": 5.0,
-    "dup:31": 5.0,
-    "garbage:31": 5.0,
-    "rest503:2": 5.0,
-    "rest429:2": 5.0,
+    "": 4.0,
+    "dup:31": 4.0,
+    "garbage:31": 4.0,
+    "rest503:2": 4.0,
+    "rest429:2": 4.0,
 }
 REFUSALS = {"coinbase": "failure to subscribe"}
 SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {

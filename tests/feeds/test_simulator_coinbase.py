@@ -56,7 +56,7 @@ class Reader:
                 if size:
                     side[price] = size
                 else:
-                    del side[price]
+                    side.pop(price, None)  # it may have come and gone between two updates
         return message
 
     async def until(self, channel: str) -> Any:
