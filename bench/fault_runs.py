@@ -2,8 +2,8 @@
 
 The player is ``tools/capture_server.py`` beside the recordings: it shares no code with this project. The truth here
 shares none either: dictionaries of decimals, replayed frame by frame, every state kept under the exchange's own
-number of it (Binance, Bybit: the update id; Kraken: time and checksum). A frame that is marked usable and differs is
-wrong.
+number of it (Binance, Bybit: the update id; Coinbase: the frame's number; Kraken: time and checksum). A frame that is
+marked usable and differs is wrong.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ SPOT = Scene("binance", "spot", "binance-spot-2024-08", ("BTC/USDT", "ETH/USDT")
 USDM = Scene("binance", "usdm", "binance-usdm-2024-08", ("ETH/USDT:USDT",))
 BYBIT_SPOT = Scene("bybit", "spot", "bybit-2026-08", ("BTC/USDT",))
 BYBIT_LINEAR = Scene("bybit", "linear", "bybit-2026-08", ("BTC/USDT:USDT",))
+COINBASE = Scene("coinbase", "spot", "coinbase-advanced-2026-08", ("BTC/USD", "ETH/USD"))
 KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
 
 

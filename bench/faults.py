@@ -25,7 +25,19 @@ from urllib.parse import urlsplit
 import ccxt.pro
 import structlog
 
-from bench.fault_runs import BYBIT_LINEAR, KRAKEN, PLAYER, SPOT, Outcome, Scene, Truth, played, run_all, trimmed
+from bench.fault_runs import (
+    BYBIT_LINEAR,
+    COINBASE,
+    KRAKEN,
+    PLAYER,
+    SPOT,
+    Outcome,
+    Scene,
+    Truth,
+    played,
+    run_all,
+    trimmed,
+)
 
 FAULTS = {
     "": 10.0,
@@ -46,8 +58,11 @@ RARER = {fault.replace(":61", ":17"): seconds for fault, seconds in FAULTS.items
 SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {
     "Binance spot": (SPOT, FAULTS),
     "Bybit linear": (BYBIT_LINEAR, RARER),
+    "Coinbase": (COINBASE, FAULTS),
     "Kraken": (KRAKEN, RARER),
 }
+SEPARATORS = {"binance": "", "bybit": "", "coinbase": "-", "kraken": "/"}
+"""Between base and quote in an exchange's own names."""
 AT_ONCE = 6
 RETRY_S = 0.2
 
@@ -80,7 +95,7 @@ def client(scene: Scene, port: int) -> Any:
     for symbol in scene.symbols:
         pair, _, settle = symbol.partition(":")
         base, quote = pair.split("/")
-        native = pair if scene.exchange == "kraken" else base + quote
+        native = pair.replace("/", SEPARATORS[scene.exchange])
         fields = {"id": native, "lowercaseId": native.lower(), "symbol": symbol, "base": base, "quote": quote}
         fields |= {"baseId": base, "quoteId": quote, "type": "spot", "spot": True, "active": True}
         fields |= {"contract": False, "swap": False, "info": {"wsname": symbol}}
@@ -94,12 +109,12 @@ def client(scene: Scene, port: int) -> Any:
 
 
 def right(truth: Truth, symbol: str, book: Any) -> bool:
-    """Was this the best bid and ask at the book's own moment? (Of Bybit ccxt tells no number: at any moment.)"""
+    """Was this the best bid and ask at the book's own moment? (Of Bybit and Coinbase ccxt tells no number: at any.)"""
     best = tuple((Decimal(str(side[0][0])), Decimal(str(side[0][1]))) for side in (book["bids"], book["asks"]))
-    if truth.scene.exchange == "bybit":
-        states = list(truth.states.values())
-    elif truth.scene.exchange == "binance":
+    if truth.scene.exchange == "binance":
         states = [truth.states[key]] if (key := (symbol, book["nonce"])) in truth.states else []
+    elif truth.scene.exchange in ("bybit", "coinbase"):
+        states = [state for (name, _), state in truth.states.items() if name == symbol]
     else:  # several changes may share a moment, and ccxt gives a snapshot none
         moment = book["timestamp"]
         states = [state for (_, number), state in truth.states.items() if moment in (None, number[0])]

@@ -4,12 +4,11 @@ Units, everywhere in the project:
 
 * prices are in quote currency per unit of base, sizes in base currency (contracts are converted by the adapter);
 * money, prices and sizes of trades, candles, orders, fills, positions and balances are ``Decimal``;
-* order book levels are ``float`` pairs: a book is a picture, and a float of a printed decimal keeps all its digits
-  (up to 15) and serves as an exact dictionary key, since equal text always gives the equal float;
+* order book levels are ``float`` pairs: a book is a picture, and a float of a printed decimal keeps all its digits (up
+  to 15) and serves as an exact dictionary key, since equal text always gives the equal float;
 * times carry their unit in the name: ``exchange_ms`` is the exchange's clock, ``recv_ns`` ours, both UTC since 1970.
 
-``symbol`` is always the unified one: ``BTC/USDT`` (spot) or ``BTC/USDT:USDT`` (perpetual, settled in USDT).
-``native`` is the exchange's own spelling.
+``symbol`` is the unified one, ``BTC/USDT`` (spot) or ``BTC/USDT:USDT`` (perpetual), ``native`` the exchange's own.
 """
 
 import enum
@@ -81,6 +80,7 @@ class Market(Value, frozen=True, kw_only=True):
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
+    book_of: str | None = None  # symbol of the market whose book this is, where two names lead to one book
 
     @property
     def price_decimals(self) -> int:
@@ -245,6 +245,13 @@ class Heartbeat(Value, frozen=True, kw_only=True):
     """The exchange says that the connection and all its subscriptions are alive."""
 
 
+class Lost(Value, frozen=True, kw_only=True):
+    """So many frames are missing before this one, by a number that counts all of a connection: any market's, of any
+    kind. Every book on it is suspect."""
+
+    frames: int
+
+
 class Markets(Value, frozen=True, kw_only=True):
     """Instruments told by stream: all of them if ``complete``, else the changed ones."""
 
@@ -260,7 +267,7 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon, or that it does not serve us on it."""
+    """The exchange announced that it will close this connection soon, or does not serve us on it."""
 
     reason: str
 
@@ -276,6 +283,7 @@ Event: TypeAlias = (
     | Ack
     | Rejected
     | Heartbeat
+    | Lost
     | Markets
     | Notice
     | Closing

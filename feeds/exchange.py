@@ -56,6 +56,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
+    messages_per_address: bool = False  # messages_per_s holds for all our connections together
+    polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
 
 
 class MarketIndex:

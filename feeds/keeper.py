@@ -11,7 +11,7 @@ from feeds.clock import Clock
 from feeds.domain import Bbo, Channel, StreamState, Subscription
 from feeds.errors import FeedError
 from feeds.market import MarketFeed, Want
-from feeds.stream import backoff
+from feeds.stream import Connection, backoff
 
 if TYPE_CHECKING:
     from feeds.venue import Venue
@@ -20,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 SNAPSHOT_S = 10.0
 """A book that the stream itself should begin, and that has not come this long after it was asked for, is asked for on a
-new connection: an exchange may acknowledge, go on with its heartbeats, and never send it."""
+new connection: an exchange may acknowledge, go on with its heartbeats, and never send it. While other books of the
+connection still come, one after the other, it has not waited in vain: whole books may be megabytes each."""
 
 RESYNCS_PER_MINUTE = 3
 """More rebuilds of one book than this within a minute are spaced out, doubling up to 30 s."""
@@ -35,7 +36,8 @@ class BookKeeper:
         self._spawn = spawn
         self._fetching: set[str] = set()  # symbols whose snapshot is being fetched
         self._reading: set[str] = set()  # symbols whose history of short bars is being fetched
-        self._faults: dict[str, deque[float]] = {}  # symbol -> times of its last rebuilds
+        self._faults: dict[str, deque[float]] = {}  # symbol, or connection -> times of its last rebuilds
+        self._telling: set[str] = set()  # connections that will be asked to tell again what was lost
         self._probed_s: dict[str, float] = {}
         self._snapshots = asyncio.Semaphore(4)
         self._probes = asyncio.Semaphore(4)
@@ -61,10 +63,10 @@ class BookKeeper:
             self._fetching.add(symbol)
             self._spawn(self._fetch_snapshot(feed), f"snapshot {symbol}")
 
-    async def _pause_after_faults(self, feed: MarketFeed) -> None:
-        """Space out rebuilds of a market that keeps failing."""
+    async def _pause_after_faults(self, name: str) -> None:
+        """Space out rebuilds of a market, or a connection, that keeps failing."""
         now_s = self._clock.monotonic_s()
-        times = self._faults.setdefault(feed.market.symbol, deque(maxlen=16))
+        times = self._faults.setdefault(name, deque(maxlen=16))
         while times and now_s - times[0] > 60:
             times.popleft()
         extra = len(times) - RESYNCS_PER_MINUTE
@@ -73,17 +75,29 @@ class BookKeeper:
             await asyncio.sleep(min(30.0, 2.0**extra))
 
     async def _resubscribe_book(self, feed: MarketFeed) -> None:
-        await self._pause_after_faults(feed)
+        await self._pause_after_faults(feed.market.symbol)
         lane = self._venue.book_lane(feed.market.symbol)
         if lane is not None and not feed.sync.ready:
             lane.connection.resubscribe(Subscription(channel=Channel.BOOK, symbol=feed.market.symbol))
+
+    def tell_again(self, connection: Connection, subscriptions: list[Subscription]) -> None:
+        """Subscribe these anew, for what a new subscription begins with."""
+        if subscriptions and connection.name not in self._telling and not self._venue.stopping:
+            self._telling.add(connection.name)
+            self._spawn(self._tell_again(connection, subscriptions), f"tell again {connection.name}")
+
+    async def _tell_again(self, connection: Connection, subscriptions: list[Subscription]) -> None:
+        await self._pause_after_faults(connection.name)
+        self._telling.discard(connection.name)
+        for subscription in subscriptions:
+            connection.resubscribe(subscription)
 
     async def _fetch_snapshot(self, feed: MarketFeed) -> None:
         """Fetch until the book stands. A market that starts anew meanwhile makes the answer void, not the work."""
         symbol = feed.market.symbol
         try:
             if feed.state is StreamState.RESYNC:
-                await self._pause_after_faults(feed)
+                await self._pause_after_faults(symbol)
             delays = backoff()
             while self._venue.feeds.get(symbol) is feed and feed.sync.needs.value == Want.SNAPSHOT.value:
                 if not feed.book_link.state.usable and feed.book_link.state is not StreamState.SYNCING:
@@ -136,7 +150,8 @@ class BookKeeper:
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
-                if feed.overdue_s() > SNAPSHOT_S and (lane := self._venue.book_lane(symbol)) is not None:
+                lane = self._venue.book_lane(symbol) if feed.overdue_s() > SNAPSHOT_S else None
+                if lane is not None and (self._clock.now_ns() - lane.snapshot_ns) / 1e9 > SNAPSHOT_S:
                     lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")
                     continue
                 due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s

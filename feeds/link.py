@@ -9,13 +9,13 @@ from websockets.exceptions import ConnectionClosed
 
 from feeds.account_domain import Expired
 from feeds.buffer import Frame, FrameBuffer
-from feeds.domain import Ack, Closing, Heartbeat, Notice, Rejected, StreamState, Subscription
+from feeds.domain import Ack, Closing, Heartbeat, Lost, Notice, Rejected, StreamState, Subscription
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
 from feeds.wire import Counters, Delegate, Ending, Setup, WireSession
 
-_NO_DATA = frozenset({Ack, Rejected, Heartbeat, Notice, Closing, Expired})
+_NO_DATA = frozenset({Ack, Rejected, Heartbeat, Lost, Notice, Closing, Expired})
 """Events that say something about the connection, not about a market or an account."""
 
 
@@ -60,7 +60,7 @@ class Link:
         self._work = asyncio.Event()  # for the sender
         self._outbox: deque[str | _Ping] = deque()
         self._pings: set[asyncio.Future[bool]] = set()  # waiting for their pongs
-        self._gate = SendGate(setup.facts.messages_per_s, clock=setup.clock)
+        self._gate = setup.send_gate or SendGate(setup.facts.messages_per_s, clock=setup.clock)
 
         now_s = setup.clock.monotonic_s()
         self._opened_s = now_s

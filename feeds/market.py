@@ -104,6 +104,7 @@ class MarketFeed:
         self.frames = 0
         self._resyncing = False
         self._fault = ""
+        self._note = f"One book with {market.book_of}, by another name." if market.book_of else ""
 
         self._told_best: tuple[Level | None, Level | None] = (None, None)
         self.bbo: Bbo | None = None
@@ -185,7 +186,7 @@ class MarketFeed:
         else:
             silent_s = self.silent_s()
             if silent_s < self.stale_s:
-                self._set_state(StreamState.LIVE)
+                self._set_state(StreamState.LIVE, self._note)
             elif self.heartbeat:
                 self._set_state(StreamState.QUIET, "The exchange's heartbeats go on; nothing changed.")
             elif self._clock.monotonic_s() - self.confirmed_s < 2 * self.stale_s:
@@ -336,7 +337,10 @@ class MarketFeed:
         if len(self.trades) == TRADES_KEPT:
             self._trade_ids.discard(self.trades[0].id)
         self._trade_ids.add(trade.id)
+        late = bool(self.trades) and trade.exchange_ms < self.trades[-1].exchange_ms
         self.trades.append(trade)
+        if late:  # one that was missed, told by a later snapshot
+            self.trades = deque(sorted(self.trades, key=lambda each: each.exchange_ms), maxlen=TRADES_KEPT)
         self.trades_ns = recv_ns
         self._tell("trades")
 

@@ -53,7 +53,7 @@ class ConnectGate(Gate):
 
 
 class SendGate(Gate):
-    """How often one connection may send, a little below what the exchange allows.
+    """How often one connection, or all from this address, may send, a little below what the exchange allows.
 
     One message a second is left for pongs, which the WebSocket library sends by itself and exchanges count too; the
     window is longer by a tenth, because messages may arrive closer together than they were sent.

@@ -32,7 +32,7 @@ from feeds.exchange import Facts
 from feeds.hosts import is_local
 from feeds.ledger import Ledger
 from feeds.link import Link
-from feeds.pacing import ConnectGate, backoff
+from feeds.pacing import ConnectGate, SendGate, backoff
 from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
 __all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]
@@ -100,6 +100,7 @@ class Connection:
         may_be_silent: bool = False,
         delays: Callable[[], Iterator[float]] = backoff,
         gate: ConnectGate | None = None,
+        send_gate: SendGate | None = None,
         timing: Timing | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -125,6 +126,7 @@ class Connection:
             timing=self._timing,
             clock=clock,
             log=self._log,
+            send_gate=send_gate,
         )
         self._ledger = Ledger(answer_s=self._timing.answer_s, end_s=self._timing.end_s)
         self._buffer = FrameBuffer(buffer_frames)

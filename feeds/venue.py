@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from feeds.bars import source_of
+from feeds.candle_polls import CandlePolls
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -21,6 +22,7 @@ from feeds.domain import (
     Candle,
     Channel,
     Event,
+    Lost,
     Market,
     Markets,
     MarkPrice,
@@ -36,6 +38,7 @@ from feeds.inquiry import fetch_markets, watch_status
 from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
+from feeds.pacing import SendGate
 from feeds.rest import RestClient
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
@@ -53,6 +56,9 @@ _KIND = {
     Channel.CANDLES: "candles",
 }
 
+_TOLD_ONCE = frozenset({Channel.TRADES, Channel.CANDLES})
+"""What no later frame makes up for if it is lost; a new subscription may begin with the last ones."""
+
 
 class Lane:
     """One connection of a venue and what the venue knows of it."""
@@ -63,6 +69,7 @@ class Lane:
         self.number = number
         self.latency = Histogram()
         """Milliseconds from the exchange's time to ours, by both clocks as they are."""
+        self.snapshot_ns = 0  # when the last whole book came
         self.connection: Connection = venue.connect(self, route, number)
 
     # -- what the connection reports (ConnectionHandler) -----------------------------------------------------------
@@ -77,6 +84,9 @@ class Lane:
             if kind is Notice:
                 self.venue.on_notice(event)  # type: ignore[arg-type]
                 continue
+            if kind is Lost:
+                self.venue.on_missing(self, event.frames)  # type: ignore[union-attr]
+                continue
             symbol = getattr(event, "symbol", None)
             feed = feeds.get(symbol) if symbol is not None else None
             if feed is None:
@@ -86,6 +96,7 @@ class Lane:
                     feed.on_delta(event, recv_ns)
                     self._measure(event.exchange_ms, recv_ns)
                 case BookSnapshot():
+                    self.snapshot_ns = recv_ns
                     feed.on_snapshot(event, recv_ns)
                 case Bbo():
                     feed.on_bbo(event, recv_ns)
@@ -176,6 +187,9 @@ class Venue:
         self._lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper = BookKeeper(self, clock, self._spawn)
+        self._bars = CandlePolls(self, clock)
+        facts = adapter.facts
+        self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
         self.stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -192,6 +206,8 @@ class Venue:
         if isinstance(self.adapter, TellsStatus):
             self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
         self._spawn(self._keeper.watch(), "watch")
+        if self.adapter.facts.polled_candles:
+            self._spawn(self._bars.run(), "candles")
 
     async def stop(self) -> None:
         """Close every socket. Idempotent."""
@@ -251,6 +267,15 @@ class Venue:
             log.info("exchange notice", exchange=self.name, text=notice.text)
             self.notice = notice.text
             self.status_changed()
+
+    def on_missing(self, lane: Lane, frames: int) -> None:
+        """Frames of this connection are missing, of whatever kind: its books are rebuilt, its trades told anew."""
+        log.warning("frames missing", exchange=self.name, stream=lane.connection.name, frames=frames)
+        for feed, kind in self.carried_by(lane):
+            if kind == "book":
+                feed.on_lost(f"{frames} frames of the connection are missing.")
+        again = [s for s, other in self._lane_of.items() if other is lane and s.channel in _TOLD_ONCE]
+        self._keeper.tell_again(lane.connection, again)
 
     # -- markets and their subscriptions -----------------------------------------------------------------------------
 
@@ -317,7 +342,7 @@ class Venue:
                         yield Subscription(channel=Channel.MARK, symbol=market.symbol)
                 case "trades":
                     yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
-                case "candles":
+                case "candles" if topic.interval not in self.adapter.facts.polled_candles:
                     interval = source_of(topic.interval or "1m", self.adapter.facts.candle_intervals)
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
 
@@ -347,6 +372,7 @@ class Venue:
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
             gate=self.gate,
+            send_gate=self._send_gate,
             clock=self._clock,
         )
 

@@ -7,8 +7,7 @@ checksum decide. The REST snapshots of the recording take part in the order of t
 
 What is compared: after each applied update, which leads to update id ``u``, the book's best bid and ask, price and
 size, with the exchange's own last best-price message whose id is not later than ``u``. That message may arrive after
-the update, so the comparison waits until one as late or later shows which it was; what the recording's end leaves open
-is not compared.
+the update, so the comparison waits until one as late or later shows which it was; what is open at the end is left out.
 
 A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and where the
 price leaves its range the levels that changed since are all there is. The comparison tells whether they sufficed.
@@ -24,7 +23,7 @@ from pathlib import Path
 from msgspec import Struct, json, structs
 
 from feeds.book import OrderBook
-from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Market
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Lost, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create
@@ -269,6 +268,12 @@ class _Verifier:
                 if symbol == event.symbol and self._quoted_by(carrier, symbol) == conn:
                     book.take_quote(event)
 
+        elif isinstance(event, Lost):
+            self.report.gaps += 1
+            self.report.fault(line, f"{event.frames} frames of the connection are missing.")
+            for book in (book for (carrier, _), book in self._books.items() if carrier == conn):
+                book.sync.drop()
+
     def _quoted_by(self, conn: str, symbol: str) -> str:
         """Which connection's best prices a book is compared with: its own, else the first that has some."""
         quoting = self._scan.quoting
@@ -334,12 +339,10 @@ def verify(path: Path) -> Report:
 def describe(report: Report) -> str:
     """The report for a person."""
     recorded = f", recorded {report.recorded}" if report.recorded else ""
+    corrupt = f"{report.corrupt_lines:,} corrupt lines"
     rows = [
         (report.frames, f"frames were read, which became {report.events:,} events"),
-        (
-            report.not_understood,
-            f"frames, answers or lines were not understood ({report.corrupt_lines:,} corrupt lines)",
-        ),
+        (report.not_understood, f"frames, answers or lines were not understood ({corrupt})"),
         (report.updates_applied, f"of {report.updates:,} book updates were applied, on {report.snapshots:,} snapshots"),
         (report.snapshots_too_old, "snapshots were too old to begin with"),
         (report.gaps, "gaps: updates that are missing"),

@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from feeds.clock import Clock
 from feeds.domain import StreamState, Subscription
 from feeds.exchange import Facts
+from feeds.pacing import SendGate
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing
     clock: Clock
     log: FilteringBoundLogger
+    send_gate: SendGate | None = None  # shared with other connections; None: one of its own
 
 
 class Counters:

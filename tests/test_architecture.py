@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {
         "config",
         *("stream", "link", "market", "pictures", "venue", "keeper", "inquiry", "publisher", "state", "board", "desk"),
+        "candle_polls",
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together

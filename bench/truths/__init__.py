@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.truths import binance, bybit, kraken
+from bench.truths import binance, bybit, coinbase, kraken
 from bench.truths.scene import Scene
 
 Side: TypeAlias = dict[Decimal, Decimal]
@@ -17,5 +17,6 @@ Replay: TypeAlias = Callable[[Scene, list[dict[str, Any]]], Iterator[tuple[str, 
 REPLAYS: Mapping[str, Replay] = {
     "binance": binance.replay,
     "bybit": bybit.replay,
+    "coinbase": coinbase.replay,
     "kraken": kraken.replay,
 }

@@ -7,6 +7,7 @@ from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
 from feeds.exchanges.bybit import Bybit
+from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
 from feeds.exchanges.krakenfutures import KrakenFutures
 
@@ -16,6 +17,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
     "bybit": Bybit,
+    "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
 }

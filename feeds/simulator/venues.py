@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from feeds.simulator.binance import Binance
 from feeds.simulator.bybit import Bybit
+from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.krakenfutures import KrakenFutures
@@ -12,6 +13,7 @@ from feeds.simulator.place import Place, SimulatedExchange
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
     "bybit": Bybit,
+    "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
 }

@@ -27,7 +27,7 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from feeds.domain import Ack, Channel, Closing, Heartbeat, Rejected, StreamState, Subscription, Trade
+from feeds.domain import Ack, Channel, Closing, Heartbeat, Lost, Rejected, StreamState, Subscription, Trade
 from feeds.errors import ParseError
 from feeds.exchange import Facts
 from feeds.stream import Connection, Timing
@@ -205,6 +205,8 @@ class Speech:
             return [Rejected(subscriptions=tuple(map(sub, message["no"])), reason=message["why"])]
         if "beat" in message:
             return [Heartbeat()]
+        if "lost" in message:
+            return [Lost(frames=message["lost"])]
         if "bye" in message:
             return [Closing(reason=message["bye"])]
         return []

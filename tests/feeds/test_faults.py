@@ -2,10 +2,11 @@
 
 How long a market may be out of use after each fault is what the design gives:
 
-* dup, garbage: not at all (Kraken: a frame that is not understood may have been a change, so its book is rebuilt);
-* drop, swap, cut: Binance: a snapshot by REST. Kraken, Bybit: a new snapshot, which this player gives on a new
-  connection only, that is, when Kraken's recording of 9 s has ended, or when a snapshot was waited for long enough
-  (10 s; here it is less, to be quick);
+* dup, garbage: not at all (where checksums alone prove a book, a frame that is not understood may have been a change,
+  so it is rebuilt);
+* drop, swap, cut: Binance: a snapshot by REST. Others: a new snapshot by stream, which this player gives on a new
+  connection only: when a short recording has ended, or when the snapshot was waited for long enough (10 s; here
+  it is less, to be quick);
 * close, kill: the first step of the backoff is 1 to 2 s, then connecting, subscribing, a snapshot;
 * stall: at the latest a reconnect after ``reconnect_s``;
 * rest503, rest429: only the start takes longer;
@@ -14,10 +15,22 @@ How long a market may be out of use after each fault is what the design gives:
 
 import asyncio
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import pytest
 
-from bench.fault_runs import BYBIT_LINEAR, BYBIT_SPOT, KRAKEN, PLAYER, SPOT, USDM, Outcome, Scene, run_all
+from bench.fault_runs import (
+    BYBIT_LINEAR,
+    BYBIT_SPOT,
+    COINBASE,
+    KRAKEN,
+    PLAYER,
+    SPOT,
+    USDM,
+    Outcome,
+    Scene,
+    run_all,
+)
 from feeds import keeper
 from tests.shared import shared_file
 
@@ -26,145 +39,153 @@ pytestmark = pytest.mark.slow
 STALE_S, RECONNECT_S = 2.0, 6.0
 REBUILT_S = 3.0
 CONNECTED_S = 2.0 + 2.0
-RECORDING_S = 9.0  # Kraken's
 SNAPSHOT_S = 3.0
+"""Instead of 10: whole books of these recordings come within a second."""
 
-BINANCE = {
-    "": 8.0,
-    "drop:61": 12.0,
-    "dup:31": 8.0,
-    "swap:61": 12.0,
-    "garbage:31": 8.0,
-    "cut:61": 12.0,
-    "stall:4": 14.0,
-    "close:4:1012": 12.0,
-    "kill:4": 12.0,
-    "rest503:2": 12.0,
-    "rest429:2": 12.0,
-    "nosub": 5.0,
-}
-AT_KRAKEN = {
-    "": 7.0,
-    "drop:17": 15.0,
-    "dup:17": 7.0,
-    "swap:17": 15.0,
-    "garbage:17": 15.0,
-    "cut:17": 15.0,
-    "stall:4": 14.0,
-    "close:4:1012": 10.0,
-    "kill:4": 10.0,
-    "rest503:2": 7.0,
-    "rest429:2": 7.0,
-    "nosub": 5.0,
-}
-AT_BYBIT = {
-    "": 6.0,
-    "drop:31": 11.0,
-    "dup:31": 6.0,
-    "swap:31": 11.0,
-    "garbage:31": 6.0,
-    "cut:31": 11.0,
-    "stall:3": 12.0,
-    "close:4:1012": 9.0,
-    "kill:4": 9.0,
-    "rest503:2": 6.0,
-    "rest429:2": 6.0,
-    "nosub": 4.0,
-}
-IN_SHORT = {"": 6.0, "drop:31": 10.0, "cut:31": 10.0, "nosub": 3.0}
-"""Spot's frames look like linear's."""
 
-SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {
-    "binance spot": (SPOT, BINANCE),
-    "binance usdm": (USDM, BINANCE),
-    "bybit linear": (BYBIT_LINEAR, AT_BYBIT),
-    "bybit spot": (BYBIT_SPOT, IN_SHORT),
-    "kraken": (KRAKEN, AT_KRAKEN),
+class Play(NamedTuple):
+    """A recording and what is expected of it.
+
+    ``every``: the frames between two faults, ``late_s``: when the connection goes. ``rebuilt_s``: until a dropped book
+    stands again. ``repeats_s``: the recording is so short that it begins anew in a run. ``only``: these faults alone.
+    """
+
+    scene: Scene
+    every: int
+    late_s: int
+    rebuilt_s: float
+    refusal: str = "Invalid request"
+    needs_rest: bool = False
+    repeats_s: float | None = None
+    by_checksum: bool = False
+    only: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> Mapping[str, float]:
+        """Each with the seconds for which it is followed."""
+        usual, long = (7.0, 14.0) if self.needs_rest or self.repeats_s else (6.0, 12.0)
+        after = usual + self.rebuilt_s
+        every, late = self.every, self.late_s
+        seconds = {
+            f"stall:{late}": long,
+            f"drop:{every}": after,
+            f"swap:{every}": after,
+            f"cut:{every}": after,
+            f"garbage:{every}": after if self.by_checksum else usual,
+            f"dup:{every}": usual,
+            f"close:{late}:1012": usual + 4,
+            f"kill:{late}": usual + 4,
+            "rest503:2": usual + (5 if self.needs_rest else 0),
+            "rest429:2": usual + (5 if self.needs_rest else 0),
+            "": usual,
+            "nosub": 4.0,
+        }
+        return {f: s for f, s in seconds.items() if not self.only or f.partition(":")[0] in self.only}
+
+
+IN_SHORT = ("", "drop", "cut", "nosub")
+"""Where another product's frames look the same."""
+
+PLAYS = {
+    "binance spot": Play(SPOT, 61, 4, REBUILT_S, needs_rest=True),
+    "binance usdm": Play(USDM, 61, 4, REBUILT_S, needs_rest=True),
+    "bybit linear": Play(BYBIT_LINEAR, 31, 3, SNAPSHOT_S + CONNECTED_S, "handler not found"),
+    "bybit spot": Play(BYBIT_SPOT, 31, 3, SNAPSHOT_S + CONNECTED_S, "handler not found", only=IN_SHORT),
+    "coinbase": Play(COINBASE, 61, 4, SNAPSHOT_S + CONNECTED_S, "failure to subscribe"),
+    "kraken": Play(KRAKEN, 17, 4, 9.0 + CONNECTED_S, repeats_s=9.0, by_checksum=True),
 }
+TOGETHER = (("binance spot", "binance usdm"), ("bybit linear", "bybit spot", "coinbase"), ("kraken",))
+"""Played at the same time, since they wait more than they work."""
+AT_ONCE = 8
 
 _done: dict[str, dict[str, Outcome]] = {}
 
 
-def outcome(scene: str, fault: str) -> Outcome:
-    """All faults of a scene are played in one go, some at once, when the first of them is asked for. Bybit's books
-    change rarely, so both of its scenes are played at once."""
-    if scene not in _done:
-        together = [
-            each for each in SCENES if each == scene or (each.startswith("bybit") and scene.startswith("bybit"))
-        ]
-        for name in together:
-            shared_file(f"captures/{SCENES[name][0].path.name}")
+def outcome(name: str, fault: str) -> Outcome:
+    """All faults of a group are played in one go when the first of them is asked for."""
+    if name not in _done:
+        group = next(group for group in TOGETHER if name in group)
+        for each in group:
+            shared_file(f"captures/{PLAYS[each].scene.path.name}")
         shared_file(f"tools/{PLAYER.name}")
-        _done.update(asyncio.run(play(together)))
-        for name in together:
-            for each in _done[name].values():
+        _done.update(asyncio.run(play(group)))
+        for each in group:
+            for seen in _done[each].values():
                 print(
-                    f"{name:13} {each.fault:13} {each.frames:5} frames, {len(each.wrong)} wrong; "
-                    f"first live {each.first_live_s:.2f} s, out of use at most {each.worst_s:.2f} s"
+                    f"{each:13} {seen.fault:13} {seen.frames:5} frames, {len(seen.wrong)} wrong; "
+                    f"first live {seen.first_live_s:.2f} s, out of use at most {seen.worst_s:.2f} s"
                 )
-    return _done[scene][fault]
+    return _done[name][fault]
 
 
-async def play(scenes: list[str]) -> dict[str, dict[str, Outcome]]:
-    bybit = scenes[0].startswith("bybit")
+async def play(group: tuple[str, ...]) -> dict[str, dict[str, Outcome]]:
     with pytest.MonkeyPatch.context() as patch:
-        if bybit:
+        if not any(PLAYS[name].repeats_s for name in group):
             patch.setattr(keeper, "SNAPSHOT_S", SNAPSHOT_S)
-        options = {"at_once": 12 if bybit else 6, "stale_s": STALE_S, "reconnect_s": RECONNECT_S}
-        runs = [run_all(*SCENES[name], **options) for name in scenes]
-        return dict(zip(scenes, await asyncio.gather(*runs), strict=True))
+        runs = [
+            run_all(
+                PLAYS[name].scene,
+                PLAYS[name].faults,
+                at_once=AT_ONCE // len(group),
+                stale_s=STALE_S,
+                reconnect_s=RECONNECT_S,
+            )
+            for name in group
+        ]
+        return dict(zip(group, await asyncio.gather(*runs), strict=True))
 
 
-def allowed_s(scene: str, fault: str) -> float:
+def allowed_s(name: str, fault: str) -> float:
     """The longest that a market may be out of use."""
-    kind = fault.partition(":")[0]
-    around = CONNECTED_S if scene == "kraken" else 0.0  # this recording ends and begins anew within a run
-    if kind in ("drop", "swap", "cut") or (kind == "garbage" and scene == "kraken"):
-        if scene.startswith("bybit"):
-            return SNAPSHOT_S + CONNECTED_S
-        return RECORDING_S + CONNECTED_S if scene == "kraken" else REBUILT_S
+    of, kind = PLAYS[name], fault.partition(":")[0]
+    if kind in ("drop", "swap", "cut") or (kind == "garbage" and of.by_checksum):
+        return of.rebuilt_s
     if kind in ("close", "kill"):
         return CONNECTED_S
     if kind == "stall":
         return RECONNECT_S - STALE_S + CONNECTED_S
-    return around
+    return CONNECTED_S if of.repeats_s else 0.0
+
+
+def test_every_play_is_in_one_group() -> None:
+    assert sorted(name for group in TOGETHER for name in group) == sorted(PLAYS)
 
 
 @pytest.mark.parametrize(
-    ("scene", "fault"), [(s, f) for s, (_, faults) in SCENES.items() for f in faults if f != "nosub"]
+    ("name", "fault"), [(name, f) for name, each in PLAYS.items() for f in each.faults if f != "nosub"]
 )
-def test_never_wrong_and_soon_live_again(scene: str, fault: str) -> None:
-    seen = outcome(scene, fault)
+def test_never_wrong_and_soon_live_again(name: str, fault: str) -> None:
+    seen = outcome(name, fault)
     assert seen.wrong == []
     assert seen.frames > 40
     assert all(changes[-1][1].usable for changes in seen.states.values()), seen.states
     assert seen.first_live_s < (12 if fault.startswith("rest") else 5)
-    assert seen.worst_s <= allowed_s(scene, fault), seen.states
+    assert seen.worst_s <= allowed_s(name, fault), seen.states
     assert seen.mute_s < STALE_S + 1.0, "a mute feed was shown as live"
 
 
-@pytest.mark.parametrize("scene", SCENES)
-def test_a_refused_subscription_is_never_shown_as_good(scene: str) -> None:
-    seen = outcome(scene, "nosub")
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_refused_subscription_is_never_shown_as_good(name: str) -> None:
+    seen = outcome(name, "nosub")
     assert seen.frames == 0
     assert not any(state.usable for changes in seen.states.values() for _, state in changes)
     for symbol, reason in seen.reasons.items():
         assert seen.states[symbol][-1][1] == "DOWN"
-        assert ("handler not found" if scene.startswith("bybit") else "Invalid request") in reason
+        assert PLAYS[name].refusal in reason
 
 
-@pytest.mark.parametrize("scene", SCENES)
-def test_the_faults_really_struck(scene: str) -> None:
-    rebuilt = {fault for fault in SCENES[scene][1] if outcome(scene, fault).resyncs}
-    assert {"drop", "swap", "cut"} & {fault.partition(":")[0] for fault in SCENES[scene][1]} <= {
-        fault.partition(":")[0] for fault in rebuilt
-    }
-    assert rebuilt.isdisjoint({"", "dup:31", "dup:17", "close:4:1012", "kill:4"})
-    for fault in SCENES[scene][1]:
-        seen = outcome(scene, fault)
+@pytest.mark.parametrize("name", PLAYS)
+def test_the_faults_really_struck(name: str) -> None:
+    of = PLAYS[name]
+    played = {fault.partition(":")[0] for fault in of.faults}
+    rebuilt = {fault.partition(":")[0] for fault in of.faults if outcome(name, fault).resyncs}
+    assert {"drop", "swap", "cut"} & played <= rebuilt
+    assert rebuilt.isdisjoint({"", "dup", "close", "kill"})
+    for fault in of.faults:
+        seen = outcome(name, fault)
         if fault.startswith(("garbage", "cut")):
             assert seen.not_understood > 0
         if fault.startswith(("close", "kill", "stall")):
             assert seen.reconnects > 0
-        if fault.startswith("rest") and scene != "kraken":
-            assert seen.rest_failures > 0, "Kraken's books need no REST"
+        if fault.startswith("rest") and of.needs_rest:
+            assert seen.rest_failures > 0

@@ -28,12 +28,12 @@ SPOT = Market(
 class Stage:
     """A market with a fake clock, and everything it asked for and told."""
 
-    def __init__(self, *, from_rest: bool = True, heartbeat: bool = False) -> None:
+    def __init__(self, *, from_rest: bool = True, heartbeat: bool = False, market: Market = SPOT) -> None:
         self.clock = FakeClock()
         self.changed: list[str] = []
         self.wants: list[Want] = []
         self.feed = MarketFeed(
-            SPOT,
+            market,
             BookSync(from_rest=from_rest),
             depth=25,
             stale_s=5.0,
@@ -260,6 +260,35 @@ def test_a_quote_keeps_every_digit():
     data = stage.quote().data
     assert (data["last"], data["open"], data["mark"]) == ("100.50", "80.00", "100.45")
     assert data["change"] == "0.256250"
+
+
+def test_a_trade_that_was_missed_is_put_in_its_place():
+    """A later snapshot tells it, after newer ones: the order is that of the exchange's time."""
+    stage = Stage()
+    for number in (1, 2, 5, 6, 3, 4, 7):
+        stage.feed.on_trade(
+            Trade(
+                symbol="BTC/USDT",
+                id=str(number),
+                side="buy",
+                price=Decimal(number),
+                size=Decimal(1),
+                exchange_ms=number,
+            ),
+            stage.clock.now_ns(),
+        )
+    assert [row["id"] for row in stage.trades().data["trades"]] == ["7", "6", "5", "4", "3", "2", "1"]
+    assert stage.feed.last_price == 7
+
+
+def test_a_market_with_two_names_says_so():
+    market = structs.replace(SPOT, symbol="BTC/USDC", native="BTCUSDC", quote="USDC", book_of="BTC/USDT")
+    stage = Stage(market=market)
+    stage.live()
+    assert (stage.feed.state, stage.feed.reason) == (StreamState.LIVE, "One book with BTC/USDT, by another name.")
+    stage = Stage()
+    stage.live()
+    assert (stage.feed.state, stage.feed.reason) == (StreamState.LIVE, "")
 
 
 def test_trades_are_newest_first_and_never_twice():

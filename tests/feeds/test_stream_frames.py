@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog.testing
 
-from feeds.domain import StreamState
+from feeds.domain import Lost, StreamState
 from tests.feeds.peer import (
     Client,
     Delays,
@@ -41,6 +41,23 @@ async def test_garbage_is_counted_and_told_and_logged_once() -> None:
         "frames not understood",
     ]
     assert next(entry["count"] for entry in logs if entry["event"] == "frames not understood") == 6
+
+
+async def test_missing_frames_are_told_and_are_no_data() -> None:
+    """A hole says nothing for the connection: it stays as it was until something comes."""
+
+    async def skips(client: Client) -> None:
+        await until(lambda: client.got)
+        await client.send({"lost": 3})
+        await until(lambda: seen.of("event"))
+        states.extend(seen.states)
+        await client.send({"n": 1})
+
+    seen, states = Recorder(), []
+    async with Peer(skips) as peer, connected(peer.url, handler=seen) as (connection, _):
+        await until(lambda: connection.state is LIVE)
+        assert seen.of("event")[0] == Lost(frames=3)
+    assert states == [SYNCING]
 
 
 async def test_nothing_is_handed_on_past_a_hole_untold() -> None:

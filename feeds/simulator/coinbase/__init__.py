@@ -1,0 +1,65 @@
+"""The simulated Coinbase (Advanced Trade, spot): everything below ``/coinbase``."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from feeds.simulator.coinbase.listing import LISTING
+from feeds.simulator.coinbase.rest import CoinbaseRest
+from feeds.simulator.coinbase.sockets import CoinbaseSockets
+from feeds.simulator.faults import Fault
+from feeds.simulator.market import LiveMarket, Print, Top
+from feeds.simulator.place import Place
+from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+
+RULES = SocketRules(idle_s=75, messages_per_s=8)
+"""Without heartbeats, what is silent is closed after 60 to 90 s. The messages of an address are counted together."""
+REQUESTS_PER_S = 10
+"""By REST, of an address."""
+CONNECTS = 8
+"""Attempts to connect in a second."""
+
+
+class Coinbase:
+    """See :class:`feeds.simulator.place.SimulatedExchange`."""
+
+    name = "coinbase"
+    listing = LISTING
+
+    def __init__(self, place: Place) -> None:
+        settings = place.settings
+        doors = {"": Door(limit=settings.connects.get(self.name, CONNECTS), per_s=1)}
+        self._sockets = CoinbaseSockets(
+            place.world.of(self.name, "spot"),
+            settings.rules.get(self.name, RULES),
+            place.faults,
+            SocketSet(self.name, doors, place.faults, place.clock),
+            place.clock,
+            place.clock_ms,
+        )
+        limit = settings.weights.get(self.name, REQUESTS_PER_S)
+        self._rest = CoinbaseRest(self._sockets, place.faults, place.clock, place.clock_ms, limit)
+
+    @staticmethod
+    def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
+        return {"spot.ws": f"{web_socket}/coinbase/ws", "spot.rest": f"{rest}/coinbase"}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [*self._sockets.routes("/coinbase"), *self._rest.routes("/coinbase")]
+
+    def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
+        self._sockets.happened(market, prints, tops, now_ms)
+
+    def tick(self, now_ms: int) -> None:
+        self._sockets.tick(now_ms)
+
+    def keep_house(self) -> None:
+        self._sockets.keep_house()
+
+    def open_sockets(self) -> list[Socket]:
+        return list(self._sockets.sockets.open)
+
+    def act(self, fault: Fault) -> None:
+        """ "shutdown": maintenance is not announced, connections just end."""
+        for socket in self.open_sockets():
+            socket.close(1001, "")
