@@ -96,7 +96,7 @@ PLAYS = {
 }
 TOGETHER = (("binance spot", "binance usdm"), ("bybit linear", "bybit spot", "coinbase"), ("kraken",))
 """Played at the same time, since they wait more than they work."""
-AT_ONCE = 8
+AT_ONCE = 16
 
 _done: dict[str, dict[str, Outcome]] = {}
 
