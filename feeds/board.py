@@ -8,9 +8,10 @@ from typing import Any
 
 from feeds.clock import Clock
 from feeds.domain import StreamState
+from feeds.lane import Lane
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
-from feeds.venue import Lane, Venue
+from feeds.venue import Venue
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -51,6 +51,8 @@ _EXCHANGE_KEYS = (
     "buffer_frames",
     "book_depth",
     "budget_share",
+    "life_s",
+    "renew_at",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
@@ -73,6 +75,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     buffer_frames: int = 10_000
     book_depth: int | None = None
     budget_share: float = 0.5
+    life_s: float | None = None  # age at which connections end; None: what the exchange documents
+    renew_at: float = 0.9  # connections are replaced at this share of that age
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +206,8 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
+        life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
+        renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
     )
 
 

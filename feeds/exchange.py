@@ -55,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
+    ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
 
 
 class MarketIndex:

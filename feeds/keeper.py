@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from feeds.clock import Clock
-from feeds.domain import Bbo, Channel, StreamState, Subscription
+from feeds.domain import Bbo, BookSnapshot, Channel, Market, StreamState, Subscription
 from feeds.errors import FeedError
 from feeds.market import MarketFeed, Want
 from feeds.stream import backoff
@@ -85,19 +85,23 @@ class BookKeeper:
                     return  # disconnected: the next subscription asks again
                 generation = feed.generation
                 try:
-                    async with self._snapshots:
-                        answer = await self._venue.rest.send(self._venue.adapter.snapshot_request(feed.market))
-                    snapshot = self._venue.adapter.parse_snapshot(feed.market, answer.raw)
+                    snapshot, recv_ns = await self.snapshot(feed.market)
                 except FeedError as error:
                     log.warning("snapshot failed", exchange=self._venue.name, market=symbol, error=str(error))
                     await asyncio.sleep(next(delays))
                     continue
                 if generation == feed.generation:
-                    feed.on_snapshot(snapshot, answer.recv_ns)
+                    feed.on_snapshot(snapshot, recv_ns)
                     if feed.sync.needs.value == Want.SNAPSHOT.value:
                         await asyncio.sleep(0.2)  # too old: let the exchange's snapshot pass our first update
         finally:
             self._fetching.discard(symbol)
+
+    async def snapshot(self, market: Market) -> tuple[BookSnapshot, int]:
+        """The book by REST, and when it was received (ns); a few at a time. Raises FeedError."""
+        async with self._snapshots:
+            answer = await self._venue.rest.send(self._venue.adapter.snapshot_request(market))
+        return self._venue.adapter.parse_snapshot(market, answer.raw), answer.recv_ns
 
     # -- quiet or mute -----------------------------------------------------------------------------------------------
 

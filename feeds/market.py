@@ -6,7 +6,7 @@ Pictures of its topics are drawn on demand by the publisher.
 
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import structlog
@@ -27,6 +27,7 @@ from feeds.domain import (
     Trade,
 )
 from feeds.errors import SyncError
+from feeds.judgement import judge
 from feeds.publisher import Picture
 from feeds.sync import BookSync, Need
 from feeds.topics import Topic
@@ -97,8 +98,8 @@ class MarketFeed:
         self.book_ns = 0  # when the last applied book update came
         self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
         self.frames = 0
-        self._resyncing = False
-        self._fault = ""
+        self.resyncing = False
+        self.fault = ""
 
         self._told_best: tuple[Level | None, Level | None] = (None, None)
         self.bbo: Bbo | None = None
@@ -158,36 +159,15 @@ class MarketFeed:
 
     def evaluate(self) -> None:
         """Decide the state anew from the connection, the book and the silence."""
-        link = self.book_link
-        if self.refused:
-            self._set_state(StreamState.DOWN, self.refused)
-        elif self.old is not None:
-            self._set_state(StreamState.STALE, "From before the start; the book is being loaded.")
-        elif link.state in (StreamState.DOWN, StreamState.CONNECTING):
-            self._set_state(link.state, link.reason)
-        elif not self.sync.ready:
-            if self._resyncing:
-                self._set_state(StreamState.RESYNC, self._fault)
-            else:
-                self._set_state(StreamState.SYNCING)
-        elif link.state is StreamState.STALE:
-            self._set_state(StreamState.STALE, link.reason)
-        elif link.state is StreamState.SLOW:
-            self._set_state(StreamState.SLOW, link.reason)
-        else:
-            silent_s = self.silent_s()
-            if silent_s < self.stale_s:
-                self._set_state(StreamState.LIVE)
-            elif self.heartbeat:
-                self._set_state(StreamState.QUIET, "The exchange's heartbeats go on; nothing changed.")
-            elif self._clock.monotonic_s() - self.confirmed_s < 2 * self.stale_s:
-                self._set_state(StreamState.QUIET, "The exchange confirmed that nothing changed.")
-            else:
-                self._set_state(StreamState.STALE, f"No data for {self.stale_s:g} s or more.")
+        self._set_state(*judge(self))
 
     def silent_s(self) -> float:
         """Seconds since the last book or best-price frame."""
         return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
+
+    def confirmed_ago_s(self) -> float:
+        """Seconds since the exchange confirmed our book."""
+        return self._clock.monotonic_s() - self.confirmed_s
 
     def overdue_s(self) -> float:
         """How long a book that the stream itself begins has been waited for on a living connection; 0 if it is not."""
@@ -210,10 +190,43 @@ class MarketFeed:
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
         self.generation += 1
-        self._resyncing = False
+        self.resyncing = False
         self.confirmed_s = float("-inf")
         self.sync.start()
         self.bbo = None
+
+    def change_over(
+        self,
+        kinds: Iterable[str],
+        state: StreamState,
+        reason: str,
+        sync: BookSync | None,
+        book_ns: int,
+        *,
+        own_ids: bool = False,
+    ) -> None:
+        """Another connection carries these kinds of topics from now on: nothing is forgotten.
+
+        ``sync`` is the book as it was built there, which takes the place of the present one as a whole. ``own_ids``:
+        its update ids say nothing beside those of the connection before.
+        """
+        for kind in kinds:
+            link = self.links.setdefault(kind, Link())
+            link.state, link.reason = state, reason
+        if sync is not None:
+            sync.resyncs += self.sync.resyncs
+            self.sync = sync
+            self.generation += 1
+            self.old, self.refused = None, ""
+            self.resyncing, self.fault = False, ""
+            if own_ids:
+                self.bbo = None
+            self.data_ns = max(self.data_ns, book_ns)
+            if sync.ready:
+                self._book_changed(max(self.book_ns, book_ns))
+            else:
+                self._want_what_is_needed()
+        self.evaluate()
 
     def on_subscribed(self) -> None:
         """The exchange accepted the book's subscription: a book can be built from here on."""
@@ -232,7 +245,7 @@ class MarketFeed:
 
     def on_lost(self, reason: str) -> None:
         """Frames were lost or not understood: the book cannot be trusted."""
-        if self.sync.ready or self._resyncing:
+        if self.sync.ready or self.resyncing:
             self._rebuild(reason)
 
     def confirmed(self) -> None:
@@ -248,7 +261,7 @@ class MarketFeed:
         if self.sync.ready:  # a fault found by the book itself has dropped it already
             self.sync.drop()
         self.generation += 1
-        self._resyncing, self._fault = True, reason
+        self.resyncing, self.fault = True, reason
         self.old = None
         self.bbo = None
         self.evaluate()
@@ -290,8 +303,8 @@ class MarketFeed:
             self._want(self, Want.SNAPSHOT)
             return
         self.old = None
-        self._resyncing = False
-        self._fault = ""
+        self.resyncing = False
+        self.fault = ""
         self._book_changed(recv_ns)
 
     def _book_changed(self, recv_ns: int) -> None:
@@ -305,6 +318,8 @@ class MarketFeed:
             self._tell("quote")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
+        if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:
+            return  # told before by another connection
         self.bbo, self.bbo_ns, self.price_ns = bbo, recv_ns, recv_ns
         best = self.best()
         if best != self._told_best:

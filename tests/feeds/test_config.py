@@ -61,6 +61,8 @@ def test_everything_set(folder: Path) -> None:
         reconnect_s = 10.5
         buffer_frames = 100
         budget_share = 0.25
+        life_s = 3600
+        renew_at = 0.5
         [accounts.main]
         exchange = "binance"
         label = "Mine"
@@ -81,6 +83,8 @@ def test_everything_set(folder: Path) -> None:
                 reconnect_s=10.5,
                 buffer_frames=100,
                 budget_share=0.25,
+                life_s=3600.0,
+                renew_at=0.5,
             )
         },
         accounts=(
@@ -235,6 +239,8 @@ WRONG = [
     ('[exchanges.binance]\nenabled = "yes"', 'exchanges.binance.enabled = "yes": must be true or false'),
     ("[exchanges.binance]\nbuffer_frames = 1", "buffer_frames = 1: must be a whole number of frames from 100 to"),
     ("[exchanges.binance]\nbudget_share = 1", "budget_share = 1: must be a number from 0.05 to 0.95"),
+    ("[exchanges.binance]\nlife_s = 5", "life_s = 5: must be a number of seconds from 60 to 604800"),
+    ("[exchanges.binance]\nrenew_at = 1", "renew_at = 1: must be a number from 0.1 to 0.95"),
     (
         '[exchanges.binance]\nproducts = ["coinm"]',
         'exchanges.binance.products = ["coinm"]: "coinm" is none of spot, usdm',
@@ -384,7 +390,8 @@ def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
     for name, exchange in plain.exchanges.items():
         for field in ("enabled", "simulated", "products", "candles", "stale_s", "reconnect_s", "buffer_frames"):
             assert getattr(loaded.exchanges[name], field) == getattr(exchange, field), field
-        assert loaded.exchanges[name].budget_share == exchange.budget_share
+        for field in ("budget_share", "renew_at"):
+            assert getattr(loaded.exchanges[name], field) == getattr(exchange, field), field
     assert loaded.accounts == (
         AccountConfig(name="main", exchange="binance", label="Main", products=("spot", "usdm"), poll_s=5.0),
     )

@@ -1,0 +1,33 @@
+"""How far a market may be trusted at this moment: from its connection, its book and its silence. Pure."""
+
+from typing import TYPE_CHECKING
+
+from feeds.domain import StreamState
+
+if TYPE_CHECKING:
+    from feeds.market import MarketFeed
+
+Verdict = tuple[StreamState, str]
+"""The state, and why; the reason is empty where the state says it all."""
+
+
+def judge(feed: "MarketFeed") -> Verdict:
+    """Decide the state anew."""
+    link = feed.book_link
+    if feed.refused:
+        return StreamState.DOWN, feed.refused
+    if feed.old is not None:
+        return StreamState.STALE, "From before the start; the book is being loaded."
+    if link.state in (StreamState.DOWN, StreamState.CONNECTING):
+        return link.state, link.reason
+    if not feed.sync.ready:
+        return (StreamState.RESYNC, feed.fault) if feed.resyncing else (StreamState.SYNCING, "")
+    if link.state in (StreamState.STALE, StreamState.SLOW):
+        return link.state, link.reason
+    if feed.silent_s() < feed.stale_s:
+        return StreamState.LIVE, ""
+    if feed.heartbeat:
+        return StreamState.QUIET, "The exchange's heartbeats go on; nothing changed."
+    if feed.confirmed_ago_s() < 2 * feed.stale_s:
+        return StreamState.QUIET, "The exchange confirmed that nothing changed."
+    return StreamState.STALE, f"No data for {feed.stale_s:g} s or more."
