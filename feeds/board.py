@@ -139,12 +139,14 @@ class Board:
             "symbol": market.symbol,
             "state": str(feed.state),
             "reason": feed.reason,
-            "age_ms": self._age_ms(feed.data_ns or feed.book_ns),
+            "age_ms": self._age_ms(
+                feed.polled.asof_ns if feed.state is StreamState.POLLED else feed.data_ns or feed.book_ns
+            ),
             "since_ms": feed.since_ns // 1_000_000,
             "resyncs": feed.sync.resyncs,
             "reconnects": lane.connection.reconnects if lane else 0,
             "messages": feed.frames,
-            "seq": feed.sync.book.seq,
+            "seq": feed.book.seq,
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
         }

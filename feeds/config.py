@@ -53,6 +53,9 @@ _EXCHANGE_KEYS = (
     "budget_share",
     "life_s",
     "renew_at",
+    "poll_s",
+    "poll_after_s",
+    "poll_attempts",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
@@ -77,6 +80,9 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     budget_share: float = 0.5
     life_s: float | None = None  # age at which connections end; None: what the exchange documents
     renew_at: float = 0.9  # connections are replaced at this share of that age
+    poll_s: float = 5.0  # books of markets whose stream keeps failing are asked for by REST this often; 0: never
+    poll_after_s: float = 30.0  # without a live book for so long, or
+    poll_attempts: int = 5  # after so many attempts
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +214,9 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
+        poll_s=table.number("poll_s", 5.0, 0, 600, "seconds"),
+        poll_after_s=table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
+        poll_attempts=table.whole("poll_attempts", 5, 1, 100),
     )
 
 

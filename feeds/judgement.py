@@ -11,8 +11,21 @@ Verdict = tuple[StreamState, str]
 """The state, and why; the reason is empty where the state says it all."""
 
 
+def judge_topic(feed: "MarketFeed", kind: str) -> StreamState:
+    """A topic is as good as the book's state and the connection that carries it, whichever is worse.
+
+    While the book comes by REST, so do best prices; prints and bars do not.
+    """
+    if feed.state is StreamState.POLLED and kind == "quote":
+        return feed.state
+    link = feed.links.get(kind)
+    if link is not None and not link.state.usable and link.state is not StreamState.SYNCING:
+        return link.state
+    return StreamState.STALE if feed.state is StreamState.POLLED else feed.state
+
+
 def judge(feed: "MarketFeed") -> Verdict:
-    """Decide the state anew."""
+    """Decide the state anew, as the stream gives it."""
     link = feed.book_link
     if feed.refused:
         return StreamState.DOWN, feed.refused

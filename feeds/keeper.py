@@ -44,6 +44,11 @@ class BookKeeper:
         self._faults.pop(symbol, None)
         self._probed_s.pop(symbol, None)
 
+    def rebuilds(self, symbol: str) -> int:
+        """How often this market's book was rebuilt within the last minute."""
+        since_s = self._clock.monotonic_s() - 60
+        return sum(1 for at_s in self._faults.get(symbol, ()) if at_s > since_s)
+
     # -- snapshots and rebuilding ------------------------------------------------------------------------------------
 
     def wanted(self, feed: MarketFeed, want: Want) -> None:

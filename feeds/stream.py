@@ -112,6 +112,7 @@ class Connection:
         self.since_ns = clock.now_ns()  # of the state
         self.url_host = ""
         self.reconnects = 0  # connections made after the first one
+        self.failed = 0  # attempts in a row that brought nothing
         self._url = url
         self._new_session = new_session
         self._handler = handler
@@ -266,6 +267,8 @@ class Connection:
         was, self.state, self.reason = self.state, state, reason
         if was is not state:
             self.since_ns = self._clock.now_ns()
+        if state is StreamState.LIVE:
+            self.failed = 0
         serious = state in (StreamState.STALE, StreamState.DOWN) and not self._stopping
         (self._log.warning if serious else self._log.info)("stream state", state=state, was=was, reason=reason)
         try:
@@ -284,6 +287,7 @@ class Connection:
             if ending.fatal:
                 self._awake.clear()
                 await self._awake.wait()
+            self.failed = 0 if good else self.failed + 1
             if good or ending.fatal:
                 delays = self._delays()
             if not ((good and ending.prompt) or ending.fatal):

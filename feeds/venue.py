@@ -24,6 +24,7 @@ from feeds.domain import (
 )
 from feeds.errors import FeedError
 from feeds.exchange import Exchange, MarketIndex, Request
+from feeds.fallback import Fallback
 from feeds.keeper import BookKeeper
 from feeds.lane import Lane
 from feeds.market import MarketFeed
@@ -82,6 +83,7 @@ class Venue:
         self._tasks: set[asyncio.Task[None]] = set()
         self.keeper = BookKeeper(self, clock, self._spawn)
         self.renewals = Renewals(self, clock)
+        self.fallback = Fallback(self, clock)
         self.stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -97,6 +99,8 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
+        for product in self.config.products:
+            self._spawn(self.fallback.watch(product), f"fallback {product}")
 
     async def stop(self) -> None:
         """Close every socket. Idempotent."""

@@ -25,8 +25,8 @@ LAYERS: list[set[str]] = [
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
         "config",
-        *("stream", "link", "market", "judgement", "pictures", "publisher", "state", "board", "desk"),
-        *("venue", "lane", "keeper", "arrival", "handover", "renewals"),
+        *("stream", "link", "market", "judgement", "polled", "tape", "pictures", "publisher", "state", "board", "desk"),
+        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
