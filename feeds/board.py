@@ -31,12 +31,14 @@ class Board:
         self._share = 0.0
 
     def measure(self) -> None:
-        """Take the worker's share of a core since the last call (once a second)."""
+        """Once a second: the worker's share of a core since the last call, and how the exchanges' clocks go."""
         now_s, cpu_s = time.monotonic(), time.process_time()
         passed = now_s - self._cpu[0]
         if passed > 0.2:
             self._share = (cpu_s - self._cpu[1]) / passed
             self._cpu = (now_s, cpu_s)
+        for venue in self._venues.values():
+            venue.clock_offset.settle()
 
     def draw(self) -> Picture:
         """The ``streams`` picture, see docs/protocol.md."""
@@ -56,6 +58,8 @@ class Board:
                     "notice": venue.notice,
                     "markets": len(venue.markets),
                     "budget": venue.rest.usage(),
+                    "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
+                    "clock_error_ms": _rounded(venue.clock_offset.error_ms),
                 }
                 for venue in self._venues.values()
             ],
@@ -87,7 +91,8 @@ class Board:
                     "simulated": venue is not None and venue.config.simulated,
                 }
             )
-        return {"started_ms": self.started_ms, "streams": rows}
+        offsets = {name: _rounded(venue.clock_offset.offset_ms) for name, venue in self._venues.items()}
+        return {"started_ms": self.started_ms, "streams": rows, "clock_offsets_ms": offsets}
 
     def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
         """Why a pinned market is not open yet."""
@@ -127,7 +132,7 @@ class Board:
             "last_data_age_ms": self._age_ms(connection.last_frame_ns),
             "latency_ms": lane.latency.summary(),
             "overhead_ms": self._publisher.overhead.summary(),
-            "clock_offset_ms": None,
+            "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
             "url_host": connection.url_host,
         }
 
@@ -150,6 +155,10 @@ class Board:
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
         }
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
 
 
 def _rss_bytes() -> int:

@@ -8,7 +8,7 @@ test, a simulator.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -158,3 +158,13 @@ class Exchange(Protocol):
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """The error that a REST answer means, or None if it is good. Never raises."""
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """An adapter whose exchange tells its clock by REST, in milliseconds; where there is none, streams must do."""
+
+    def time_request(self, product: str) -> Request: ...
+
+    def parse_time(self, raw: bytes) -> int:
+        """Milliseconds since 1970, UTC. Raises ParseError."""

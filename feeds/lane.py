@@ -28,6 +28,7 @@ from feeds.domain import (
 )
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
+from feeds.skew import RECORDED_MS
 from feeds.stream import Connection
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Lane:
         self.route = route
         self.number = number
         self.latency = Histogram()
-        """Milliseconds from the exchange's time to ours, by both clocks as they are."""
+        """Milliseconds from the exchange's sending to our receipt; by both clocks as they are, until their difference
+        is known."""
         self.jitter = random.uniform(0.9, 1.0)  # of the age at which it is renewed
         self.announced = ""  # the exchange will end the present connection: its words
         self.handover: Handover | None = None  # it is being replaced
@@ -104,8 +106,12 @@ class Lane:
                 self._measure(event.exchange_ms, recv_ns)  # type: ignore[union-attr]
 
     def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
-        if exchange_ms is not None:
-            self.latency.add(recv_ns / 1e6 - exchange_ms)
+        if exchange_ms is None:
+            return
+        difference_ms, offset = recv_ns / 1e6 - exchange_ms, self.venue.clock_offset
+        if abs(difference_ms) <= RECORDED_MS:
+            offset.heard(difference_ms)
+            self.latency.add(difference_ms + offset.correction_ms)
 
     def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
         if self.venue.stopping:

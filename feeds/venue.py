@@ -30,6 +30,7 @@ from feeds.lane import Lane
 from feeds.market import MarketFeed
 from feeds.renewals import Renewals
 from feeds.rest import RestClient
+from feeds.skew import ClockOffset, keep_time
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
 from feeds.topics import Topic
@@ -82,6 +83,7 @@ class Venue:
         self.lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.keeper = BookKeeper(self, clock, self._spawn)
+        self.clock_offset = ClockOffset(clock)
         self.renewals = Renewals(self, clock)
         self.fallback = Fallback(self, clock)
         self.stopping = False
@@ -99,6 +101,7 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
+        self._spawn(keep_time(self, self._clock), "clock")
         for product in self.config.products:
             self._spawn(self.fallback.watch(product), f"fallback {product}")
 
