@@ -31,7 +31,7 @@ class Board:
         self._share = 0.0
 
     def measure(self) -> None:
-        """Once a second: the worker's share of a core since the last call, and how the exchanges' clocks go."""
+        """Once a second: the worker's share of a core since the last call, the exchanges' clocks, and what is over."""
         now_s, cpu_s = time.monotonic(), time.process_time()
         passed = now_s - self._cpu[0]
         if passed > 0.2:
@@ -39,6 +39,7 @@ class Board:
             self._cpu = (now_s, cpu_s)
         for venue in self._venues.values():
             venue.clock_offset.settle()
+            venue.notices.expire()
 
     def draw(self) -> Picture:
         """The ``streams`` picture, see docs/protocol.md."""
@@ -56,6 +57,7 @@ class Board:
                     "exchange": venue.name,
                     "simulated": venue.config.simulated,
                     "notice": venue.notice,
+                    "notices": venue.notices.rows(),
                     "markets": len(venue.markets),
                     "budget": venue.rest.usage(),
                     "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),

@@ -1,12 +1,12 @@
 """How far an exchange's clock is from ours, so that a latency is one and not the difference of two clocks.
 
 An event sent at ``exchange_ms`` (their clock) and received at ``recv`` (ours) took ``recv - exchange_ms + offset``,
-where ``offset`` is their clock minus ours. Nothing arrives before it is sent, so the offset is at least the negative of the
-smallest difference seen: a bound that every event proves. Where the exchange tells its time by REST, the offset lies
-within half of the quickest answer's round trip around its middle. Elsewhere the quickest pong of a WebSocket ping tells
-the round trip, and the quickest event is taken to have needed half of it. Either way the error is at most half a round
-trip, if an event's time is that of its sending; where it is earlier (a trade's own time), only few events need to be so
-quick.
+where ``offset`` is their clock minus ours. Nothing arrives before it is sent, so the offset is at least the negative of
+the smallest difference seen: a bound that every event proves. Where the exchange tells its time by REST, the offset
+lies within half of the quickest answer's round trip around its middle. Elsewhere the quickest pong of a WebSocket ping
+tells the round trip, and the quickest event is taken to have needed half of it. Either way the error is at most half a
+round trip, if an event's time is that of its sending; where it is earlier (a trade's own time), only few events need to
+be so quick.
 
 A recording that is played has times of long ago. That is no clock: differences of more than an hour are not counted, no
 latency is told then, and no offset.

@@ -28,6 +28,7 @@ from feeds.fallback import Fallback
 from feeds.keeper import BookKeeper
 from feeds.lane import Lane
 from feeds.market import MarketFeed
+from feeds.notices import Notices
 from feeds.renewals import Renewals
 from feeds.rest import RestClient
 from feeds.skew import ClockOffset, keep_time
@@ -72,7 +73,8 @@ class Venue:
         self.markets_loaded = asyncio.Event()
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
-        self.notice = ""
+        self.notices = Notices(config.name, clock)
+        self._trouble = ""  # why the instruments are not here
         self._missing_lists: set[str] = set()
         self.status_changed = status_changed
         self._depth = depth
@@ -141,12 +143,12 @@ class Venue:
                 if not failed:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
-                self.notice = error.sentence
+                self._trouble = error.sentence
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
                 log.info("instruments loaded after all", exchange=self.name, path=request.path)
-                self.notice = ""
+                self._trouble = ""
             failed, delays = False, backoff()
             self._missing_lists.discard(request.path)
             self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
@@ -160,10 +162,13 @@ class Venue:
         self._loaded(self)
 
     def on_notice(self, notice: Notice) -> None:
-        if notice.text != self.notice:
-            log.info("exchange notice", exchange=self.name, text=notice.text)
-            self.notice = notice.text
+        if self.notices.take(notice):
             self.status_changed()
+
+    @property
+    def notice(self) -> str:
+        """What a person should know of this exchange now, as one line."""
+        return " ".join(filter(None, (self._trouble, self.notices.text)))
 
     # -- markets and their subscriptions -----------------------------------------------------------------------------
 

@@ -52,9 +52,7 @@ export class Streams {
     });
     this.#markets.draw(late(data?.markets), ({ row }) => `${row.exchange}:${row.symbol}`, { className });
     this.#drawAccounts();
-    const notices = (data?.exchanges ?? [])
-      .filter((row) => row.notice)
-      .map((row) => `${exchangeName(row.exchange)}: ${row.notice}`);
+    const notices = (data?.exchanges ?? []).filter((row) => row.notice).map(noticeText);
     this.#notices.hidden = notices.length === 0;
     setText(this.#notices, notices.join(" · "));
     const troubled = (data?.markets ?? []).filter((row) => !usable(row.state)).length;
@@ -212,6 +210,15 @@ const ACCOUNT_COLUMNS = [
 function trouble({ state, reason, panelOld }) {
   if (usable(state) || panelOld) return {};
   return { sub: `${state}${reason ? `: ${reason}` : ""}`, subClass: state === "DOWN" ? "bad" : "warn" };
+}
+
+/** What an exchange says of itself: "Kraken: Kraken's status is maintenance. (until 27 Nov 2026 10:00:00 UTC)" */
+export function noticeText({ exchange, notice, notices = [] }) {
+  const said = notices.map(({ text, begins_ms: from, ends_ms: to }) => {
+    const times = [from && `from ${format.dateTime(from)}`, to && `until ${format.dateTime(to)}`].filter(Boolean);
+    return times.length > 0 ? `${text} (${times.join(" ")} UTC)` : text;
+  });
+  return `${exchangeName(exchange)}: ${said.length > 0 ? said.join(" ") : notice}`;
 }
 
 function since({ since_ms: ms }) {
