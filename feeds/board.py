@@ -9,6 +9,7 @@ from typing import Any
 from feeds.clock import Clock
 from feeds.domain import StreamState
 from feeds.lane import Lane
+from feeds.latency import BOUNDS_MS
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
 from feeds.venue import Venue
@@ -40,6 +41,8 @@ class Board:
         for venue in self._venues.values():
             venue.clock_offset.settle()
             venue.notices.expire()
+            for lane in venue.lanes:
+                lane.settle()
 
     def draw(self) -> Picture:
         """The ``streams`` picture, see docs/protocol.md."""
@@ -59,6 +62,7 @@ class Board:
                     "notice": venue.notice,
                     "notices": venue.notices.rows(),
                     "markets": len(venue.markets),
+                    "renewed": venue.renewals.renewed,
                     "budget": venue.rest.usage(),
                     "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
                     "clock_error_ms": _rounded(venue.clock_offset.error_ms),
@@ -69,6 +73,17 @@ class Board:
             "markets": [self._market(v, feed) for v, feed in self._feeds()],
         }
         return Picture(data=data, recv_ns=0)
+
+    def metrics(self) -> dict[str, Any]:
+        """What ``/metrics`` tells besides the health report: the board's rows, with histograms since the start."""
+        data = self.draw().data
+        lanes = [lane for venue in self._venues.values() for lane in venue.lanes]
+        connections = [
+            {**row, "latency": lane.latency.totals(), "bytes": lane.connection.bytes}
+            for row, lane in zip(data["connections"], lanes, strict=True)
+        ]
+        worker = {**data["worker"], "overhead": self._publisher.overhead.totals(), "bounds_ms": BOUNDS_MS}
+        return {"worker": worker, "exchanges": data["exchanges"], "connections": connections}
 
     def health(self) -> dict[str, Any]:
         """The worker's part of ``/healthz``: ``streams`` of all open markets, pinned ones that are missing included."""
@@ -133,6 +148,11 @@ class Board:
             "not_understood": connection.not_understood,
             "last_data_age_ms": self._age_ms(connection.last_frame_ns),
             "latency_ms": lane.latency.summary(),
+            "usual_ms": _rounded(lane.alarm.usual_ms),
+            "late_since_ms": lane.alarm.since_ns // 1_000_000 if lane.alarm.since_ns is not None else None,
+            "late_ms": _rounded(lane.alarm.now_ms) if lane.alarm.since_ns is not None else None,
+            "announced": lane.announced,
+            "replacing": lane.building is not None,
             "overhead_ms": self._publisher.overhead.summary(),
             "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
             "url_host": connection.url_host,

@@ -56,6 +56,8 @@ _EXCHANGE_KEYS = (
     "poll_s",
     "poll_after_s",
     "poll_attempts",
+    "alarm_factor",
+    "alarm_s",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
@@ -83,6 +85,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 5.0  # books of markets whose stream keeps failing are asked for by REST this often; 0: never
     poll_after_s: float = 30.0  # without a live book for so long, or
     poll_attempts: int = 5  # after so many attempts
+    alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
+    alarm_s: float = 10.0  # if it lasts for so long
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +221,16 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         poll_s=table.number("poll_s", 5.0, 0, 600, "seconds"),
         poll_after_s=table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
         poll_attempts=table.whole("poll_attempts", 5, 1, 100),
+        alarm_factor=_alarm_factor(table),
+        alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
     )
+
+
+def _alarm_factor(table: Table) -> float:
+    factor = table.number("alarm_factor", 5.0, 0, 1000)
+    if 0 < factor < 1.5:
+        raise table.wrong("alarm_factor", "must be 0 (no alarm), or from 1.5 on: latencies vary")
+    return factor
 
 
 def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -> int | None:

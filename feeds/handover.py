@@ -135,6 +135,7 @@ class Handover:
         self._begin()  # where there was no market to change over
         new.building = None
         venue.lanes.remove(old)
+        new.number = old.number
         await old.connection.stop()
         venue.status_changed()
 
@@ -246,7 +247,7 @@ class Handover:
     def _begin(self) -> None:
         if not self.begun:
             self.begun = True
-            self.new.latency = self.old.latency
+            self.new.latency, self.new.alarm = self.old.latency, self.old.alarm
             self.new.connection.inherit(self.old.connection)
 
     def _change(self, arrival: Arrival) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from feeds.alarm import LatencyAlarm
 from feeds.domain import (
     Bbo,
     BookDelta,
@@ -49,13 +50,14 @@ class Lane:
         self.latency = Histogram()
         """Milliseconds from the exchange's sending to our receipt; by both clocks as they are, until their difference
         is known."""
+        self.alarm = LatencyAlarm(venue.config.alarm_factor, venue.config.alarm_s, venue.clock)
         self.jitter = random.uniform(0.9, 1.0)  # of the age at which it is renewed
         self.announced = ""  # the exchange will end the present connection: its words
         self.handover: Handover | None = None  # it is being replaced
         self.building: Handover | None = None  # it is to replace another one
         self.coming: dict[str, Arrival] = {}
         self.gone: set[str] = set()
-        self.connection: Connection = venue.connect(self, route, number)
+        self.connection: Connection = venue.connect(self, route)
 
     @property
     def successor(self) -> "Lane | None":
@@ -112,6 +114,21 @@ class Lane:
         if abs(difference_ms) <= RECORDED_MS:
             offset.heard(difference_ms)
             self.latency.add(difference_ms + offset.correction_ms)
+            self.alarm.add(difference_ms + offset.correction_ms)
+
+    def settle(self) -> None:
+        """Once a second: is it late?"""
+        if not self.alarm.settle(self.venue.clock_offset.correction_ms):
+            return
+        late = self.alarm.since_ns is not None
+        (log.warning if late else log.info)(
+            "latency alarm" if late else "latency as usual again",
+            exchange=self.venue.name,
+            stream=self.connection.name,
+            latency_ms=round(self.alarm.now_ms or 0.0, 1),
+            usual_ms=round(self.alarm.usual_ms or 0.0, 1),
+        )
+        self.venue.status_changed()
 
     def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
         if self.venue.stopping:

@@ -6,6 +6,7 @@ into the market they belong to: frame received to picture marked is one synchron
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from itertools import count
 from typing import Any
@@ -74,11 +75,12 @@ class Venue:
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
         self.notices = Notices(config.name, clock)
+        self._serial: Counter[str] = Counter()  # connections made so far, by route
         self._trouble = ""  # why the instruments are not here
         self._missing_lists: set[str] = set()
         self.status_changed = status_changed
         self._depth = depth
-        self._clock = clock
+        self.clock = clock
         self._changed = changed
         self._loaded = loaded
         self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
@@ -103,7 +105,7 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
-        self._spawn(keep_time(self, self._clock), "clock")
+        self._spawn(keep_time(self, self.clock), "clock")
         for product in self.config.products:
             self._spawn(self.fallback.watch(product), f"fallback {product}")
 
@@ -183,7 +185,7 @@ class Venue:
                 depth=self._depth,
                 stale_s=self.config.stale_s,
                 heartbeat=facts.heartbeat_s is not None,
-                clock=self._clock,
+                clock=self.clock,
                 changed=self._changed,
                 want=self.keeper.wanted,
             )
@@ -262,10 +264,11 @@ class Venue:
         self.lanes.append(lane)
         return lane
 
-    def connect(self, lane: Lane, route: str, number: int) -> Connection:
-        """A connection for a lane, not started yet."""
+    def connect(self, lane: Lane, route: str) -> Connection:
+        """A connection for a lane, not started yet. Its name for the log is its own: lanes take over their numbers."""
+        self._serial[route] += 1
         return Connection(
-            name=f"{self.name}/{route}/{number}",
+            name=f"{self.name}/{route}/{self._serial[route]}",
             url=self.adapter.url(route),
             new_session=lambda: self.adapter.session(route, self.markets),
             facts=self.adapter.facts,
@@ -275,7 +278,7 @@ class Venue:
             buffer_frames=self.config.buffer_frames,
             on_closing=lane.on_closing,
             gate=self.gate,
-            clock=self._clock,
+            clock=self.clock,
         )
 
     @staticmethod

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {
         "config",
         *("stream", "link", "market", "judgement", "polled", "tape", "pictures", "publisher", "state", "board", "desk"),
-        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices"),
+        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices", "alarm"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
