@@ -16,7 +16,7 @@ from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from dashboard import live, records
+from dashboard import auth, live, records
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.models import ExchangeAccount, Fill, MarketRow, SealingKey, WorkerReport
 from dashboard.relay import Relay
@@ -85,9 +85,9 @@ async def test_what_the_web_side_needs_is_written_down(worker: FeedsWorker) -> N
     assert later.body["simulated"] == ["binance", "kraken"]
 
 
-async def test_prometheus_reads_what_it_reports(worker: FeedsWorker, trader: User) -> None:
+async def test_prometheus_reads_what_it_reports(worker: FeedsWorker) -> None:
     client = AsyncClient()
-    await client.aforce_login(trader)
+    await client.aforce_login(await sync_to_async(auth.first_user)())
     deadline_s = time.monotonic() + 10
     name, labels = "spreadboard_stream_latency_seconds_count", {("exchange", "kraken"), ("route", "spot")}
     while True:
