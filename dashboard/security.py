@@ -14,7 +14,8 @@ from django.utils.deprecation import MiddlewareMixin
 from dashboard import auth
 from dashboard.models import SignInFailure
 
-API = "/api/"
+API = ("/api/", "/metrics")
+"""What programs ask: by token too, and refused without a page."""
 
 
 def error_answer(status: int, code: str, message: str, **more: Any) -> JsonResponse:

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dashboard import api, views
+from dashboard import api, metrics, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("signin/<str:token>/", views.signin, name="signin"),
     path("password/", views.password, name="password"),
     path("healthz", api.healthz, name="healthz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/markets/", api.markets),
     path("api/book/<str:exchange>/<path:symbol>/", api.book),
     path("api/candles/<str:exchange>/<path:symbol>/", api.candles),

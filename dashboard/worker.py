@@ -216,7 +216,7 @@ class FeedsWorker:
     def _health(self, engine: Engine) -> dict[str, Any]:
         simulated = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
         relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
-        return {**engine.health(), "clock_offsets_ms": {}, "simulated": simulated, "relayed": relayed}
+        return {**engine.health(), "metrics": engine.metrics(), "simulated": simulated, "relayed": relayed}
 
     async def _write_markets(self) -> None:
         """The instruments of each exchange: when their number changes, and now and then for their details."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from feeds.clock import Clock
 from feeds.domain import StreamState
+from feeds.lane import Lane
+from feeds.latency import BOUNDS_MS
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
-from feeds.venue import Lane, Venue
+from feeds.venue import Venue
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -30,12 +32,17 @@ class Board:
         self._share = 0.0
 
     def measure(self) -> None:
-        """Take the worker's share of a core since the last call (once a second)."""
+        """Once a second: the worker's share of a core since the last call, the exchanges' clocks, and what is over."""
         now_s, cpu_s = time.monotonic(), time.process_time()
         passed = now_s - self._cpu[0]
         if passed > 0.2:
             self._share = (cpu_s - self._cpu[1]) / passed
             self._cpu = (now_s, cpu_s)
+        for venue in self._venues.values():
+            venue.clock_offset.settle()
+            venue.notices.expire()
+            for lane in venue.lanes:
+                lane.settle()
 
     def draw(self) -> Picture:
         """The ``streams`` picture, see docs/protocol.md."""
@@ -53,8 +60,12 @@ class Board:
                     "exchange": venue.name,
                     "simulated": venue.config.simulated,
                     "notice": venue.notice,
+                    "notices": venue.notices.rows(),
                     "markets": len(venue.markets),
+                    "renewed": venue.renewals.renewed,
                     "budget": venue.rest.usage(),
+                    "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
+                    "clock_error_ms": _rounded(venue.clock_offset.error_ms),
                 }
                 for venue in self._venues.values()
             ],
@@ -62,6 +73,17 @@ class Board:
             "markets": [self._market(v, feed) for v, feed in self._feeds()],
         }
         return Picture(data=data, recv_ns=0)
+
+    def metrics(self) -> dict[str, Any]:
+        """What ``/metrics`` tells besides the health report: the board's rows, with histograms since the start."""
+        data = self.draw().data
+        lanes = [lane for venue in self._venues.values() for lane in venue.lanes]
+        connections = [
+            {**row, "latency": lane.latency.totals(), "bytes": lane.connection.bytes}
+            for row, lane in zip(data["connections"], lanes, strict=True)
+        ]
+        worker = {**data["worker"], "overhead": self._publisher.overhead.totals(), "bounds_ms": BOUNDS_MS}
+        return {"worker": worker, "exchanges": data["exchanges"], "connections": connections}
 
     def health(self) -> dict[str, Any]:
         """The worker's part of ``/healthz``: ``streams`` of all open markets, pinned ones that are missing included."""
@@ -86,7 +108,8 @@ class Board:
                     "simulated": venue is not None and venue.config.simulated,
                 }
             )
-        return {"started_ms": self.started_ms, "streams": rows}
+        offsets = {name: _rounded(venue.clock_offset.offset_ms) for name, venue in self._venues.items()}
+        return {"started_ms": self.started_ms, "streams": rows, "clock_offsets_ms": offsets}
 
     def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
         """Why a pinned market is not open yet."""
@@ -125,8 +148,13 @@ class Board:
             "not_understood": connection.not_understood,
             "last_data_age_ms": self._age_ms(connection.last_frame_ns),
             "latency_ms": lane.latency.summary(),
+            "usual_ms": _rounded(lane.alarm.usual_ms),
+            "late_since_ms": lane.alarm.since_ns // 1_000_000 if lane.alarm.since_ns is not None else None,
+            "late_ms": _rounded(lane.alarm.now_ms) if lane.alarm.since_ns is not None else None,
+            "announced": lane.announced,
+            "replacing": lane.building is not None,
             "overhead_ms": self._publisher.overhead.summary(),
-            "clock_offset_ms": None,
+            "clock_offset_ms": _rounded(venue.clock_offset.offset_ms),
             "url_host": connection.url_host,
         }
 
@@ -138,15 +166,21 @@ class Board:
             "symbol": market.symbol,
             "state": str(feed.state),
             "reason": feed.reason,
-            "age_ms": self._age_ms(feed.data_ns or feed.book_ns),
+            "age_ms": self._age_ms(
+                feed.polled.asof_ns if feed.state is StreamState.POLLED else feed.data_ns or feed.book_ns
+            ),
             "since_ms": feed.since_ns // 1_000_000,
             "resyncs": feed.sync.resyncs,
             "reconnects": lane.connection.reconnects if lane else 0,
             "messages": feed.frames,
-            "seq": feed.sync.book.seq,
+            "seq": feed.book.seq,
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
         }
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
 
 
 def _rss_bytes() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from heapq import nlargest, nsmallest
 from math import inf
 
-from feeds.domain import BookDelta, BookSnapshot, Level
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Level
 from feeds.errors import ChecksumError, CrossedError, GapError
 
 NEAR = 64
@@ -256,6 +256,12 @@ class OrderBook:
         """Best ask, ``None`` if the side is empty."""
         side = self.asks
         return (side.best, side.levels[side.best]) if side.levels else None
+
+    def behind(self, bbo: Bbo) -> bool:
+        """Are these best prices newer? Without numbers nobody can tell: then the book, which is verified, holds."""
+        if bbo.seq is not None and self.seq is not None:
+            return bbo.seq > self.seq
+        return bbo.rank is not None and self.rank is not None and bbo.rank > self.rank
 
     def clear(self) -> None:
         """Forget everything."""

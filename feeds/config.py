@@ -51,6 +51,13 @@ _EXCHANGE_KEYS = (
     "buffer_frames",
     "book_depth",
     "budget_share",
+    "life_s",
+    "renew_at",
+    "poll_s",
+    "poll_after_s",
+    "poll_attempts",
+    "alarm_factor",
+    "alarm_s",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
@@ -73,6 +80,13 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     buffer_frames: int = 10_000
     book_depth: int | None = None
     budget_share: float = 0.5
+    life_s: float | None = None  # age at which connections end; None: what the exchange documents
+    renew_at: float = 0.9  # connections are replaced at this share of that age
+    poll_s: float = 5.0  # books of markets whose stream keeps failing are asked for by REST this often; 0: never
+    poll_after_s: float = 30.0  # without a live book for so long, or
+    poll_attempts: int = 5  # after so many attempts
+    alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
+    alarm_s: float = 10.0  # if it lasts for so long
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +216,21 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
+        life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
+        renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
+        poll_s=table.number("poll_s", 5.0, 0, 600, "seconds"),
+        poll_after_s=table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
+        poll_attempts=table.whole("poll_attempts", 5, 1, 100),
+        alarm_factor=_alarm_factor(table),
+        alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
     )
+
+
+def _alarm_factor(table: Table) -> float:
+    factor = table.number("alarm_factor", 5.0, 0, 1000)
+    if 0 < factor < 1.5:
+        raise table.wrong("alarm_factor", "must be 0 (no alarm), or from 1.5 on: latencies vary")
+    return factor
 
 
 def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -> int | None:

@@ -264,6 +264,9 @@ class Notice(Value, frozen=True, kw_only=True):
 
     text: str
     trading: bool | None = None  # False: the exchange says that it does not trade now
+    key: str = ""  # a later one of the same key takes its place; one with an empty text: it is over
+    begins_ms: int | None = None  # of maintenance, where told
+    ends_ms: int | None = None
 
 
 class Closing(Value, frozen=True, kw_only=True):

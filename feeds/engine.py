@@ -299,6 +299,10 @@ class Engine:
         """What ``/healthz`` tells of this worker."""
         return self.board.health()
 
+    def metrics(self) -> dict[str, Any]:
+        """Counts, gauges and histograms for ``/metrics``."""
+        return self.board.metrics()
+
     def markets(self) -> list[dict[str, Any]]:
         """All instruments known, as rows of ``/api/markets/``."""
         return [

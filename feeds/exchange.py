@@ -58,6 +58,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
     polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
+    ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
 
 
 class MarketIndex:
@@ -178,3 +179,13 @@ class TellsStatus(Protocol):
 
     def parse_status(self, raw: bytes) -> Notice:
         """What is the matter now; an empty text if nothing is."""
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """An adapter whose exchange tells its clock by REST, in milliseconds; where there is none, streams must do."""
+
+    def time_request(self, product: str) -> Request: ...
+
+    def parse_time(self, raw: bytes) -> int:
+        """Milliseconds since 1970, UTC. Raises ParseError."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from feeds.clock import Clock
-from feeds.domain import Bbo, Channel, StreamState, Subscription
+from feeds.domain import Bbo, BookSnapshot, Channel, Market, StreamState, Subscription
 from feeds.errors import FeedError
-from feeds.market import MarketFeed, Want
+from feeds.market import MarketFeed
 from feeds.stream import Connection, backoff
+from feeds.sync import Want
 
 if TYPE_CHECKING:
     from feeds.venue import Venue
@@ -46,6 +47,11 @@ class BookKeeper:
         """The market was closed."""
         self._faults.pop(symbol, None)
         self._probed_s.pop(symbol, None)
+
+    def rebuilds(self, symbol: str) -> int:
+        """How often this market's book was rebuilt within the last minute."""
+        since_s = self._clock.monotonic_s() - 60
+        return sum(1 for at_s in self._faults.get(symbol, ()) if at_s > since_s)
 
     # -- snapshots and rebuilding ------------------------------------------------------------------------------------
 
@@ -104,21 +110,25 @@ class BookKeeper:
                     return  # disconnected: the next subscription asks again
                 generation = feed.generation
                 try:
-                    async with self._snapshots:
-                        answer = await self._venue.rest.send(self._venue.adapter.snapshot_request(feed.market))
-                    snapshot = self._venue.adapter.parse_snapshot(feed.market, answer.raw)
+                    snapshot, recv_ns = await self.snapshot(feed.market)
                 except FeedError as error:
                     log.warning("snapshot failed", exchange=self._venue.name, market=symbol, error=str(error))
                     await asyncio.sleep(next(delays))
                     continue
                 if generation == feed.generation:
                     faults = feed.sync.resyncs
-                    feed.on_snapshot(snapshot, answer.recv_ns)
+                    feed.on_snapshot(snapshot, recv_ns)
                     if feed.sync.needs.value == Want.SNAPSHOT.value:
                         # Too old: let the exchange's snapshot pass our first update. Wrong: it may stay so for long.
                         await asyncio.sleep(0.2 if feed.sync.resyncs == faults else next(delays))
         finally:
             self._fetching.discard(symbol)
+
+    async def snapshot(self, market: Market) -> tuple[BookSnapshot, int]:
+        """The book by REST, and when it was received (ns); a few at a time. Raises FeedError."""
+        async with self._snapshots:
+            answer = await self._venue.rest.send(self._venue.adapter.snapshot_request(market))
+        return self._venue.adapter.parse_snapshot(market, answer.raw), answer.recv_ns
 
     async def _fetch_history(self, feed: MarketFeed) -> None:
         """Fetch short bars until those that the stream did not tell are known. A failure is tried again: the long bars

@@ -61,6 +61,11 @@ class Ledger:
         """Something was asked for, so frames should come."""
         return any(entry.phase in (Phase.ASKED, Phase.ACTIVE) for entry in self._entries.values())
 
+    @property
+    def settled(self) -> bool:
+        """Everything that is wanted was accepted, and nothing else is under way."""
+        return all(entry.wanted and entry.phase is Phase.ACTIVE for entry in self._entries.values())
+
     def phase(self, subscription: Subscription) -> Phase | None:
         entry = self._entries.get(subscription)
         return entry.phase if entry else None

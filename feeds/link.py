@@ -104,6 +104,10 @@ class Link:
             self._ended.set_result(ending)
 
     @property
+    def age_s(self) -> float:
+        return self._clock.monotonic_s() - self._opened_s
+
+    @property
     def good(self) -> bool:
         """It has shown that the exchange serves us, so the backoff may begin anew."""
         if self._had_data:
@@ -200,6 +204,8 @@ class Link:
             self._reject(self._ledger.refused(event.subscriptions), event.reason)
         elif isinstance(event, Closing):
             self._log.info("exchange announces the end of the connection", reason=event.reason)
+            if self._had_data and self._delegate.link_closing(event.reason):
+                return  # it serves us until then, and the owner replaces it
             self.end(Ending(reason=f"the exchange announced the end: {event.reason}", prompt=True))
 
     def _reject(self, subscriptions: list[Subscription], reason: str) -> None:

@@ -4,10 +4,7 @@ No I/O: ``venue`` feeds it events and the state of the connection that carries i
 Pictures of its topics are drawn on demand by the publisher.
 """
 
-import enum
-from collections import deque
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -29,31 +26,14 @@ from feeds.domain import (
     Trade,
 )
 from feeds.errors import SyncError
+from feeds.judgement import Link, judge
+from feeds.polled import PolledBook
 from feeds.publisher import Picture
-from feeds.sync import BookSync, Need
+from feeds.sync import BookSync, Need, Want
+from feeds.tape import Tape
 from feeds.topics import Topic
 
 log = structlog.get_logger(__name__)
-
-TRADES_KEPT = 200
-
-
-class Want(enum.Enum):
-    """What the owner of the sockets shall do for this market."""
-
-    SNAPSHOT = "snapshot"
-    RESUBSCRIBE = "resubscribe"
-    HISTORY = "history"  # of short bars, for the long ones made of them
-
-
-class Link:
-    """What a market knows of the connection that carries one of its channels."""
-
-    __slots__ = ("reason", "state")
-
-    def __init__(self) -> None:
-        self.state = StreamState.CONNECTING
-        self.reason = ""
 
 
 class MarketFeed:
@@ -95,6 +75,10 @@ class MarketFeed:
         self.generation = 0  # rises whenever the book starts anew, so that a late snapshot is known as late
         self.old: OrderBook | None = None  # the book from before the start, until there is a live one
         self.refused = ""  # why the exchange refuses the book, if it does
+        self.polled = PolledBook()  # the book by REST, while the stream keeps failing
+        self.streamed_seq: int | None = None  # the last usable book's, by stream
+        self._anew_s = clock.monotonic_s()  # when the book began anew
+        self._streamed_s = clock.monotonic_s()
 
         self.book_link = Link()
         self.links: dict[str, Link] = {"book": self.book_link}  # kind of topic -> the connection behind it
@@ -102,9 +86,9 @@ class MarketFeed:
         self.book_ns = 0  # when the last applied book update came
         self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
         self.frames = 0
-        self._resyncing = False
-        self._fault = ""
-        self._note = f"One book with {market.book_of}, by another name." if market.book_of else ""
+        self.resyncing = False
+        self.fault = ""
+        self.note = f"One book with {market.book_of}, by another name." if market.book_of else ""
 
         self._told_best: tuple[Level | None, Level | None] = (None, None)
         self.bbo: Bbo | None = None
@@ -113,10 +97,10 @@ class MarketFeed:
         self.mark: MarkPrice | None = None
         self.mark_ns = 0
         self.price_ns = 0  # when the last ticker, mark or best price came
-        self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
-        self._trade_ids: set[str] = set()
+        self.tape = Tape()
+        self.trades = self.tape.trades
+        self.candles = self.tape.candles
         self.trades_ns = 0
-        self.candles: dict[str, deque[Candle]] = {}
         self.candles_ns = 0
         self.long_bars = BarKit(streamed)
         self._topics: dict[str, dict[str, Topic]] = {"book": {}, "quote": {}, "trades": {}, "candles": {}}
@@ -128,17 +112,9 @@ class MarketFeed:
         if topic.kind == "book" and topic.step is not None:
             levels.check_step(topic.step, self.market.tick)
         self._topics[topic.kind][str(topic)] = topic
-        match topic.kind:
-            case "book":
-                return lambda: pictures.draw_book(self, topic.step)
-            case "quote":
-                return lambda: pictures.draw_quote(self)
-            case "trades":
-                return lambda: pictures.draw_trades(self)
-            case _:
-                interval = topic.interval or "1m"
-                self.long_bars.watch(interval)
-                return lambda: pictures.draw_candles(self, interval)
+        if topic.kind == "candles":
+            self.long_bars.watch(topic.interval or "1m")
+        return lambda: pictures.draw(self, topic)
 
     def unwatch(self, topic: Topic) -> None:
         self._topics[topic.kind].pop(str(topic), None)
@@ -166,44 +142,32 @@ class MarketFeed:
             self._tell(kind)
 
     def evaluate(self) -> None:
-        """Decide the state anew from the connection, the book and the silence."""
-        link = self.book_link
-        if self.refused:
-            self._set_state(StreamState.DOWN, self.refused)
-        elif self.old is not None:
-            self._set_state(StreamState.STALE, "From before the start; the book is being loaded.")
-        elif link.state in (StreamState.DOWN, StreamState.CONNECTING):
-            self._set_state(link.state, link.reason)
-        elif not self.sync.ready:
-            if self._resyncing:
-                self._set_state(StreamState.RESYNC, self._fault)
-            else:
-                self._set_state(StreamState.SYNCING)
-        elif link.state is StreamState.STALE:
-            self._set_state(StreamState.STALE, link.reason)
-        elif link.state is StreamState.SLOW:
-            self._set_state(StreamState.SLOW, link.reason)
+        """Decide the state anew from the connection, the book and the silence; or by what REST told meanwhile."""
+        verdict = judge(self)
+        if verdict[0].usable:
+            self._streamed_s, self.streamed_seq = self._clock.monotonic_s(), self.sync.book.seq
+            self.polled.clear()
         else:
-            silent_s = self.silent_s()
-            if silent_s < self.stale_s:
-                self._set_state(StreamState.LIVE, self._note)
-            elif self.heartbeat:
-                self._set_state(StreamState.QUIET, "The exchange's heartbeats go on; nothing changed.")
-            elif self._clock.monotonic_s() - self.confirmed_s < 2 * self.stale_s:
-                self._set_state(StreamState.QUIET, "The exchange confirmed that nothing changed.")
-            else:
-                self._set_state(StreamState.STALE, f"No data for {self.stale_s:g} s or more.")
+            verdict = self.polled.instead_of(verdict, self._clock.now_ns())
+        self._set_state(*verdict)
+
+    def unstreamed_s(self) -> float:
+        """How long the market has had no usable stream."""
+        return self._clock.monotonic_s() - self._streamed_s
 
     def silent_s(self) -> float:
         """Seconds since the last book or best-price frame."""
         return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
 
+    def confirmed_ago_s(self) -> float:
+        """Seconds since the exchange confirmed our book."""
+        return self._clock.monotonic_s() - self.confirmed_s
+
     def overdue_s(self) -> float:
         """How long a book that the stream itself begins has been waited for on a living connection; 0 if it is not."""
-        waiting = self.state in (StreamState.SYNCING, StreamState.RESYNC) and self.book_link.state.usable
-        if self.sync.from_rest or not waiting:
+        if self.sync.from_rest or self.sync.ready or self.refused or not self.book_link.state.usable:
             return 0.0
-        return (self._clock.now_ns() - self.since_ns) / 1e9
+        return self._clock.monotonic_s() - self._anew_s
 
     def on_link(self, kind: str, state: StreamState, reason: str) -> None:
         """The connection that carries this kind of topic changed its state."""
@@ -220,30 +184,67 @@ class MarketFeed:
 
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
-        self.generation += 1
-        self._resyncing = False
+        self._begin_anew()
+        self.resyncing = False
         self.confirmed_s = float("-inf")
         self.sync.start()
         self.bbo = None
+
+    def change_over(
+        self,
+        kinds: Iterable[str],
+        state: StreamState,
+        reason: str,
+        sync: BookSync | None,
+        book_ns: int,
+        *,
+        own_ids: bool = False,
+    ) -> None:
+        """Another connection carries these kinds of topics from now on: nothing is forgotten.
+
+        ``sync`` is the book as it was built there, which takes the place of the present one as a whole. ``own_ids``:
+        its update ids say nothing beside those of the connection before.
+        """
+        for kind in kinds:
+            link = self.links.setdefault(kind, Link())
+            link.state, link.reason = state, reason
+        if sync is not None:
+            sync.resyncs += self.sync.resyncs
+            self.sync = sync
+            self._begin_anew()
+            self.old, self.refused = None, ""
+            self.resyncing, self.fault = False, ""
+            if own_ids:
+                self.bbo = None
+            self.data_ns = max(self.data_ns, book_ns)
+            if sync.ready:
+                self._book_changed(max(self.book_ns, book_ns))
+            else:
+                self._want_what_is_needed()
+        self.evaluate()
+
+    def _begin_anew(self) -> None:
+        self.generation += 1
+        self._anew_s = self._clock.monotonic_s()
 
     def on_subscribed(self) -> None:
         """The exchange accepted the book's subscription: a book can be built from here on."""
         self.refused = ""
         if self.sync.from_rest or not self.sync.ready:
-            self.generation += 1
+            self._begin_anew()
             self.sync.start()
             self._want_what_is_needed()
         self.evaluate()
 
     def on_refused(self, reason: str) -> None:
         self.refused = reason
-        self.generation += 1
+        self._begin_anew()
         self.sync.start()
         self.evaluate()
 
     def on_lost(self, reason: str) -> None:
         """Frames were lost or not understood: the book cannot be trusted."""
-        if self.sync.ready or self._resyncing:
+        if self.sync.ready or self.resyncing:
             self._rebuild(reason)
 
     def confirmed(self) -> None:
@@ -258,8 +259,8 @@ class MarketFeed:
     def _rebuild(self, reason: str) -> None:
         if self.sync.ready:  # a fault found by the book itself has dropped it already
             self.sync.drop()
-        self.generation += 1
-        self._resyncing, self._fault = True, reason
+        self._begin_anew()
+        self.resyncing, self.fault = True, reason
         self.old = None
         self.bbo = None
         self.evaluate()
@@ -301,9 +302,17 @@ class MarketFeed:
             self._want(self, Want.SNAPSHOT)
             return
         self.old = None
-        self._resyncing = False
-        self._fault = ""
+        self.resyncing = False
+        self.fault = ""
         self._book_changed(recv_ns)
+
+    def on_polled(self, snapshot: BookSnapshot, asof_ns: int, recv_ns: int, every_s: float) -> None:
+        """The book by REST, asked for at ``asof_ns``; not taken once the stream is usable. Raises SyncError."""
+        if not judge(self)[0].usable:
+            self.polled.take(snapshot, asof_ns, recv_ns, every_s)
+            self.evaluate()
+            self._tell("book")
+            self._tell("quote")
 
     def _book_changed(self, recv_ns: int) -> None:
         self.book_ns = recv_ns
@@ -316,6 +325,8 @@ class MarketFeed:
             self._tell("quote")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
+        if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:
+            return  # told before by another connection
         self.bbo, self.bbo_ns, self.price_ns = bbo, recv_ns, recv_ns
         best = self.best()
         if best != self._told_best:
@@ -332,26 +343,13 @@ class MarketFeed:
 
     def on_trade(self, trade: Trade, recv_ns: int) -> None:
         """A print; one that came before (a snapshot after a reconnect) is not shown twice."""
-        if trade.id in self._trade_ids:
-            return
-        if len(self.trades) == TRADES_KEPT:
-            self._trade_ids.discard(self.trades[0].id)
-        self._trade_ids.add(trade.id)
-        late = bool(self.trades) and trade.exchange_ms < self.trades[-1].exchange_ms
-        self.trades.append(trade)
-        if late:  # one that was missed, told by a later snapshot
-            self.trades = deque(sorted(self.trades, key=lambda each: each.exchange_ms), maxlen=TRADES_KEPT)
-        self.trades_ns = recv_ns
-        self._tell("trades")
+        if self.tape.take_trade(trade):
+            self.trades_ns = recv_ns
+            self._tell("trades")
 
     def on_candle(self, candle: Candle, recv_ns: int) -> None:
-        bars = self.candles.setdefault(candle.interval, deque(maxlen=2))
-        if bars and bars[-1].open_ms == candle.open_ms:
-            bars[-1] = candle
-        elif not bars or bars[-1].open_ms < candle.open_ms:
-            bars.append(candle)
-        else:
-            return  # older than the running bar: history is read by REST
+        if not self.tape.take_candle(candle):
+            return
         self.candles_ns = recv_ns
         for name, topic in self._topics["candles"].items():
             if topic.interval == candle.interval:
@@ -366,6 +364,22 @@ class MarketFeed:
         for bar in self.long_bars.seed(interval, bars):
             self.on_candle(bar, recv_ns)
 
+    @property
+    def book(self) -> OrderBook:
+        """The book that is shown: by REST, from before the start, or the stream's."""
+        return self.polled.book if self.state is StreamState.POLLED else self.old or self.sync.book
+
+    @property
+    def figures_live(self) -> bool:
+        """Do last price, 24 h figures and mark come by stream at this moment, beside a book by REST?"""
+        link = self.links.get("quote", self.book_link)
+        return link.state.usable and self.polled.fresh(self.price_ns, self._clock.now_ns())
+
+    @property
+    def shown_ns(self) -> int:
+        """When the shown book's last change was received."""
+        return self.polled.recv_ns if self.state is StreamState.POLLED else self.book_ns
+
     # -- what is known -----------------------------------------------------------------------------------------------
 
     def best(self) -> tuple[Level | None, Level | None]:
@@ -373,35 +387,11 @@ class MarketFeed:
 
         Both are whole views of one moment of the exchange; they are never mixed within a pair.
         """
-        book, bbo = self.old or self.sync.book, self.bbo
+        book, bbo = self.book, self.bbo
         if bbo is not None and self.ahead(bbo):
             return (bbo.bid, bbo.bid_size), (bbo.ask, bbo.ask_size)
         return (book.bid, book.ask) if book.ready else (None, None)
 
     def ahead(self, bbo: Bbo) -> bool:
-        book = self.sync.book
-        if not self.sync.ready:
-            return False
-        if bbo.seq is not None and book.seq is not None:
-            return bbo.seq > book.seq
-        if bbo.rank is not None and book.rank is not None:
-            return bbo.rank > book.rank
-        return False  # without ids nobody can tell which is newer: the book, which is verified, holds
-
-    @property
-    def last_price(self) -> Decimal | None:
-        """Price of the newest print, else of the ticker."""
-        trade = self.trades[-1] if self.trades else None
-        ticker = self.ticker
-        if trade is not None and (
-            ticker is None or ticker.exchange_ms is None or trade.exchange_ms >= ticker.exchange_ms
-        ):
-            return trade.price
-        return ticker.last if ticker is not None else None
-
-    def state_of(self, kind: str) -> StreamState:
-        """A topic is as good as the book's state and the connection that carries it, whichever is worse."""
-        link = self.links.get(kind)
-        if link is not None and not link.state.usable and link.state is not StreamState.SYNCING:
-            return link.state
-        return self.state
+        """Is it newer than the book?"""
+        return self.sync.ready and self.state is not StreamState.POLLED and self.sync.book.behind(bbo)

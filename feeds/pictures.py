@@ -4,8 +4,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from feeds import levels
-from feeds.domain import BUILDING, Candle, Level, Market
+from feeds.domain import BUILDING, Candle, Level, Market, StreamState
+from feeds.judgement import judge_topic
 from feeds.publisher import Picture
+from feeds.topics import Topic
 
 if TYPE_CHECKING:
     from feeds.market import MarketFeed
@@ -22,17 +24,30 @@ def money(value: Decimal, decimals: int) -> str:
     return f"{shown if shown == value else value.normalize():f}"
 
 
+def draw(feed: "MarketFeed", topic: Topic) -> Picture | None:
+    """A topic's content; None while there is nothing to show."""
+    match topic.kind:
+        case "book":
+            return draw_book(feed, topic.step)
+        case "quote":
+            return draw_quote(feed)
+        case "trades":
+            return draw_trades(feed)
+        case _:
+            return draw_candles(feed, topic.interval or "1m")
+
+
 def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
-    book = feed.old or feed.sync.book
+    book = feed.book
     data: dict[str, Any] = {"checksum": book.checksum}
     if step is not None:
         data["step"] = f"{step:f}"
-    if feed.old is not None:
+    if book is feed.old:
         data["restored"] = True
     if not book.ready or feed.state in BUILDING:
         data |= {"price_decimals": feed.price_decimals, "size_decimals": feed.size_decimals}
         data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
-        return Picture(state=feed.state, data=data, recv_ns=feed.book_ns)
+        return Picture(state=feed.state, data=data, recv_ns=feed.shown_ns)
     best = levels.scale(book, max(1, feed.depth) if step is None else 1, feed.price_decimals, feed.size_decimals)
     price_decimals, size_decimals, bids, asks = best
     data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
@@ -44,14 +59,15 @@ def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
             if data[side] is not None and any(wider):
                 data[side] = [data[side][0] * 10 ** wider[0], data[side][1] * 10 ** wider[1]]
     data |= {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
-    return Picture(state=feed.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=feed.book_ns, data=data)
+    return Picture(state=feed.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=feed.shown_ns, data=data)
 
 
 def draw_quote(feed: "MarketFeed") -> Picture:
-    ticker, mark = feed.ticker, feed.mark
-    state = feed.state_of("quote")
+    ticker, mark, last = feed.ticker, feed.mark, last_price(feed)
+    state = judge_topic(feed, "quote")
+    if state is StreamState.POLLED and not feed.figures_live:
+        ticker = mark = last = None  # the best prices alone are of this moment
     bid, ask = feed.best() if feed.state not in BUILDING else (None, None)
-    last = feed.last_price
 
     def text(value: Decimal | None) -> str | None:
         return None if value is None else f"{value:f}"
@@ -88,11 +104,20 @@ def draw_quote(feed: "MarketFeed") -> Picture:
     ahead = feed.bbo is not None and feed.ahead(feed.bbo)
     return Picture(
         state=state,
-        seq=feed.bbo.seq if ahead and feed.bbo else feed.sync.book.seq,
-        exchange_ms=feed.bbo.exchange_ms if ahead and feed.bbo else feed.sync.book.exchange_ms,
-        recv_ns=max(feed.price_ns, feed.book_ns),
+        seq=feed.bbo.seq if ahead and feed.bbo else feed.book.seq,
+        exchange_ms=feed.bbo.exchange_ms if ahead and feed.bbo else feed.book.exchange_ms,
+        recv_ns=feed.shown_ns if state is StreamState.POLLED else max(feed.price_ns, feed.book_ns),
         data=data,
     )
+
+
+def last_price(feed: "MarketFeed") -> Decimal | None:
+    """Price of the newest print, else of the ticker."""
+    trade = feed.trades[-1] if feed.trades else None
+    ticker = feed.ticker
+    if trade is not None and (ticker is None or ticker.exchange_ms is None or trade.exchange_ms >= ticker.exchange_ms):
+        return trade.price
+    return ticker.last if ticker is not None else None
 
 
 def draw_trades(feed: "MarketFeed") -> Picture:
@@ -108,7 +133,7 @@ def draw_trades(feed: "MarketFeed") -> Picture:
         for t in shown
     ]
     return Picture(
-        state=feed.state_of("trades"),
+        state=judge_topic(feed, "trades"),
         exchange_ms=shown[0].exchange_ms if shown else None,
         recv_ns=feed.trades_ns,
         data={"trades": rows},
@@ -120,7 +145,7 @@ def draw_candles(feed: "MarketFeed", interval: str) -> Picture | None:
     if not bars:
         return None
     return Picture(
-        state=feed.state_of("candles"),
+        state=judge_topic(feed, "candles"),
         exchange_ms=None,
         recv_ns=feed.candles_ns,
         data={"interval": interval, "bars": [candle_row(bar, feed.market) for bar in bars]},

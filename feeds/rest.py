@@ -143,6 +143,12 @@ class RestClient:
             for product, host in self._hosts.items()
         }
 
+    def roomy(self, request: Request) -> bool:
+        """Would half of what ordinary requests may use still be left after this one? For what is not urgent."""
+        gate = self._hosts[request.product].gate
+        used = gate.weights.used(self._clock.now_ns()) + request.weight
+        return not gate.waiting and not gate.blocked_s and used <= gate.weights.allowed(False) / 2
+
     async def close(self) -> None:
         """Close the sockets; idempotent. Requests that wait or run end with TransportError."""
         self._closed = True

@@ -84,6 +84,8 @@ class Connection:
     ``may_be_silent``: silence says nothing (an account's stream). After half of ``stale_s`` of silence a WebSocket ping
     asks, and its answer counts as a heartbeat; an acknowledgement makes the stream LIVE, or if the session has nothing
     to say at opening, the first answered ping.
+    ``on_closing`` is asked when the exchange announces the end of a connection that has brought data. True: the owner
+    has it replaced, so it stays until the exchange ends it; else it is given up at once.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Connection:
         reconnect_s: float = 30.0,
         buffer_frames: int = 10_000,
         may_be_silent: bool = False,
+        on_closing: Callable[[str], bool] | None = None,
         delays: Callable[[], Iterator[float]] = backoff,
         gate: ConnectGate | None = None,
         send_gate: SendGate | None = None,
@@ -110,9 +113,11 @@ class Connection:
         self.since_ns = clock.now_ns()  # of the state
         self.url_host = ""
         self.reconnects = 0  # connections made after the first one
+        self.failed = 0  # attempts in a row that brought nothing
         self._url = url
         self._new_session = new_session
         self._handler = handler
+        self._on_closing = on_closing
         self._delays = delays
         self._clock = clock
         self._timing = timing or Timing()
@@ -202,10 +207,26 @@ class Connection:
         except TimeoutError:
             return False
 
+    def inherit(self, other: "Connection") -> None:
+        """Take the place of another connection: what it counted is counted here from now on."""
+        self._counters.add(other._counters)
+        self._buffer.dropped += other.dropped
+        self.reconnects += other.reconnects
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the present connection was opened, None while there is none."""
+        return self._link.age_s if self._link else None
+
     @property
     def subscriptions(self) -> set[Subscription]:
         """What is wanted."""
         return self._ledger.wanted
+
+    @property
+    def settled(self) -> bool:
+        """The exchange has accepted everything that is wanted."""
+        return self._ledger.settled
 
     @property
     def messages(self) -> int:
@@ -248,6 +269,8 @@ class Connection:
         was, self.state, self.reason = self.state, state, reason
         if was is not state:
             self.since_ns = self._clock.now_ns()
+        if state is StreamState.LIVE:
+            self.failed = 0
         serious = state in (StreamState.STALE, StreamState.DOWN) and not self._stopping
         (self._log.warning if serious else self._log.info)("stream state", state=state, was=was, reason=reason)
         try:
@@ -266,6 +289,7 @@ class Connection:
             if ending.fatal:
                 self._awake.clear()
                 await self._awake.wait()
+            self.failed = 0 if good else self.failed + 1
             if good or ending.fatal:
                 delays = self._delays()
             if not ((good and ending.prompt) or ending.fatal):
@@ -354,6 +378,9 @@ class Connection:
 
     def link_rejected(self, subscriptions: list[Subscription], reason: str) -> None:
         self._handler.on_rejected(self, subscriptions, reason)
+
+    def link_closing(self, reason: str) -> bool:
+        return self._on_closing is not None and self._on_closing(reason)
 
 
 def _seconds(text: str | None) -> float:

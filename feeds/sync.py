@@ -28,6 +28,14 @@ class Need(enum.Enum):
     RESUBSCRIBE = "resubscribe"  # end the subscription and ask for it again
 
 
+class Want(enum.Enum):
+    """What the owner of the sockets shall do for this market."""
+
+    SNAPSHOT = "snapshot"
+    RESUBSCRIBE = "resubscribe"
+    HISTORY = "history"  # of short bars, for the long ones made of them
+
+
 class BookSync:
     """The book of one market, and what it needs to be right.
 

@@ -6,7 +6,9 @@ into the market they belong to: frame received to picture marked is one synchron
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from itertools import count
 from typing import Any
 
 import structlog
@@ -16,30 +18,25 @@ from feeds.candle_polls import CandlePolls
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
-    Bbo,
-    BookDelta,
-    BookSnapshot,
     Candle,
     Channel,
-    Event,
-    Lost,
     Market,
     Markets,
-    MarkPrice,
     Notice,
-    StreamState,
     Subscription,
-    Ticker,
-    Trade,
 )
 from feeds.errors import FeedError
 from feeds.exchange import Exchange, MarketIndex, Request, TellsStatus
+from feeds.fallback import Fallback
 from feeds.inquiry import fetch_markets, watch_status
 from feeds.keeper import BookKeeper
-from feeds.latency import Histogram
+from feeds.lane import Lane
 from feeds.market import MarketFeed
+from feeds.notices import Notices
 from feeds.pacing import SendGate
+from feeds.renewals import Renewals
 from feeds.rest import RestClient
+from feeds.skew import ClockOffset, keep_time
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
 from feeds.topics import Topic
@@ -58,98 +55,6 @@ _KIND = {
 
 _TOLD_ONCE = frozenset({Channel.TRADES, Channel.CANDLES})
 """What no later frame makes up for if it is lost; a new subscription may begin with the last ones."""
-
-
-class Lane:
-    """One connection of a venue and what the venue knows of it."""
-
-    def __init__(self, venue: "Venue", route: str, number: int) -> None:
-        self.venue = venue
-        self.route = route
-        self.number = number
-        self.latency = Histogram()
-        """Milliseconds from the exchange's time to ours, by both clocks as they are."""
-        self.snapshot_ns = 0  # when the last whole book came
-        self.connection: Connection = venue.connect(self, route, number)
-
-    # -- what the connection reports (ConnectionHandler) -----------------------------------------------------------
-
-    def on_events(self, connection: Connection, events: list[Event], recv_ns: int) -> None:
-        feeds = self.venue.feeds
-        for event in events:
-            kind = type(event)
-            if kind is Markets:
-                self.venue.on_markets(event)  # type: ignore[arg-type]
-                continue
-            if kind is Notice:
-                self.venue.on_notice(event)  # type: ignore[arg-type]
-                continue
-            if kind is Lost:
-                self.venue.on_missing(self, event.frames)  # type: ignore[union-attr]
-                continue
-            symbol = getattr(event, "symbol", None)
-            feed = feeds.get(symbol) if symbol is not None else None
-            if feed is None:
-                continue  # acks and the like are the connection's; data of a market just closed
-            match event:
-                case BookDelta():
-                    feed.on_delta(event, recv_ns)
-                    self._measure(event.exchange_ms, recv_ns)
-                case BookSnapshot():
-                    self.snapshot_ns = recv_ns
-                    feed.on_snapshot(event, recv_ns)
-                case Bbo():
-                    feed.on_bbo(event, recv_ns)
-                case Trade():
-                    feed.on_trade(event, recv_ns)
-                    self._measure(event.exchange_ms, recv_ns)
-                case Ticker():
-                    feed.on_ticker(event, recv_ns)
-                case MarkPrice():
-                    feed.on_mark(event, recv_ns)
-                case Candle():
-                    feed.on_candle(event, recv_ns)
-
-    def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
-        if exchange_ms is not None:
-            self.latency.add(recv_ns / 1e6 - exchange_ms)
-
-    def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
-        if self.venue.stopping:
-            return  # we close it ourselves: no market has become worse by that
-        for feed, kind in self.venue.carried_by(self):
-            feed.on_link(kind, state, reason)
-        self.venue.status_changed()
-
-    def on_overflow(self, connection: Connection, dropped: int) -> None:
-        for feed, kind in self.venue.carried_by(self):
-            if kind == "book":
-                feed.on_lost(f"{dropped} frames were dropped because we were too slow.")
-
-    def on_lost(self, connection: Connection, detail: str) -> None:
-        """A frame was not understood, so it may have been an update. Books with ids notice a hole by themselves."""
-        for feed, kind in self.venue.carried_by(self):
-            if kind == "book" and feed.sync.book.seq is None:
-                feed.on_lost("A frame could not be understood.")
-
-    def on_subscribed(self, connection: Connection, subscriptions: Iterable[Subscription]) -> None:
-        for subscription in subscriptions:
-            feed = self.venue.feeds.get(subscription.symbol)
-            if feed is not None and subscription.channel is Channel.BOOK:
-                feed.on_subscribed()
-
-    def on_rejected(self, connection: Connection, subscriptions: Iterable[Subscription], reason: str) -> None:
-        for subscription in subscriptions:
-            log.warning(
-                "subscription refused",
-                exchange=self.venue.name,
-                market=subscription.symbol,
-                channel=str(subscription.channel),
-                reason=reason,
-            )
-            feed = self.venue.feeds.get(subscription.symbol)
-            if feed is not None and subscription.channel is Channel.BOOK:
-                feed.on_refused(f"The exchange refuses this market: {reason}")
 
 
 class Venue:
@@ -176,17 +81,22 @@ class Venue:
         self.markets_loaded = asyncio.Event()
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
-        self.notice = ""
+        self.notices = Notices(config.name, clock)
+        self._serial: Counter[str] = Counter()  # connections made so far, by route
+        self._trouble = ""  # why the instruments are not here
         self._missing_lists: set[Request] = set()
         self.status_changed = status_changed
         self._depth = depth
-        self._clock = clock
+        self.clock = clock
         self._changed = changed
         self._loaded = loaded
         self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
-        self._lane_of: dict[Subscription, Lane] = {}
+        self.lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._keeper = BookKeeper(self, clock, self._spawn)
+        self.keeper = BookKeeper(self, clock, self._spawn)
+        self.clock_offset = ClockOffset(clock)
+        self.renewals = Renewals(self, clock)
+        self.fallback = Fallback(self, clock)
         self._bars = CandlePolls(self, clock)
         facts = adapter.facts
         self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
@@ -205,9 +115,13 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         if isinstance(self.adapter, TellsStatus):
             self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
-        self._spawn(self._keeper.watch(), "watch")
         if self.adapter.facts.polled_candles:
             self._spawn(self._bars.run(), "candles")
+        self._spawn(self.keeper.watch(), "watch")
+        self._spawn(self.renewals.watch(), "renewals")
+        self._spawn(keep_time(self, self.clock), "clock")
+        for product in self.config.products:
+            self._spawn(self.fallback.watch(product), f"fallback {product}")
 
     async def stop(self) -> None:
         """Close every socket. Idempotent."""
@@ -244,12 +158,12 @@ class Venue:
                 if not failed:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
-                self.notice = error.sentence
+                self._trouble = error.sentence
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
                 log.info("instruments loaded after all", exchange=self.name, path=request.path)
-                self.notice = ""
+                self._trouble = ""
             failed, delays = False, backoff()
             self._missing_lists.discard(request)
             self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
@@ -263,9 +177,7 @@ class Venue:
         self._loaded(self)
 
     def on_notice(self, notice: Notice) -> None:
-        if notice.text != self.notice:
-            log.info("exchange notice", exchange=self.name, text=notice.text)
-            self.notice = notice.text
+        if self.notices.take(notice):
             self.status_changed()
 
     def on_missing(self, lane: Lane, frames: int) -> None:
@@ -274,8 +186,13 @@ class Venue:
         for feed, kind in self.carried_by(lane):
             if kind == "book":
                 feed.on_lost(f"{frames} frames of the connection are missing.")
-        again = [s for s, other in self._lane_of.items() if other is lane and s.channel in _TOLD_ONCE]
-        self._keeper.tell_again(lane.connection, again)
+        again = [s for s, other in self.lane_of.items() if other is lane and s.channel in _TOLD_ONCE]
+        self.keeper.tell_again(lane.connection, again)
+
+    @property
+    def notice(self) -> str:
+        """What a person should know of this exchange now, as one line."""
+        return " ".join(filter(None, (self._trouble, self.notices.text)))
 
     # -- markets and their subscriptions -----------------------------------------------------------------------------
 
@@ -284,49 +201,53 @@ class Venue:
         feed = self.feeds.get(symbol)
         if feed is None:
             market, facts = self.markets[symbol], self.adapter.facts
-            sync = BookSync(
-                from_rest=facts.snapshot_by_rest, verify=self.adapter.checksum(market), truncates=facts.truncates
-            )
             feed = MarketFeed(
                 market,
-                sync,
+                self.new_sync(market),
                 depth=self._depth,
                 stale_s=self.config.stale_s,
                 heartbeat=facts.heartbeat_s is not None,
-                clock=self._clock,
+                clock=self.clock,
                 changed=self._changed,
-                want=self._keeper.wanted,
+                want=self.keeper.wanted,
                 streamed=facts.candle_intervals,
             )
             self.feeds[symbol] = feed
         return feed
 
+    def new_sync(self, market: Market) -> BookSync:
+        """An empty book, to be kept by this exchange's rules."""
+        facts = self.adapter.facts
+        return BookSync(
+            from_rest=facts.snapshot_by_rest, verify=self.adapter.checksum(market), truncates=facts.truncates
+        )
+
     def resubscribe(self, feed: MarketFeed) -> None:
         """Bring the subscriptions of a market in line with its watched topics."""
         wanted = set(self._subscriptions(feed.market, feed.watched()))
-        present = {s for s in self._lane_of if s.symbol == feed.market.symbol}
+        present = {s for s in self.lane_of if s.symbol == feed.market.symbol}
         for subscription in present - wanted:
-            self._lane_of.pop(subscription).connection.remove([subscription])
+            self.lane_of.pop(subscription).remove([subscription])
         by_lane: dict[Lane, list[Subscription]] = {}
         for subscription in sorted(wanted - present, key=str):
             lane = self._lane_for(self.adapter.route(subscription, feed.market))
-            self._lane_of[subscription] = lane
+            self.lane_of[subscription] = lane
             by_lane.setdefault(lane, []).append(subscription)
             kind = _KIND.get(subscription.channel)
             if kind is not None:
                 feed.on_link(kind, lane.connection.state, lane.connection.reason)
         for lane, subscriptions in by_lane.items():
-            lane.connection.add(subscriptions)
+            lane.add(subscriptions)
 
     def close_feed(self, symbol: str) -> None:
         feed = self.feeds.pop(symbol, None)
         if feed is not None:
             for topic in feed.watched():
                 feed.unwatch(topic)
-            gone = [s for s in self._lane_of if s.symbol == symbol]
+            gone = [s for s in self.lane_of if s.symbol == symbol]
             for subscription in gone:
-                self._lane_of.pop(subscription).connection.remove([subscription])
-            self._keeper.forget(symbol)
+                self.lane_of.pop(subscription).remove([subscription])
+            self.keeper.forget(symbol)
 
     def _subscriptions(self, market: Market, topics: Iterable[Topic]) -> Iterable[Subscription]:
         topics = list(topics)
@@ -349,21 +270,29 @@ class Venue:
     def _lane_for(self, route: str) -> Lane:
         limit = self.adapter.facts.streams_per_connection
         for lane in self.lanes:
-            if lane.route == route and sum(1 for other in self._lane_of.values() if other is lane) < limit:
+            if lane.route != route or not lane.open_to_new:
+                continue
+            if sum(1 for other in self.lane_of.values() if other is lane or other.successor is lane) < limit:
                 return lane
         return self._open_lane(route)
 
     def _open_lane(self, route: str) -> Lane:
-        number = 1 + sum(1 for lane in self.lanes if lane.route == route)
-        lane = Lane(self, route, number)
-        self.lanes.append(lane)
+        lane = self.new_lane(route)
         lane.connection.start()
         return lane
 
-    def connect(self, lane: Lane, route: str, number: int) -> Connection:
-        """A connection for a lane, not started yet."""
+    def new_lane(self, route: str) -> Lane:
+        """Another connection, not started yet, with the first number that is free."""
+        taken = {lane.number for lane in self.lanes if lane.route == route}
+        lane = Lane(self, route, next(number for number in count(1) if number not in taken))
+        self.lanes.append(lane)
+        return lane
+
+    def connect(self, lane: Lane, route: str) -> Connection:
+        """A connection for a lane, not started yet. Its name for the log is its own: lanes take over their numbers."""
+        self._serial[route] += 1
         return Connection(
-            name=f"{self.name}/{route}/{number}",
+            name=f"{self.name}/{route}/{self._serial[route]}",
             url=self.adapter.url(route),
             new_session=lambda: self.adapter.session(route, self.markets),
             facts=self.adapter.facts,
@@ -371,20 +300,31 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
+            on_closing=lane.on_closing,
             gate=self.gate,
             send_gate=self._send_gate,
-            clock=self._clock,
+            clock=self.clock,
         )
+
+    @staticmethod
+    def kinds(subscriptions: Iterable[Subscription]) -> set[str]:
+        """The kinds of topics that these subscriptions are behind."""
+        return {kind for each in subscriptions if (kind := _KIND.get(each.channel)) is not None}
+
+    @property
+    def life_s(self) -> float | None:
+        """The age at which the exchange ends connections; None: it does not."""
+        return self.config.life_s if self.config.life_s is not None else self.adapter.facts.max_life_s
 
     def book_lane(self, symbol: str) -> Lane | None:
         """The connection that carries this market's book."""
-        return self._lane_of.get(Subscription(channel=Channel.BOOK, symbol=symbol))
+        return self.lane_of.get(Subscription(channel=Channel.BOOK, symbol=symbol))
 
     def carried_by(self, lane: Lane) -> list[tuple[MarketFeed, str]]:
         """The markets and kinds of data that come by this connection."""
         return [
             (feed, kind)
-            for subscription, other in self._lane_of.items()
+            for subscription, other in self.lane_of.items()
             if other is lane
             and (kind := _KIND.get(subscription.channel)) is not None
             and (feed := self.feeds.get(subscription.symbol)) is not None

@@ -50,6 +50,12 @@ class Counters:
         self.last_frame_ns: int | None = None
         self._samples: deque[tuple[float, int]] = deque(maxlen=6)
 
+    def add(self, other: "Counters") -> None:
+        """Count what another one has counted as well."""
+        self.messages += other.messages
+        self.bytes += other.bytes
+        self.not_understood += other.not_understood
+
     def sample(self, now_s: float) -> None:
         """Note the count about once a second, for the rate."""
         if not self._samples or now_s - self._samples[-1][0] >= 1.0:
@@ -97,6 +103,8 @@ class Delegate(Protocol):
     def link_subscribed(self, subscriptions: list[Subscription]) -> None: ...
 
     def link_rejected(self, subscriptions: list[Subscription], reason: str) -> None: ...
+
+    def link_closing(self, reason: str) -> bool: ...
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

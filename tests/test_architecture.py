@@ -25,8 +25,9 @@ LAYERS: list[set[str]] = [
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
         "config",
-        *("stream", "link", "market", "pictures", "venue", "keeper", "inquiry", "publisher", "state", "board", "desk"),
-        "candle_polls",
+        *("stream", "link", "market", "judgement", "polled", "tape", "pictures", "publisher", "state", "board", "desk"),
+        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices", "alarm"),
+        *("inquiry", "candle_polls"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together

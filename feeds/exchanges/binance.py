@@ -60,6 +60,7 @@ _info_decoder = json.Decoder(messages.ExchangeInfo)
 _symbol_decoder = json.Decoder(messages.Symbol)
 _depth_decoder = json.Decoder(messages.Depth, strict=False)
 _klines_decoder = json.Decoder(list[messages.KlineRow])
+_time_decoder = json.Decoder(messages.ServerTime)
 _error_decoder = json.Decoder(messages.Error)
 
 T = TypeVar("T")
@@ -169,6 +170,12 @@ class Binance:
     def parse_candles(self, market: Market, interval: str, raw: bytes) -> list[Candle]:
         rows = _decode(_klines_decoder, raw, f"klines of {market.symbol}")
         return [row.candle(market.symbol, interval, closed=row is not rows[-1]) for row in rows]
+
+    def time_request(self, product: str) -> Request:
+        return Request(path=f"{_REST_PATHS[product]}/time", product=product, weight=1)
+
+    def parse_time(self, raw: bytes) -> int:
+        return _decode(_time_decoder, raw, "time").serverTime
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """Errors have negative codes; ``{"code": 200, "msg": "..."}`` is a success. Retry-After is in seconds."""

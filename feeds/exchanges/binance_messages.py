@@ -223,6 +223,12 @@ def _bbo(
     return Bbo(symbol=symbol, bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size, seq=seq, exchange_ms=exchange_ms)
 
 
+class ServerTime(Struct):
+    """``GET /api/v3/time``, ``/fapi/v1/time``: ``{"serverTime":1499827319559}``"""
+
+    serverTime: int
+
+
 class Error(Struct):
     """``{"code":2,"msg":"Invalid request: unknown variant `SUBSCRIBEX`, ..."}``"""
 

@@ -293,9 +293,9 @@ def _is_snapshot(frame: messages.Frame) -> bool:
 def _notice(system: str) -> Notice:
     """The status is told on every connection, and again when it changes; "" means that all is well (again)."""
     if system == "online":
-        return Notice(text="", trading=True)
+        return Notice(text="", trading=True, key="status")
     halted = system in ("maintenance", "cancel_only", "post_only")
-    return Notice(text=f"Kraken's status is {system}.", trading=False if halted else None)
+    return Notice(text=f"Kraken's status is {system}.", trading=False if halted else None, key="status")
 
 
 def until(last: Candle, bar: Candle) -> list[Candle]:

@@ -148,7 +148,7 @@ export class Store {
     const market = this.#market(topic);
     const own = { state: entry.frame.state ?? "LIVE", reason: "" };
     const shown = entry.at >= this.#marketsAt ? own : worse(own, market);
-    return say(shown.state, usable(shown.state) ? "" : market?.reason);
+    return say(shown.state, usable(shown.state) && shown.state !== "POLLED" ? "" : market?.reason);
   }
 
   #reported(topic, state, reason) {

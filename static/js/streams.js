@@ -6,6 +6,7 @@ import { el, setText } from "./dom.js";
 import * as format from "./format.js";
 import { exchangeName } from "./instruments.js";
 import { usable } from "./states.js";
+import { grouped, remarkable } from "./stream-groups.js";
 import { Table } from "./table.js";
 
 export class Streams {
@@ -16,6 +17,7 @@ export class Streams {
   #markets;
   #accounts;
   #topics;
+  #open = new Set(); // exchanges whose connections are all listed
   #notices = el("p", { class: "note tag-warn", role: "note", hidden: true, text: "" });
 
   constructor(app, body, worker) {
@@ -30,6 +32,10 @@ export class Streams {
 
   start() {
     this.#body.append(this.#notices, this.#connections.element, this.#markets.element, this.#accounts.element);
+    this.#connections.element.addEventListener("click", (event) => this.#toggle(event));
+    this.#connections.element.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") this.#toggle(event);
+    });
     this.#topics.start();
     this.#app.store.watch("streams", () => this.#app.scheduler.invalidate(this));
     this.#app.scheduler.ageing(this);
@@ -45,16 +51,20 @@ export class Streams {
       status.usable || !usable(row.state) ? row : { ...row, state: "STALE", reason: "", panelOld: true };
     const late = (list) => (list ?? []).map((row) => ({ row: told(row), sinceMs, status }));
     const className = ({ row }) => (status.usable && usable(row.state) ? "" : "stale");
-    const connections = late(data?.connections);
-    this.#connections.draw(connections, ({ row }) => `${row.exchange} ${row.route} ${row.number}`, {
-      className,
+    const shown = grouped((data?.connections ?? []).map(told), this.#open);
+    const connections = shown.map((row) => ({ row, sinceMs, status }));
+    this.#connections.draw(connections, ({ row }) => `${row.exchange} ${row.route ?? ""} ${row.number ?? ""}`, {
+      className: (each) => `${className(each)} ${each.row.group ? "group" : each.row.child ? "child" : ""}`.trim(),
+      attributes: ({ row: { group, exchange } }) => ({
+        "data-exchange": group ? exchange : null,
+        tabindex: group ? "0" : null,
+        "aria-expanded": group ? String(this.#open.has(exchange)) : null,
+      }),
       note: connections.length === 0 ? `${status.state}${status.reason ? `: ${status.reason}` : ""}` : "",
     });
     this.#markets.draw(late(data?.markets), ({ row }) => `${row.exchange}:${row.symbol}`, { className });
     this.#drawAccounts();
-    const notices = (data?.exchanges ?? [])
-      .filter((row) => row.notice)
-      .map((row) => `${exchangeName(row.exchange)}: ${row.notice}`);
+    const notices = (data?.exchanges ?? []).filter((row) => row.notice).map(noticeText);
     this.#notices.hidden = notices.length === 0;
     setText(this.#notices, notices.join(" · "));
     const troubled = (data?.markets ?? []).filter((row) => !usable(row.state)).length;
@@ -63,6 +73,15 @@ export class Streams {
       this.#worker,
       status.usable ? workerText(data.worker) : `${status.state} ${format.age(status.ageMs ?? Number.NaN)}`,
     );
+  }
+
+  /** Opens or closes the exchange whose row was clicked. */
+  #toggle(event) {
+    const exchange = event.target.closest?.("tr")?.dataset.exchange;
+    if (!exchange) return;
+    event.preventDefault();
+    if (!this.#open.delete(exchange)) this.#open.add(exchange);
+    this.#app.scheduler.invalidate(this);
   }
 
   #drawAccounts() {
@@ -82,13 +101,7 @@ export class Streams {
       {
         id: "stream",
         label: "Connection",
-        cell: ({ row }) => ({
-          text: `${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
-          note: exchangeName(row.exchange),
-          state: row.state,
-          title: `${sentence(row)}. ${row.url_host}, ${row.subscriptions} subscriptions, ${since(row)}`,
-          ...trouble(row),
-        }),
+        cell: ({ row }) => (row.group ? groupCell(row) : connectionCell(row)),
       },
       {
         id: "rate",
@@ -101,14 +114,17 @@ export class Streams {
         label: "In ms",
         title: "Exchange to worker, milliseconds: middle and slowest percent",
         num: true,
-        cell: ({ row }) => pair(row.latency_ms?.p50, row.latency_ms?.p99),
+        cell: ({ row }) => ({
+          text: pairText(row.latency_ms?.p50, row.latency_ms?.p99),
+          class: row.late_since_ms > 0 ? "warn" : row.latency_ms ? "" : "dim",
+        }),
       },
       {
         id: "browser",
         label: "Out ms",
         title: "Worker to this browser, milliseconds: middle and slowest percent",
         num: true,
-        cell: ({ row }) => pair(...delays.of(row.exchange)),
+        cell: ({ row }) => (row.child ? { text: "" } : pair(...delays.of(row.exchange))),
       },
       {
         id: "overhead",
@@ -116,7 +132,7 @@ export class Streams {
         title: "Inside the worker, conflation apart: middle and slowest percent",
         num: true,
         wide: true,
-        cell: ({ row }) => pair(row.overhead_ms?.p50, row.overhead_ms?.p99),
+        cell: ({ row }) => (row.child ? { text: "" } : pair(row.overhead_ms?.p50, row.overhead_ms?.p99)),
       },
       { id: "reconnects", label: "Rec.", title: "Reconnects", num: true, cell: ({ row }) => count(row.reconnects) },
       {
@@ -214,13 +230,58 @@ function trouble({ state, reason, panelOld }) {
   return { sub: `${state}${reason ? `: ${reason}` : ""}`, subClass: state === "DOWN" ? "bad" : "warn" };
 }
 
+/** What an exchange says of itself: "Kraken: Kraken's status is maintenance. (until 27 Nov 2026 10:00:00 UTC)" */
+export function noticeText({ exchange, notice, notices = [] }) {
+  const said = notices.map(({ text, begins_ms: from, ends_ms: to }) => {
+    const times = [from && `from ${format.dateTime(from)}`, to && `until ${format.dateTime(to)}`].filter(Boolean);
+    return times.length > 0 ? `${text} (${times.join(" ")} UTC)` : text;
+  });
+  return `${exchangeName(exchange)}: ${said.length > 0 ? said.join(" ") : notice}`;
+}
+
 function since({ since_ms: ms }) {
   return `since ${format.dateTime(ms)} UTC`;
 }
 
-function pair(p50, p99) {
-  if (p50 === null || p50 === undefined) return { text: format.NONE, class: "dim" };
+function connectionCell(row) {
+  return {
+    text: `${row.route}${row.number > 1 ? ` ${row.number}` : ""}`,
+    note: row.child ? "" : exchangeName(row.exchange),
+    state: row.state,
+    title: `${sentence(row)}. ${row.url_host}, ${row.subscriptions} subscriptions, ${since(row)}`,
+    ...supervision(row),
+    ...trouble(row),
+  };
+}
+
+function groupCell(row) {
+  const unwell = row.group.filter(remarkable).length;
+  return {
+    text: exchangeName(row.exchange),
+    note: `${row.group.length} conn.${unwell > 0 ? `, ${unwell} unusual` : ""}`,
+    state: row.state,
+    title: `${row.group.length} connections, ${row.subscriptions} subscriptions; click to list them`,
+  };
+}
+
+/** The second line of a connection that is well, and yet not as usual. */
+function supervision(row) {
+  if (row.late_since_ms > 0) {
+    const usual = `${format.milliseconds(row.late_ms)} ms instead of ${format.milliseconds(row.usual_ms)} ms`;
+    return { sub: `Late: ${usual}, since ${format.dateTime(row.late_since_ms)} UTC`, subClass: "warn" };
+  }
+  if (row.announced) return { sub: `Being replaced: ${row.announced}`, subClass: "warn" };
+  return row.replacing ? { sub: "To take the place of another one" } : {};
+}
+
+function pairText(p50, p99) {
+  if (p50 === null || p50 === undefined) return format.NONE;
   return `${format.milliseconds(p50)}/${format.milliseconds(p99)}`;
+}
+
+function pair(p50, p99) {
+  const text = pairText(p50, p99);
+  return text === format.NONE ? { text, class: "dim" } : text;
 }
 
 function count(n) {

@@ -20,6 +20,8 @@ from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.1
 BUNDLE_S = 0.05
+OTHERS = ("bybit", "okx", "coinbase", "krakenfutures", "lmex", "other")
+"""Exchanges that only the stream panel may know of."""
 
 
 class Browser:
@@ -50,6 +52,8 @@ class Server:
         self.posted: list[dict[str, Any]] = []
         self.public_key = ""
         self.frozen = self.mute = self.refusing = False
+        self.notice = ""
+        self.exchanges = 2  # of the stream panel
         self.steps = 0
         self.started_ms = int(time.time() * 1000) - 3_600_000
 
@@ -84,11 +88,16 @@ class Server:
             self._connection("binance", "usdm market", 1, 8.1),
             self._connection("kraken", "spot", 1, 61.7),
         ]
+        for name in OTHERS[: self.exchanges - 2]:
+            connections += [self._connection(name, "spot", number + 1, 20.0) for number in range(3)]
+        if self.exchanges > 2:
+            late = {"late_since_ms": self.started_ms, "late_ms": 250.0, "usual_ms": 12.0}
+            connections[5] |= late
         return {
             "worker": {"started_ms": self.started_ms, "cpu": 0.21, "rss_mb": 120.5},
             "exchanges": [
-                {"exchange": name, "simulated": True, "notice": "", "markets": 9, "budget": {}}
-                for name in ("binance", "kraken")
+                {"exchange": name, "simulated": True, "notice": notice, "notices": [], "markets": 9, "budget": {}}
+                for name, notice in (("binance", ""), ("kraken", self.notice))
             ],
             "connections": connections,
             "markets": [
@@ -127,6 +136,11 @@ class Server:
             "last_data_age_ms": 40,
             "latency_ms": {"p50": 12.1, "p99": 40.0},
             "overhead_ms": {"p50": 0.2, "p99": 1.1},
+            "usual_ms": 12.0,
+            "late_since_ms": None,
+            "late_ms": None,
+            "announced": "",
+            "replacing": False,
             "clock_offset_ms": None,
             "url_host": "127.0.0.1:9100",
         }
@@ -293,7 +307,7 @@ class Server:
         given = await request.json()
         match request.match_info["what"]:
             case "set":
-                for name in ("frozen", "mute", "refusing", "public_key"):
+                for name in ("frozen", "mute", "refusing", "exchanges", "notice", "public_key"):
                     setattr(self, name, given.get(name, getattr(self, name)))
             case "market":
                 market = self.markets[given.pop("key")]

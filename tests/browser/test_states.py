@@ -113,3 +113,22 @@ def test_an_account_that_is_not_followed_says_so(open_page: Any, fake: Any) -> N
     assert page.locator("#summary").inner_text().startswith("– USDT")
     fake.tell("account", state="LIVE", sentence="")
     until(page, "document.querySelector('#positions .sheet-trouble').hidden")
+
+
+def test_many_connections_are_a_row_for_each_exchange(open_page: Any, fake: Any) -> None:
+    """Of 22 connections of 8 exchanges those below a row are listed when it is opened, or when one is not as usual."""
+    fake.tell("set", exchanges=8, notice="Kraken's status is maintenance.")
+    page = live(open_page(width=1600, height=1000))
+    groups = ".streams tr.group"
+    until(page, f"document.querySelectorAll('{groups}').length === 7")
+    assert texts(page, f"{groups} .col-stream .cell-main")[:3] == ["Binance", "Bybit", "Okx"]
+    assert page.locator(".streams tr.child").count() == 1, "the one that is late"
+    assert page.locator(".streams tr.child .cell-sub").inner_text().startswith("Late: 250 ms instead of 12 ms")
+    until(page, text_is(".streams p.note", "Kraken: Kraken's status is maintenance."))
+    first = page.locator(groups).first
+    assert first.get_attribute("aria-expanded") == "false"
+    first.click()
+    until(page, "document.querySelectorAll('.streams tr.child').length === 4")
+    assert first.get_attribute("aria-expanded") == "true"
+    first.press("Enter")
+    until(page, "document.querySelectorAll('.streams tr.child').length === 1")

@@ -14,8 +14,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
+from django.test import AsyncClient
 
-from dashboard import live, records
+from dashboard import auth, live, records
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.models import ExchangeAccount, Fill, MarketRow, SealingKey, WorkerReport
 from dashboard.relay import Relay
@@ -30,6 +31,7 @@ from feeds.simulator import endpoints, start_server
 from feeds.simulator.keys import READ_KEY, READ_SECRET
 from tests.dashboard.deployment import in_time
 from tests.dashboard.realtime import FakeBrowser, fresh_layer, until
+from tests.dashboard.test_metrics import parse
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -81,6 +83,24 @@ async def test_what_the_web_side_needs_is_written_down(worker: FeedsWorker) -> N
         await asyncio.sleep(0.1)
         later = await WorkerReport.objects.afirst()
     assert later.body["simulated"] == ["binance", "kraken"]
+
+
+async def test_prometheus_reads_what_it_reports(worker: FeedsWorker) -> None:
+    client = AsyncClient()
+    await client.aforce_login(await sync_to_async(auth.first_user)())
+    deadline_s = time.monotonic() + 10
+    name, labels = "spreadboard_stream_latency_seconds_count", {("exchange", "kraken"), ("route", "spot")}
+    while True:
+        answer = await client.get("/metrics")
+        _, samples = parse(answer.content.decode())
+        counts = [value for (sample, given), value in samples.items() if sample == name and labels <= set(given)]
+        if counts and counts[0] > 0:
+            break
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.2)
+    assert samples["spreadboard_market_usable", (("exchange", "binance"), ("symbol", "BTC/USDT"))] == 1
+    assert samples["spreadboard_rest_requests_total", (("exchange", "binance"), ("product", "spot"))] > 0
+    assert any(sample == "spreadboard_worker_overhead_seconds_count" for sample, _ in samples)
 
 
 async def test_browsers_get_live_books_by_lease_and_views_too(worker: FeedsWorker) -> None:

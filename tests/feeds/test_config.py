@@ -61,6 +61,13 @@ def test_everything_set(folder: Path) -> None:
         reconnect_s = 10.5
         buffer_frames = 100
         budget_share = 0.25
+        life_s = 3600
+        renew_at = 0.5
+        poll_s = 0
+        poll_after_s = 60
+        poll_attempts = 3
+        alarm_factor = 0
+        alarm_s = 20
         [accounts.main]
         exchange = "binance"
         label = "Mine"
@@ -81,6 +88,13 @@ def test_everything_set(folder: Path) -> None:
                 reconnect_s=10.5,
                 buffer_frames=100,
                 budget_share=0.25,
+                life_s=3600.0,
+                renew_at=0.5,
+                poll_s=0.0,
+                poll_after_s=60.0,
+                poll_attempts=3,
+                alarm_factor=0.0,
+                alarm_s=20.0,
             )
         },
         accounts=(
@@ -235,6 +249,13 @@ WRONG = [
     ('[exchanges.binance]\nenabled = "yes"', 'exchanges.binance.enabled = "yes": must be true or false'),
     ("[exchanges.binance]\nbuffer_frames = 1", "buffer_frames = 1: must be a whole number of frames from 100 to"),
     ("[exchanges.binance]\nbudget_share = 1", "budget_share = 1: must be a number from 0.05 to 0.95"),
+    ("[exchanges.binance]\nlife_s = 5", "life_s = 5: must be a number of seconds from 60 to 604800"),
+    ("[exchanges.binance]\nalarm_factor = 1.2", "alarm_factor = 1.2: must be 0 (no alarm), or from 1.5 on"),
+    ("[exchanges.binance]\nalarm_s = 0", "alarm_s = 0: must be a number of seconds from 1 to 600"),
+    ("[exchanges.binance]\npoll_s = -1", "poll_s = -1: must be a number of seconds from 0 to 600"),
+    ("[exchanges.binance]\npoll_after_s = 1", "poll_after_s = 1: must be a number of seconds from 2 to 3600"),
+    ("[exchanges.binance]\npoll_attempts = 0", "poll_attempts = 0: must be a whole number from 1 to 100"),
+    ("[exchanges.binance]\nrenew_at = 1", "renew_at = 1: must be a number from 0.1 to 0.95"),
     (
         '[exchanges.binance]\nproducts = ["coinm"]',
         'exchanges.binance.products = ["coinm"]: "coinm" is none of spot, usdm',
@@ -384,7 +405,8 @@ def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
     for name, exchange in plain.exchanges.items():
         for field in ("enabled", "simulated", "products", "candles", "stale_s", "reconnect_s", "buffer_frames"):
             assert getattr(loaded.exchanges[name], field) == getattr(exchange, field), field
-        assert loaded.exchanges[name].budget_share == exchange.budget_share
+        for field in ("budget_share", "renew_at", "poll_s", "poll_after_s", "poll_attempts", "alarm_factor", "alarm_s"):
+            assert getattr(loaded.exchanges[name], field) == getattr(exchange, field), field
     assert loaded.accounts == (
         AccountConfig(name="main", exchange="binance", label="Main", products=("spot", "usdm"), poll_s=5.0),
     )

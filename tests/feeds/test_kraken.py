@@ -397,7 +397,8 @@ class TestData:
     )
     def test_status(self, system: str, text: str, trading: bool | None) -> None:
         """With a connection number that no float could hold."""
-        assert new_session().parse(frames.STATUS.replace("online", system)) == [Notice(text=text, trading=trading)]
+        told = Notice(text=text, trading=trading, key="status")
+        assert new_session().parse(frames.STATUS.replace("online", system)) == [told]
 
 
 def ohlc(*bars: tuple[str, str], interval: int = 1, kind: str = "update", symbol: str = "BTC/USD") -> str:

@@ -8,9 +8,10 @@ from msgspec import structs
 from feeds.clock import FakeClock
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Market, MarkPrice, StreamState, Ticker, Trade
 from feeds.keeper import agrees
-from feeds.market import MarketFeed, Want
+from feeds.market import MarketFeed
+from feeds.pictures import last_price
 from feeds.state import recall, remember
-from feeds.sync import BookSync
+from feeds.sync import BookSync, Want
 from feeds.topics import parse_topic
 
 SPOT = Market(
@@ -278,7 +279,7 @@ def test_a_trade_that_was_missed_is_put_in_its_place():
             stage.clock.now_ns(),
         )
     assert [row["id"] for row in stage.trades().data["trades"]] == ["7", "6", "5", "4", "3", "2", "1"]
-    assert stage.feed.last_price == 7
+    assert last_price(stage.feed) == 7
 
 
 def test_a_market_with_two_names_says_so():

@@ -11,7 +11,20 @@ import { Prefs } from "../../static/js/prefs.js";
 import { Rate } from "../../static/js/rate.js";
 import { Scheduler } from "../../static/js/scheduler.js";
 import { empty, usable, worse } from "../../static/js/states.js";
+import { noticeText } from "../../static/js/streams.js";
 import { midOfQuote, quotesNeeded, value } from "../../static/js/valuation.js";
+
+describe("notices", () => {
+  it("are a sentence, with their times where told", () => {
+    const row = (...notices) => ({ exchange: "kraken", notice: "all of it", notices });
+    const from = Date.UTC(2026, 10, 27, 9, 0, 0);
+    const told = (text, begins_ms = null, ends_ms = null) => ({ text, begins_ms, ends_ms });
+    assert.equal(noticeText(row(told("It rests."))), "Kraken: It rests.");
+    assert.match(noticeText(row(told("It rests.", from))), /^Kraken: It rests\. \(from .*09:00:00 UTC\)$/);
+    assert.match(noticeText(row(told("A.", from, from + 60_000), told("B."))), /09:00:00 until .*09:01:00 UTC\) B\.$/);
+    assert.equal(noticeText({ exchange: "kraken", notice: "No list." }), "Kraken: No list.");
+  });
+});
 
 describe("fills log", () => {
   const rows = (...numbers) => numbers.map((row) => ({ row }));

@@ -105,6 +105,14 @@ describe("status", () => {
     assert.equal(status().empty, false);
   });
 
+  it("POLLED is usable, and says how often and why", () => {
+    const reason = "By REST every 5 s, as the stream is DOWN";
+    store.watch("streams", () => {});
+    store.apply([frame(BOOK, { state: "POLLED" })]);
+    store.apply([streams(market("POLLED", { reason, age_ms: 3000 }))]);
+    assert.deepEqual([status().state, status().usable, status().reason], ["POLLED", true, reason]);
+  });
+
   it("is STALE while our own connection is silent, whatever the frame said", () => {
     store.apply([frame(BOOK)]);
     store.linkChanged({ state: "silent", usable: false, reason: "nothing came" });

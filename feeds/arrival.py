@@ -1,0 +1,134 @@
+"""One market on its way from one connection to another: its book there, and what else came. See ``handover``."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import structlog
+
+from feeds.book import OrderBook
+from feeds.domain import BookDelta, BookSnapshot, Candle, Channel, Event, MarkPrice, Subscription, Ticker
+from feeds.errors import SyncError
+from feeds.market import MarketFeed
+
+if TYPE_CHECKING:
+    from feeds.handover import Handover
+
+log = structlog.get_logger(__name__)
+
+KEPT = 2_000
+"""Events other than the book's that are kept for one market."""
+
+
+class Arrival:
+    """One market on its way to a new connection: its book there, and what else came."""
+
+    def __init__(self, handover: "Handover", feed: MarketFeed) -> None:
+        self.feed = feed
+        self.subscriptions: set[Subscription] = set()
+        self.asked: set[Subscription] = set()  # those that the old connection really has: one may have been refused
+        self.sync = handover.venue.new_sync(feed.market)
+        self.book_ns = 0
+        self.generation = 0  # rises whenever the book starts anew
+        self.waits_s: float | None = None  # since when its book is complete, and behind the shown one
+        self.held_s: float | None = None  # since when the shown book stands still, so that this one gets past it
+        self._handover = handover
+        self._kept: deque[tuple[Event, int]] = deque(maxlen=KEPT)
+
+    @property
+    def has_book(self) -> bool:
+        return any(subscription.channel is Channel.BOOK for subscription in self.asked)
+
+    @property
+    def ready(self) -> bool:
+        return self.sync.ready or not self.has_book
+
+    # -- what comes by the new connection ----------------------------------------------------------------------------
+
+    def take(self, event: Event, recv_ns: int) -> None:
+        if not isinstance(event, BookDelta | BookSnapshot):
+            self._kept.append((event, recv_ns))
+            return
+        try:
+            taken = self.sync.take_delta(event) if isinstance(event, BookDelta) else self.sync.take_snapshot(event)
+        except SyncError as error:
+            log.info(
+                "new book dropped", exchange=self.feed.market.exchange, market=self.feed.market.symbol, error=str(error)
+            )
+            self.generation += 1
+            self._handover.wants(self)
+            return
+        if taken:
+            self.book_ns = recv_ns
+            self._handover.look_at(self)
+        elif isinstance(event, BookSnapshot):
+            self._handover.wants(self)
+
+    def on_subscribed(self) -> None:
+        if self.sync.from_rest or not self.sync.ready:
+            self.start()
+            self._handover.wants(self)
+
+    def on_lost(self) -> None:
+        if self.sync.ready:
+            self.sync.drop()
+            self.generation += 1
+            self._handover.wants(self)
+
+    def start(self) -> None:
+        """What came so far is void."""
+        self.generation += 1
+        self.sync.start()
+
+    # -- the change --------------------------------------------------------------------------------------------------
+
+    @property
+    def in_step(self) -> bool:
+        """May the new book be shown now? Not while it is behind the one that is shown."""
+        running = self.feed.sync
+        if not self.has_book or not running.ready:
+            return True
+        return not_behind(self.sync.book, running.book, self._handover.own_ids)
+
+    @property
+    def continues(self) -> bool:
+        """The new connection's next updates continue the shown book: ids tell that it is ahead of them."""
+        ids = self.sync.book.seq is not None and self.feed.sync.book.seq is not None
+        return ids and not self._handover.own_ids
+
+    def news(self) -> Iterator[tuple[Event, int]]:
+        """What was kept and is newer than what the market has."""
+        feed = self.feed
+        for event, recv_ns in self._kept:
+            match event:
+                case Ticker():
+                    old = _older(event, feed.ticker)
+                case MarkPrice():
+                    old = _older(event, feed.mark)
+                case Candle():
+                    bars = feed.candles.get(event.interval)
+                    same = bars[-1] if bars and bars[-1].open_ms == event.open_ms else None
+                    old = same is not None and (same.closed or event.base_volume < same.base_volume)
+                case _:
+                    old = False  # the market itself knows an older quote, and a print that it has
+            if not old:
+                yield event, recv_ns
+
+
+def _older(event: Ticker | MarkPrice, shown: Ticker | MarkPrice | None) -> bool:
+    if shown is None or event.exchange_ms is None or shown.exchange_ms is None:
+        return False
+    return event.exchange_ms < shown.exchange_ms
+
+
+def not_behind(new: OrderBook, shown: OrderBook, own_ids: bool = False) -> bool:
+    """Is ``new`` certainly the same state as ``shown``, or a later one?
+
+    Told by the update id where ids mean the same on both connections (``own_ids``: they do not), else by the exchange's
+    time, which two states may share, else by the levels themselves.
+    """
+    if not own_ids and new.seq is not None and shown.seq is not None:
+        return new.seq >= shown.seq
+    if new.exchange_ms is not None and shown.exchange_ms is not None and new.exchange_ms != shown.exchange_ms:
+        return new.exchange_ms > shown.exchange_ms
+    return new.bids.levels == shown.bids.levels and new.asks.levels == shown.asks.levels

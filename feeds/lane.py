@@ -1,0 +1,222 @@
+"""One connection of a venue and what the venue knows of it: whose data it brings, and how late they come.
+
+While a connection is being replaced (``handover``) two lanes stand side by side. Markets that the new one does not
+carry yet are in its ``coming``, those that the old one carries no longer in its ``gone``: so each event reaches its
+market once, by the lane that carries it.
+"""
+
+import random
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from feeds.alarm import LatencyAlarm
+from feeds.domain import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Channel,
+    Event,
+    Lost,
+    Markets,
+    MarkPrice,
+    Notice,
+    StreamState,
+    Subscription,
+    Ticker,
+    Trade,
+)
+from feeds.latency import Histogram
+from feeds.market import MarketFeed
+from feeds.skew import RECORDED_MS
+from feeds.stream import Connection
+
+if TYPE_CHECKING:
+    from feeds.arrival import Arrival
+    from feeds.handover import Handover
+    from feeds.venue import Venue
+
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """A connection's owner (``stream.ConnectionHandler``). ``number`` tells it from others of its route."""
+
+    def __init__(self, venue: "Venue", route: str, number: int) -> None:
+        self.venue = venue
+        self.route = route
+        self.number = number
+        self.latency = Histogram()
+        """Milliseconds from the exchange's sending to our receipt; by both clocks as they are, until their difference
+        is known."""
+        self.alarm = LatencyAlarm(venue.config.alarm_factor, venue.config.alarm_s, venue.clock)
+        self.jitter = random.uniform(0.9, 1.0)  # of the age at which it is renewed
+        self.announced = ""  # the exchange will end the present connection: its words
+        self.handover: Handover | None = None  # it is being replaced
+        self.building: Handover | None = None  # it is to replace another one
+        self.coming: dict[str, Arrival] = {}
+        self.gone: set[str] = set()
+        self.snapshot_ns = 0  # when the last whole book came
+        self.connection: Connection = venue.connect(self, route)
+
+    @property
+    def successor(self) -> "Lane | None":
+        """The lane that is to replace this one."""
+        return None if self.handover is None else self.handover.new
+
+    @property
+    def open_to_new(self) -> bool:
+        """May it be given further subscriptions? Not before it carries anything, nor when it is being left."""
+        begun = self.handover is not None and self.handover.begun
+        return not begun and (self.building is None or self.building.begun)
+
+    # -- what the venue wants --------------------------------------------------------------------------------------
+
+    def add(self, subscriptions: list[Subscription]) -> None:
+        """Carry these, and whoever replaces this lane too."""
+        self.gone.difference_update(subscription.symbol for subscription in subscriptions)
+        self.connection.add(subscriptions)
+        if self.handover is not None:
+            self.handover.include(subscriptions)
+
+    def remove(self, subscriptions: list[Subscription]) -> None:
+        self.connection.remove(subscriptions)
+        if self.handover is not None:
+            self.handover.exclude(subscriptions)
+
+    # -- what the connection reports (ConnectionHandler) -----------------------------------------------------------
+
+    def on_events(self, connection: Connection, events: list[Event], recv_ns: int) -> None:
+        feeds, coming, gone = self.venue.feeds, self.coming, self.gone
+        for event in events:
+            kind = type(event)
+            if kind is Markets:
+                self.venue.on_markets(event)  # type: ignore[arg-type]
+                continue
+            if kind is Notice:
+                self.venue.on_notice(event)  # type: ignore[arg-type]
+                continue
+            if kind is Lost:
+                self.on_missing(event.frames)  # type: ignore[union-attr]
+                continue
+            if kind is BookSnapshot:
+                self.snapshot_ns = recv_ns
+            symbol = getattr(event, "symbol", None)
+            feed = feeds.get(symbol) if symbol is not None else None
+            if feed is None or symbol in gone:
+                continue  # acks and the like are the connection's; data of a market just closed
+            if coming and (arrival := coming.get(feed.market.symbol)) is not None:
+                arrival.take(event, recv_ns)
+                continue
+            deliver(feed, event, recv_ns)
+            if kind is BookDelta or kind is Trade:
+                self._measure(event.exchange_ms, recv_ns)  # type: ignore[union-attr]
+
+    def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
+        if exchange_ms is None:
+            return
+        difference_ms, offset = recv_ns / 1e6 - exchange_ms, self.venue.clock_offset
+        if abs(difference_ms) <= RECORDED_MS:
+            offset.heard(difference_ms)
+            self.latency.add(difference_ms + offset.correction_ms)
+            self.alarm.add(difference_ms + offset.correction_ms)
+
+    def settle(self) -> None:
+        """Once a second: is it late?"""
+        if not self.alarm.settle(self.venue.clock_offset.correction_ms):
+            return
+        late = self.alarm.since_ns is not None
+        (log.warning if late else log.info)(
+            "latency alarm" if late else "latency as usual again",
+            exchange=self.venue.name,
+            stream=self.connection.name,
+            latency_ms=round(self.alarm.now_ms or 0.0, 1),
+            usual_ms=round(self.alarm.usual_ms or 0.0, 1),
+        )
+        self.venue.status_changed()
+
+    def on_state(self, connection: Connection, state: StreamState, reason: str) -> None:
+        if self.venue.stopping:
+            return  # we close it ourselves: no market has become worse by that
+        if state is StreamState.SYNCING:
+            self.announced = ""  # was said of the former connection
+        for feed, kind in self.venue.carried_by(self):
+            feed.on_link(kind, state, reason)
+        if self.building is not None:
+            self.building.on_state(state, reason)
+        self.venue.status_changed()
+
+    def on_closing(self, reason: str) -> bool:
+        """The exchange will end this connection: it is kept until then, and replaced before."""
+        self.announced = reason
+        self.venue.status_changed()
+        return not self.venue.stopping
+
+    def on_overflow(self, connection: Connection, dropped: int) -> None:
+        reason = f"{dropped} frames were dropped because we were too slow."
+        for feed, kind in self.venue.carried_by(self):
+            if kind == "book":
+                feed.on_lost(reason)
+        for arrival in self.coming.values():
+            arrival.on_lost()
+
+    def on_missing(self, frames: int) -> None:
+        """The exchange's numbers tell that frames of this connection are missing, of whatever kind."""
+        self.venue.on_missing(self, frames)
+        for arrival in self.coming.values():
+            arrival.on_lost()
+
+    def on_lost(self, connection: Connection, detail: str) -> None:
+        """A frame was not understood, so it may have been an update. Books with ids notice a hole by themselves."""
+        for feed, kind in self.venue.carried_by(self):
+            if kind == "book" and feed.sync.book.seq is None:
+                feed.on_lost("A frame could not be understood.")
+        for arrival in self.coming.values():
+            if arrival.sync.book.seq is None:
+                arrival.on_lost()
+
+    def on_subscribed(self, connection: Connection, subscriptions: Iterable[Subscription]) -> None:
+        for subscription in subscriptions:
+            feed = self.venue.feeds.get(subscription.symbol)
+            if feed is None or subscription.channel is not Channel.BOOK:
+                continue
+            if (arrival := self.coming.get(subscription.symbol)) is not None:
+                arrival.on_subscribed()
+            else:
+                feed.on_subscribed()
+
+    def on_rejected(self, connection: Connection, subscriptions: Iterable[Subscription], reason: str) -> None:
+        for subscription in subscriptions:
+            log.warning(
+                "subscription refused",
+                exchange=self.venue.name,
+                market=subscription.symbol,
+                channel=str(subscription.channel),
+                reason=reason,
+            )
+            feed = self.venue.feeds.get(subscription.symbol)
+            if self.building is not None and self.building.on_refused(subscription, reason):
+                continue
+            if feed is not None and subscription.channel is Channel.BOOK:
+                feed.on_refused(f"The exchange refuses this market: {reason}")
+
+
+def deliver(feed: MarketFeed, event: Event, recv_ns: int) -> None:
+    """Hand one event to its market."""
+    match event:
+        case BookDelta():
+            feed.on_delta(event, recv_ns)
+        case BookSnapshot():
+            feed.on_snapshot(event, recv_ns)
+        case Bbo():
+            feed.on_bbo(event, recv_ns)
+        case Trade():
+            feed.on_trade(event, recv_ns)
+        case Ticker():
+            feed.on_ticker(event, recv_ns)
+        case MarkPrice():
+            feed.on_mark(event, recv_ns)
+        case Candle():
+            feed.on_candle(event, recv_ns)
