@@ -22,9 +22,12 @@ LAYERS: list[set[str]] = [
     },
     # one exchange each
     {"exchanges", "accounts"},
+    # what several exchanges show together: pure, of whatever holds a book
+    {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        "config",
+        *("config", "across_config"),
+        *("across", "matrix", "arbitrage", "together"),
         *("stream", "link", "market", "pictures", "venue", "keeper", "publisher", "state", "board", "desk"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
