@@ -112,7 +112,7 @@ class MarketFeed:
         self.trades_ns = 0
         self.candles: dict[str, deque[Candle]] = {}
         self.candles_ns = 0
-        self._topics: dict[str, dict[str, Topic]] = {"book": {}, "quote": {}, "trades": {}, "candles": {}}
+        self._topics: dict[str, dict[str, Topic]] = {kind: {} for kind in ("book", "leg", "quote", "trades", "candles")}
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
@@ -128,6 +128,8 @@ class MarketFeed:
                 return lambda: pictures.draw_quote(self)
             case "trades":
                 return lambda: pictures.draw_trades(self)
+            case "leg":
+                return lambda: None  # drawn together with other exchanges' (feeds.together)
             case _:
                 interval = topic.interval or "1m"
                 return lambda: pictures.draw_candles(self, interval)
@@ -299,6 +301,7 @@ class MarketFeed:
         if self.state is not StreamState.LIVE:
             self.evaluate()
         self._tell("book")
+        self._tell("leg")
         best = self.best()
         if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
             self._told_best = best
@@ -344,6 +347,11 @@ class MarketFeed:
                 self._changed(name)
 
     # -- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def live_book(self) -> OrderBook | None:
+        """The verified book; None while there is none, or only one from before the start."""
+        return self.sync.book if self.old is None and self.sync.ready else None
 
     def best(self) -> tuple[Level | None, Level | None]:
         """Best bid and ask: from the best-price stream while it is ahead of the book, else from the book.

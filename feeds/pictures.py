@@ -138,3 +138,23 @@ def candle_row(bar: Candle, market: Market) -> dict[str, Any]:
         "base_volume": money(bar.base_volume, market.size_decimals),
         "closed": bar.closed,
     }
+
+
+def market_row(market: Market, pinned: bool, simulated: bool) -> dict[str, Any]:
+    """An instrument as ``/api/markets/`` shows it."""
+    return {
+        "exchange": market.exchange,
+        "symbol": market.symbol,
+        "native": market.native,
+        "product": market.product,
+        "base": market.base,
+        "quote": market.quote,
+        "settle": market.settle,
+        "tick": f"{market.tick:f}",
+        "lot": f"{market.lot:f}",
+        "min_size": f"{market.min_size:f}",
+        "min_notional": f"{market.min_notional:f}",
+        "status": market.status,
+        "pinned": pinned,
+        "simulated": simulated,
+    }
