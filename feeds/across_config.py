@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from feeds.arbitrage import Threshold
+from feeds.arbitrage import HIGHEST_BPS, LONGEST_S, LOWEST_BPS, Threshold
 from feeds.errors import ConfigError
 from feeds.fees import Fee, read_bps
 from feeds.legs import Ties
@@ -14,9 +14,6 @@ from feeds.topics import MATRIX, parse_topic
 
 ACROSS_KEYS = ("ties", "par", "watch", "threshold_bps", "duration_s")
 FEE_KEYS = ("maker_bps", "taker_bps")
-
-LOWEST_THRESHOLD, HIGHEST_THRESHOLD = Decimal(-1000), Decimal(10_000)
-LONGEST_S = 3600.0
 
 
 class AcrossConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +33,7 @@ def across_config(root: Table, products: Mapping[str, tuple[str, ...]]) -> Acros
     table = root.table("across", ACROSS_KEYS)
     usual = Threshold()
     threshold = Threshold(
-        bps=_bps(table, "threshold_bps", usual.bps, LOWEST_THRESHOLD, HIGHEST_THRESHOLD),
+        bps=_bps(table, "threshold_bps", usual.bps, LOWEST_BPS, HIGHEST_BPS),
         duration_s=table.number("duration_s", usual.duration_s, 0, LONGEST_S, "seconds"),
         source="file" if "threshold_bps" in table or "duration_s" in table else "default",
     )

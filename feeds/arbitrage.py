@@ -31,6 +31,10 @@ UPDATE_S = 1.0
 RETRY_S = 1.0
 SHOWN = 50
 
+LOWEST_BPS, HIGHEST_BPS = Decimal(-1000), Decimal(10_000)
+LONGEST_S = 3600.0
+"""What a threshold may be."""
+
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
     """What makes an event. ``source`` is "user", "file" or "default"."""

@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
 
-WEB = ["dashboard.views", "dashboard.api", "dashboard.consumers", "dashboard.relay"]
+WEB = ["dashboard.views", "dashboard.api", "dashboard.api_across", "dashboard.consumers", "dashboard.relay"]
 WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
 
 
