@@ -1,4 +1,4 @@
-"""The REST API of docs/protocol.md sections 3 and 4.
+"""The REST API of docs/protocol.md sections 3 and 4. (``api_across`` has that of several exchanges together.)
 
 Signed in by session or API token (``dashboard.security``). Everything about accounts is asked through
 :func:`_account` and :func:`_mine`, so that another user's account is 404 everywhere, like one that does not exist.
@@ -157,7 +157,7 @@ async def candles(request: HttpRequest, exchange: str, symbol: str) -> HttpRespo
     interval = request.GET.get("interval", "1m")
     if interval not in INTERVALS:
         raise bad_field("interval", f"{interval[:20]!r} is not one of {', '.join(INTERVALS)}.")
-    limit = _number(request, "limit", 500, 1, MOST_CANDLES)
+    limit = whole_number(request, "limit", 500, 1, MOST_CANDLES)
     try:
         bars = await live.candles(exchange, symbol, interval, limit, CANDLES_S)
     except TimeoutError:
@@ -255,10 +255,10 @@ def fills(request: HttpRequest) -> HttpResponse:
     """Newest first; after a row, oldest first. ``more``: there are further ones in that direction."""
     page, more = holdings.fills_of(
         _mine(request),
-        limit=_number(request, "limit", 100, 1, MOST_FILLS),
+        limit=whole_number(request, "limit", 100, 1, MOST_FILLS),
         symbol=request.GET.get("symbol"),
-        before=_number(request, "before", 0, 0, 2**63 - 1) if "before" in request.GET else None,
-        after=_number(request, "after", 0, 0, 2**63 - 1) if "after" in request.GET else None,
+        before=whole_number(request, "before", 0, 0, 2**63 - 1) if "before" in request.GET else None,
+        after=whole_number(request, "after", 0, 0, 2**63 - 1) if "after" in request.GET else None,
     )
     return answer(rows.fills_page(rows.fill_rows(page, Moment.of(records.report())), more=more))
 
@@ -278,11 +278,11 @@ def _account(user: User, number: int) -> ExchangeAccount:
 def _mine(request: HttpRequest) -> list[ExchangeAccount]:
     """The account that ``?account=`` names, or all of the user's."""
     if "account" in request.GET:
-        return [_account(_user(request), _number(request, "account", 0, 0, 2**63 - 1))]
+        return [_account(_user(request), whole_number(request, "account", 0, 0, 2**63 - 1))]
     return list(ExchangeAccount.objects.filter(owner=_user(request)))
 
 
-def _number(request: HttpRequest, name: str, default: int, low: int, high: int) -> int:
+def whole_number(request: HttpRequest, name: str, default: int, low: int, high: int) -> int:
     text = request.GET.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise bad_field(name, f"{text[:30]!r} is not a whole number from {low} to {high}.")

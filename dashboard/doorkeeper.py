@@ -26,7 +26,7 @@ from dashboard import auth, records
 from dashboard.models import ApiToken, ExchangeAccount, MarketRow
 from dashboard.outage import Outage
 from dashboard.perloop import PerLoop
-from feeds.topics import STREAMS, Topic
+from feeds.topics import GLOBAL_KINDS, SYMBOL_KINDS, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -128,7 +128,11 @@ class Doorkeeper(PerLoop):
             if topic.account is not None:
                 if not await database_sync_to_async(_owns)(identity.user, topic.account):
                     raise UnknownTopic(f"{str(topic)!r}: you have no account {topic.account}.")
-            elif topic.kind != STREAMS and topic.symbol not in self._markets.get(topic.exchange, ()):
+            elif topic.kind in SYMBOL_KINDS:
+                known = any(topic.symbol in symbols for symbols in self._markets.values())
+                if not known and not await database_sync_to_async(_listed)(topic.symbol):  # perhaps it is new
+                    raise UnknownTopic(f"{str(topic)!r}: no exchange has a market {topic.symbol!r}.")
+            elif topic.kind not in GLOBAL_KINDS and topic.symbol not in self._markets.get(topic.exchange, ()):
                 if not await database_sync_to_async(_exists)(topic.exchange, topic.symbol):  # perhaps it is new
                     if not self._markets:
                         await self._load_markets()
@@ -243,3 +247,7 @@ def _markets() -> list[tuple[str, str]]:
 
 def _exists(exchange: str, symbol: str) -> bool:
     return MarketRow.objects.filter(exchange=exchange, symbol=symbol).exists()
+
+
+def _listed(symbol: str) -> bool:
+    return MarketRow.objects.filter(symbol=symbol).exists()

@@ -13,7 +13,7 @@ from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS
 from dashboard.relay import Refused, Relay
 
-__all__ = ["Refused", "accounts_changed", "candles", "newest_frame"]
+__all__ = ["Refused", "accounts_changed", "across_changed", "candles", "newest_frame"]
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +35,18 @@ async def candles(exchange: str, symbol: str, interval: str, limit: int, timeout
 
 def accounts_changed() -> None:
     """Tell the worker to read the accounts again. If it cannot be told now, it finds out at its next look."""
+    _tell("feeds.accounts_changed")
+
+
+def across_changed() -> None:
+    """Tell the worker to read fees and threshold again. If it cannot be told now, it finds out at its next look."""
+    _tell("feeds.across_changed")
+
+
+def _tell(kind: str) -> None:
     layer = get_channel_layer()
     assert layer is not None  # CHANNEL_LAYERS always has a default
     try:
-        async_to_sync(layer.send)(FEEDS_CHANNEL, {"type": "feeds.accounts_changed"})
+        async_to_sync(layer.send)(FEEDS_CHANNEL, {"type": kind})
     except LAYER_ERRORS as error:
-        log.warning("worker not told of changed accounts", error=str(error))
+        log.warning("worker not told", message_type=kind, error=str(error))

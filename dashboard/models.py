@@ -224,6 +224,76 @@ class WorkerReport(models.Model):
         return f"report of {self.recv_ns}"
 
 
+class FeeRow(models.Model):
+    """What an exchange charges for a product, in basis points: what the worker's file or its defaults say (written by
+    the worker), and the user's own (written by the web side), which wins.
+
+    An exchange that is not followed now keeps the user's own for when it is again.
+    """
+
+    exchange = models.CharField(max_length=32)
+    product = models.CharField(max_length=16)
+    followed = models.BooleanField(default=True)
+    maker_bps = DecimalTextField()
+    taker_bps = DecimalTextField()
+    source = models.CharField(max_length=16)  # "file" or "default"
+    note = models.TextField(blank=True, default="")
+    user_maker_bps = DecimalTextField(null=True)
+    user_taker_bps = DecimalTextField(null=True)
+
+    class Meta:
+        ordering = ("exchange", "product")
+        constraints = (models.UniqueConstraint(fields=("exchange", "product"), name="fee_product"),)
+
+    def __str__(self) -> str:
+        return f"{self.exchange} {self.product}"
+
+
+class ArbitrageThreshold(models.Model):
+    """From where on a spread is an event: one row. Written by whom: as with fees."""
+
+    bps = DecimalTextField()
+    duration_s = models.FloatField()
+    source = models.CharField(max_length=16)
+    user_bps = DecimalTextField(null=True)
+    user_duration_s = models.FloatField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.bps} bps"
+
+
+class ArbitrageEvent(models.Model):
+    """A spread that stayed above the threshold (``feeds.arbitrage``). Open while ``ended_ns`` is empty."""
+
+    key = models.CharField(max_length=48, unique=True)  # the worker's, so that nothing is stored twice
+    symbol = models.CharField(max_length=64)
+    quote = models.CharField(max_length=32)
+    size = DecimalTextField()
+    fees = models.CharField(max_length=8)
+    buy_exchange = models.CharField(max_length=32)
+    buy_symbol = models.CharField(max_length=64)
+    sell_exchange = models.CharField(max_length=32)
+    sell_symbol = models.CharField(max_length=64)
+    threshold_bps = DecimalTextField()
+    started_ns = models.BigIntegerField()
+    first_bps = DecimalTextField()
+    largest_bps = DecimalTextField()
+    largest_net = DecimalTextField()
+    largest_ns = models.BigIntegerField()
+    seen_ns = models.BigIntegerField()  # when it was last known to last
+    ended_ns = models.BigIntegerField(null=True)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("ended_ns",), name="arbitrage_ended"),
+            models.Index(fields=("symbol", "-id"), name="arbitrage_symbol"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.buy_exchange} {self.sell_exchange}"
+
+
 class SealingKey(models.Model):
     """The public half of the worker's key, written by the worker; the newest row counts.
 

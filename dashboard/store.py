@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
-from dashboard import holdings, ledger
+from dashboard import holdings, ledger, spreads
 from dashboard.rows import Moment, Row
 from feeds import account_domain
+from feeds.arbitrage import Event, Threshold
+from feeds.fees import Fee
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +100,28 @@ class DjangoAccountStore:
 
     async def account_frame(self, account: int, kind: str) -> Row:
         return await self.run(holdings.account_frame, account, kind, self._moment())
+
+
+class DjangoAcrossStore:
+    """``feeds.arbitrage.AcrossStore``, in the thread of the account store."""
+
+    def __init__(self, store: DjangoAccountStore) -> None:
+        self._run = store.run
+
+    async def put_event(self, event: Event) -> None:
+        await self._run(spreads.put_event, event)
+
+    async def close_abandoned(self, reason: str) -> int:
+        return await self._run(spreads.close_abandoned, reason)
+
+    async def newest_events(self, ended: int) -> list[Row]:
+        return await self._run(spreads.newest_events, ended)
+
+    async def user_fees(self) -> Mapping[tuple[str, str], Fee]:
+        return await self._run(spreads.user_fees)
+
+    async def user_threshold(self) -> Threshold | None:
+        return await self._run(spreads.user_threshold)
 
 
 def _now() -> Moment:

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dashboard import api, metrics, views
+from dashboard import api, api_across, metrics, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -26,6 +26,12 @@ urlpatterns = [
     path("api/positions/", api.positions),
     path("api/orders/", api.orders),
     path("api/fills/", api.fills),
+    path("api/across/<path:symbol>/", api_across.across),
+    path("api/matrix/<path:symbol>/", api_across.matrix),
+    path("api/arbitrage/", api_across.arbitrage),
+    path("api/arbitrage/settings/", api_across.arbitrage_settings),
+    path("api/fees/", api_across.fees),
+    path("api/fees/<str:exchange>/<str:product>/", api_across.fee),
 ]
 
 handler400 = views.bad_request

@@ -19,12 +19,12 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError
 
-from dashboard import records
+from dashboard import records, spreads
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
 from dashboard.roster import Roster, demo_endpoints
-from dashboard.store import DjangoAccountStore
+from dashboard.store import DjangoAccountStore, DjangoAcrossStore
 from dashboard.worker_lock import WorkerRuns, worker_lock
 from feeds import simulator
 from feeds.config import Config, load_config
@@ -82,9 +82,10 @@ class FeedsWorker:
             await asyncio.to_thread(self._lock.acquire)
             keys = KeyPair.load_or_create(Path(settings.VAR) / "worker.key")
             config = await self._with_simulator()
-            self.engine = Engine(config, self.sink, self._store)
+            self.engine = Engine(config, self.sink, self._store, DjangoAcrossStore(self._store))
             self._roster = Roster(config, self.engine, self._store, keys)
             await self._store.run(records.keep_exchanges, list(config.exchanges))
+            await self._write_settings(config)
             self.sink.start()
             await self.engine.start()
             await self._write_markets()
@@ -97,6 +98,14 @@ class FeedsWorker:
             for loop in (self._report, self._look_at_accounts)
         ]
         log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
+
+    async def _write_settings(self, config: Config) -> None:
+        """The fees and the threshold that hold without the user's own."""
+        assert self.engine is not None
+        followed = [(name, product) for name, exchange in config.exchanges.items() for product in exchange.products]
+        fees = self.engine.together.fees
+        await self._store.run(spreads.put_fees, {key: fees.without_user(*key) for key in followed})
+        await self._store.run(spreads.put_threshold, config.across.threshold)
 
     async def _with_simulator(self) -> Config:
         if not self.config.demo:
@@ -196,6 +205,10 @@ class FeedsWorker:
         assert self._roster is not None
         await self._roster.refresh()
 
+    async def across_changed(self) -> None:
+        assert self.engine is not None
+        await self.engine.together.reload()
+
     # -- what the web side reads -------------------------------------------------------------------------------------
 
     async def _report(self) -> None:
@@ -235,6 +248,7 @@ class FeedsWorker:
             await asyncio.sleep(ACCOUNTS_S)
             try:
                 await self.accounts_changed()
+                await self.across_changed()
             except DatabaseError as error:
                 self._database.broke(error)
 
@@ -276,6 +290,9 @@ class FeedsConsumer(AsyncConsumer):
 
     async def feeds_accounts_changed(self, message: dict[str, Any]) -> None:
         await self.worker.accounts_changed()
+
+    async def feeds_across_changed(self, message: dict[str, Any]) -> None:
+        await self.worker.across_changed()
 
 
 async def _start_in_stock_host() -> FeedsWorker:

@@ -16,6 +16,7 @@ import msgspec
 
 from feeds import accounts, exchanges
 from feeds.account import Credentials
+from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
 from feeds.settings_table import Table, shown
@@ -134,6 +135,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: float = 30.0
     save_s: float = 5.0
     state_dir: Path = Path("var/state")
+    across: AcrossConfig = AcrossConfig()
     demo: bool = False
 
 
@@ -153,6 +155,8 @@ DEMO = (
 )
 """Without a file: two exchanges, both made up."""
 
+DEMO_ACROSS = AcrossConfig(watch=("matrix@0.1:BTC/USDT", "matrix@2:ETH/USDT"))
+
 
 def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     """Read and check; ``path`` None is the demo. Raises ConfigError naming file, key, value and what is allowed.
@@ -161,8 +165,9 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     """
     var = Path(env.get("SPREADBOARD_VAR") or "var")
     if path is None:
-        return Config(path=None, exchanges={e.name: e for e in DEMO}, state_dir=var / "state", demo=True)
-    root = Table(path.name, "", _read(path), ("feeds", "exchanges", "accounts"))
+        exchanges_shown = {e.name: e for e in DEMO}
+        return Config(path=None, exchanges=exchanges_shown, state_dir=var / "state", across=DEMO_ACROSS, demo=True)
+    root = Table(path.name, "", _read(path), ("feeds", "exchanges", "accounts", "across", "fees"))
     feeds = root.table("feeds", _FEEDS_KEYS)
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
@@ -179,6 +184,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
         linger_s=feeds.number("linger_s", 30.0, 0, 3600, "seconds"),
         save_s=feeds.number("save_s", 5.0, 1, 3600, "seconds"),
         state_dir=path.parent / state_dir if state_dir else var / "state",
+        across=across_config(root, {exchange.name: exchange.products for exchange in enabled.values()}),
     )
 
 

@@ -15,28 +15,35 @@ import structlog
 
 from feeds import exchanges
 from feeds.account import AccountSpec, AccountStore
+from feeds.arbitrage import AcrossStore
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
 from feeds.config import Config, ExchangeConfig
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
-from feeds.pictures import candle_row
+from feeds.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
 from feeds.rest import RestClient, rest_bases
 from feeds.state import SavedMarket, StateFile, recall, remember
-from feeds.topics import ACCOUNT_KINDS, STREAMS, Topic, parse_topic
+from feeds.together import Together
+from feeds.topics import ACCOUNT_KINDS, ARBITRAGE, LEG, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
 from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
 PINNED = "pinned"
 DESK = "desk"
+TOGETHER = "together"
+OURS = (PINNED, DESK, TOGETHER)
+"""Holders within the engine: nobody who could be told anything."""
+
 CANDLES_CACHED_S = 2.0
 
-INTERVALS_S = {"trades": 0.2, "candles": 0.2, STREAMS: 0.5}
+INTERVALS_S = {"trades": 0.2, "candles": 0.2, "across": 0.1, "matrix": 0.1, ARBITRAGE: 0.2, STREAMS: 0.5}
 """Windows of their own for topics whose frames are large for the news in them: a trades frame repeats 50 prints, so at
-a busy market's pace it would cost a browser more than all books together."""
+a busy market's pace it would cost a browser more than all books together. What several exchanges show together changes
+with each of them."""
 
 
 class Lease(msgspec.Struct):
@@ -49,10 +56,19 @@ class Lease(msgspec.Struct):
 class Engine:
     """Opens and closes streams by lease, publishes frames, follows accounts. Use from one event loop.
 
-    ``store`` is where accounts live; without one there are no accounts.
+    ``store`` is where accounts live; without one there are no accounts. ``across_store`` is where arbitrage events and
+    the user's fees live; without one there are none.
     """
 
-    def __init__(self, config: Config, sink: Sink, store: AccountStore | None = None, *, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sink: Sink,
+        store: AccountStore | None = None,
+        across_store: AcrossStore | None = None,
+        *,
+        clock: Clock = SYSTEM,
+    ) -> None:
         self.config = config
         self.sink = sink
         self._clock = clock
@@ -63,6 +79,10 @@ class Engine:
         pinned = {(name, symbol) for name in self.venues for symbol in config.exchanges[name].pinned}
         self.board = Board(self.venues, self.publisher, pinned, clock)
         self.desk = Desk(store, self.venues, self.publisher.changed, self._lease_marks, clock) if store else None
+        changed, lease = self.publisher.changed, self._lease_legs
+        self.together = Together(
+            config.across, self.venues, changed, lease, across_store, depth=config.depth, clock=clock
+        )
         self._pinned = pinned
         self._leases: dict[str, Lease] = {PINNED: Lease(self._pinned_topics(), float("inf"))}
         self._open: dict[str, Topic] = {}
@@ -87,17 +107,23 @@ class Engine:
             rest,
             depth=self.config.depth,
             clock=self._clock,
-            changed=self.publisher.changed,
+            changed=self._market_changed,
             loaded=self._markets_loaded,
             status_changed=lambda: self.publisher.changed(STREAMS),
         )
 
     def _pinned_topics(self) -> set[str]:
-        topics = set()
+        topics = set(self.config.across.watch)
         for exchange, symbol in self._pinned:
             topics |= {f"{kind}:{exchange}:{symbol}" for kind in ("book", "quote", "trades")}
             topics |= {f"candles@{i}:{exchange}:{symbol}" for i in self.config.exchanges[exchange].candles}
         return topics
+
+    def _market_changed(self, topic: str) -> None:
+        if topic.startswith(LEG):
+            self.together.touched(topic)
+        else:
+            self.publisher.changed(topic)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -108,6 +134,7 @@ class Engine:
         open when it can be reached.
         """
         self._saved = await asyncio.to_thread(self._state.load)
+        await self.together.start()
         for venue in self.venues.values():
             venue.start()
         await asyncio.gather(*(venue.wait_for_markets(markets_timeout_s) for venue in self.venues.values()))
@@ -128,6 +155,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._save_state()
+        await self.together.stop()
         self.publisher.close_all()
         if self.desk is not None:
             await self.desk.stop()
@@ -144,6 +172,7 @@ class Engine:
             for holder in [h for h, lease in self._leases.items() if lease.expires_s <= now_s]:
                 del self._leases[holder]
             self._reconcile()
+            self.together.tick()
             if self.desk is not None:
                 self.desk.tick()
             if count % 2 == 0:
@@ -171,12 +200,21 @@ class Engine:
     def _lease_marks(self, topics: set[str]) -> None:
         self._leases[DESK] = Lease(topics, float("inf"))
 
+    def _lease_legs(self, topics: set[str]) -> None:
+        self._leases[TOGETHER] = Lease(topics, float("inf"))
+
+    def _wanted(self) -> set[str]:
+        return set().union(*(lease.topics for lease in self._leases.values()))
+
     def _reconcile(self) -> None:
         """Open what is leased and not open; close what has had no lease for ``linger_s``."""
-        wanted: set[str] = set().union(*(lease.topics for lease in self._leases.values()))
         touched: set[tuple[str, str]] = set()
-        for text in sorted(wanted - self._open.keys()):
-            self._try_open(parse_topic(text), touched)
+        for text in sorted(self._wanted() - self._open.keys()):
+            self._try_open(read_leg(text) or parse_topic(text), touched)
+        for text in sorted(self._wanted() - self._open.keys()):  # legs of what was opened just now
+            if (leg := read_leg(text)) is not None:
+                self._try_open(leg, touched)
+        wanted = self._wanted()
         now_s = self._clock.monotonic_s()
         for text in list(self._open):
             if text in wanted:
@@ -201,6 +239,9 @@ class Engine:
         if render is None:
             return  # the exchange's instruments are not known yet
         self._open[text] = topic
+        if topic.kind == LEG:
+            self.together.touched(text)  # it may be open and good already
+            return
         self.publisher.open(text, render, interval_s=INTERVALS_S.get(topic.kind))
 
     def _renderer(self, topic: Topic, touched: set[tuple[str, str]]) -> Render | None:
@@ -211,6 +252,8 @@ class Engine:
             if self.desk is None or topic.account is None:
                 raise ValueError("This worker follows no accounts.")
             return self.desk.renderer(topic)
+        if topic.kind in SYMBOL_KINDS or topic.kind == ARBITRAGE:
+            return self.together.renderer(topic)
         venue = self.venues.get(topic.exchange)
         if venue is None:
             raise ValueError(f"There is no exchange {topic.exchange!r}; there are {', '.join(sorted(self.venues))}.")
@@ -230,13 +273,16 @@ class Engine:
         for holder, lease in self._leases.items():
             if text in lease.topics:
                 lease.topics.discard(text)
-                if holder not in (PINNED, DESK):
+                if holder not in OURS:
                     self.sink.refuse(holder, text, reason)
+                elif holder == PINNED:
+                    log.warning("topic of the configuration cannot be opened", topic=text, reason=reason)
 
     def _close(self, text: str, touched: set[tuple[str, str]]) -> None:
         topic = self._open.pop(text)
         self._unwanted_s.pop(text, None)
         self.publisher.close(text)
+        self.together.close(topic)
         venue = self.venues.get(topic.exchange)
         if venue is not None and (feed := venue.feeds.get(topic.symbol)) is not None:
             feed.unwatch(topic)
@@ -254,10 +300,11 @@ class Engine:
                 )
                 log.error("pinned market does not exist", exchange=venue.name, market=symbol)
         before = set(self._open)
+        self.together.refresh()
         self._reconcile()
         for text in self._open.keys() - before:
             for holder, lease in self._leases.items():
-                if text in lease.topics and holder not in (PINNED, DESK):
+                if text in lease.topics and holder not in OURS:
                     self.publisher.greet(holder, text)
 
     # -- state over restarts -----------------------------------------------------------------------------------------
@@ -306,22 +353,7 @@ class Engine:
     def markets(self) -> list[dict[str, Any]]:
         """All instruments known, as rows of ``/api/markets/``."""
         return [
-            {
-                "exchange": market.exchange,
-                "symbol": market.symbol,
-                "native": market.native,
-                "product": market.product,
-                "base": market.base,
-                "quote": market.quote,
-                "settle": market.settle,
-                "tick": f"{market.tick:f}",
-                "lot": f"{market.lot:f}",
-                "min_size": f"{market.min_size:f}",
-                "min_notional": f"{market.min_notional:f}",
-                "status": market.status,
-                "pinned": (market.exchange, market.symbol) in self._pinned,
-                "simulated": venue.config.simulated,
-            }
+            market_row(market, (market.exchange, market.symbol) in self._pinned, venue.config.simulated)
             for venue in self.venues.values()
             for market in venue.markets
         ]

@@ -117,14 +117,14 @@ def _groups(side: BookSide, step: Decimal, n: int, window: int | None) -> _Group
         groups.append((int(number), start, end))
         start = end
     if groups and start == len(prices):
-        worst = _known_to(side, window)
+        worst = known_to(side, window)
         if worst is not None and sign * edge > sign * worst:
             groups.pop()
     known = groups[-1][2] if groups else 0
     return _Groups(groups, [side.levels[price] for price in prices[:known]])
 
 
-def _known_to(side: BookSide, window: int | None) -> float | None:
+def known_to(side: BookSide, window: int | None) -> float | None:
     """The worst price up to which the side is known; None if it is known to its end."""
     if side.bound is not None:
         return side.sign * side.bound

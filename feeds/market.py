@@ -103,7 +103,7 @@ class MarketFeed:
         self.trades_ns = 0
         self.candles_ns = 0
         self.long_bars = BarKit(streamed)
-        self._topics: dict[str, dict[str, Topic]] = {"book": {}, "quote": {}, "trades": {}, "candles": {}}
+        self._topics: dict[str, dict[str, Topic]] = {kind: {} for kind in ("book", "leg", "quote", "trades", "candles")}
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
@@ -311,14 +311,15 @@ class MarketFeed:
         if not judge(self)[0].usable:
             self.polled.take(snapshot, asof_ns, recv_ns, every_s)
             self.evaluate()
-            self._tell("book")
-            self._tell("quote")
+            for kind in ("book", "leg", "quote"):
+                self._tell(kind)
 
     def _book_changed(self, recv_ns: int) -> None:
         self.book_ns = recv_ns
         if self.state is not StreamState.LIVE:
             self.evaluate()
         self._tell("book")
+        self._tell("leg")
         best = self.best()
         if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
             self._told_best = best

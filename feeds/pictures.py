@@ -33,6 +33,8 @@ def draw(feed: "MarketFeed", topic: Topic) -> Picture | None:
             return draw_quote(feed)
         case "trades":
             return draw_trades(feed)
+        case "leg":
+            return None  # drawn together with other exchanges' (feeds.together)
         case _:
             return draw_candles(feed, topic.interval or "1m")
 
@@ -162,4 +164,24 @@ def candle_row(bar: Candle, market: Market) -> dict[str, Any]:
         "close": money(bar.close, market.price_decimals),
         "base_volume": money(bar.base_volume, market.size_decimals),
         "closed": bar.closed,
+    }
+
+
+def market_row(market: Market, pinned: bool, simulated: bool) -> dict[str, Any]:
+    """An instrument as ``/api/markets/`` shows it."""
+    return {
+        "exchange": market.exchange,
+        "symbol": market.symbol,
+        "native": market.native,
+        "product": market.product,
+        "base": market.base,
+        "quote": market.quote,
+        "settle": market.settle,
+        "tick": f"{market.tick:f}",
+        "lot": f"{market.lot:f}",
+        "min_size": f"{market.min_size:f}",
+        "min_notional": f"{market.min_notional:f}",
+        "status": market.status,
+        "pinned": pinned,
+        "simulated": simulated,
     }

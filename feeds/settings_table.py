@@ -65,6 +65,10 @@ class Table:
 
     # Values
 
+    def value(self, key: str, default: object) -> object:
+        """As it stands in the file; the caller checks it."""
+        return self._content.get(key, default)
+
     def flag(self, key: str, default: bool) -> bool:
         value = self._content.get(key, default)
         if not isinstance(value, bool):

@@ -9,6 +9,10 @@
 ``streams``                        state, rates, latencies and counts of every stream
 ``balances:7`` ``positions:7``     one account's; the number is the account's
 ``orders:7`` ``fills:7``
+``across:BTC/USDT``                the books of all exchanges that have the symbol; ``across@10:...`` grouped
+``matrix@0.5:BTC/USDT``            buy 0.5 on one exchange, sell it on another, for all pairs, after taker fees
+``matrix@0.5,maker:BTC/USDT``      after maker fees
+``arbitrage``                      spreads that stayed above the threshold
 =================================  =============================================================================
 
 A topic names data, never who may see them: account topics are checked by whoever hands them to a browser.
@@ -24,11 +28,20 @@ from feeds.domain import INTERVALS
 MARKET_KINDS = ("book", "quote", "trades", "candles")
 ACCOUNT_KINDS = ("balances", "positions", "orders", "fills")
 STREAMS = "streams"
+ARBITRAGE = "arbitrage"
+GLOBAL_KINDS = (STREAMS, ARBITRAGE)
+ACROSS, MATRIX = "across", "matrix"
+SYMBOL_KINDS = (ACROSS, MATRIX)
+FEES = ("taker", "maker")
+LEG = "leg"
+"""A market as a part of what several exchanges show together: opened like a book, never drawn. Ours alone."""
+
 _STEP = re.compile(r"[0-9]{1,13}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """A parsed topic. ``step`` groups a book, ``interval`` is a candle's; ``account`` is set for account topics."""
+    """A parsed topic. ``step`` groups a book, ``interval`` is a candle's; ``account`` is set for account topics;
+    ``size`` (base currency) and ``fees`` are a matrix'. Topics of a symbol over all exchanges have no ``exchange``."""
 
     kind: str
     exchange: str = ""
@@ -36,18 +49,24 @@ class Topic(msgspec.Struct, frozen=True):
     step: Decimal | None = None
     interval: str | None = None
     account: int | None = None
+    size: Decimal | None = None
+    fees: str = ""
 
     def __str__(self) -> str:
-        if self.kind == STREAMS:
-            return STREAMS
+        if self.kind in GLOBAL_KINDS:
+            return self.kind
         if self.account is not None:
             return f"{self.kind}:{self.account}"
+        if self.size is not None:
+            return (
+                f"{self.kind}@{self.size.normalize():f}{'' if self.fees == FEES[0] else f',{self.fees}'}:{self.symbol}"
+            )
         parameter = ""
         if self.interval is not None:
             parameter = f"@{self.interval}"
         elif self.step is not None:
             parameter = f"@{self.step.normalize():f}"
-        return f"{self.kind}{parameter}:{self.exchange}:{self.symbol}"
+        return f"{self.kind}{parameter}:{f'{self.exchange}:' if self.exchange else ''}{self.symbol}"
 
 
 def parse_topic(text: str) -> Topic:
@@ -57,10 +76,12 @@ def parse_topic(text: str) -> Topic:
     """
     if len(text) > 200:
         raise ValueError("A topic has at most 200 characters.")
-    if text == STREAMS:
-        return Topic(STREAMS)
+    if text in GLOBAL_KINDS:
+        return Topic(text)
     head, _, rest = text.partition(":")
     kind, at, parameter = head.partition("@")
+    if kind in SYMBOL_KINDS:
+        return _over_all(text, kind, parameter if at else None, rest)
     if kind in ACCOUNT_KINDS and not at:
         if not (rest.isascii() and rest.isdigit() and len(rest) < 19):
             raise ValueError(f"{text!r}: an account topic ends with the account's number.")
@@ -79,8 +100,35 @@ def parse_topic(text: str) -> Topic:
     return Topic(kind, exchange, symbol)
 
 
+def _over_all(text: str, kind: str, parameter: str | None, symbol: str) -> Topic:
+    """A topic of a symbol over all exchanges."""
+    if "/" not in symbol:
+        raise ValueError(f"{text!r} is not a topic: it must end with a symbol, like {kind}:BTC/USDT.")
+    if kind == ACROSS:
+        return Topic(kind, symbol=symbol, step=None if parameter is None else _step(text, parameter))
+    size, comma, fees = (parameter or "").partition(",")
+    if comma and fees not in FEES:
+        raise ValueError(f"{text!r}: the fees are {' or '.join(FEES)}, like matrix@0.5,maker:BTC/USDT.")
+    return Topic(kind, symbol=symbol, size=_positive(text, size, "size"), fees=fees or FEES[0])
+
+
+def leg_topic(exchange: str, symbol: str) -> Topic:
+    return Topic(LEG, exchange, symbol)
+
+
+def read_leg(text: str) -> Topic | None:
+    """The topic of a leg from its text; None for every other topic."""
+    kind, _, rest = text.partition(":")
+    exchange, _, symbol = rest.partition(":")
+    return leg_topic(exchange, symbol) if kind == LEG else None
+
+
 def _step(text: str, parameter: str) -> Decimal:
-    step = Decimal(parameter) if _STEP.fullmatch(parameter) else Decimal(0)
-    if not 0 < step <= Decimal("1e12"):
-        raise ValueError(f"{text!r}: the grouping step is a positive decimal number, like 0.5 or 10.")
-    return Decimal(f"{step.normalize():f}")
+    return _positive(text, parameter, "grouping step")
+
+
+def _positive(text: str, parameter: str, what: str) -> Decimal:
+    value = Decimal(parameter) if _STEP.fullmatch(parameter) else Decimal(0)
+    if not 0 < value <= Decimal("1e12"):
+        raise ValueError(f"{text!r}: the {what} is a positive decimal number, like 0.5 or 10.")
+    return Decimal(f"{value.normalize():f}")

@@ -22,9 +22,12 @@ LAYERS: list[set[str]] = [
     },
     # one exchange each
     {"exchanges", "accounts"},
+    # what several exchanges show together: pure, of whatever holds a book
+    {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        "config",
+        *("config", "across_config"),
+        *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "market", "judgement", "polled", "tape", "pictures", "publisher", "state", "board", "desk"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices", "alarm"),
         *("inquiry", "candle_polls"),
@@ -36,7 +39,7 @@ LAYERS: list[set[str]] = [
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
 
-WEB = ["dashboard.views", "dashboard.api", "dashboard.consumers", "dashboard.relay"]
+WEB = ["dashboard.views", "dashboard.api", "dashboard.api_across", "dashboard.consumers", "dashboard.relay"]
 WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
 
 

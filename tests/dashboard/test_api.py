@@ -21,16 +21,29 @@ pytestmark = pytest.mark.django_db
 
 # -- who may ask -------------------------------------------------------------------------------------------------------
 
-API_PATHS = (*LISTS, "/api/markets/", "/api/accounts/", "/api/accounts/1/", "/api/sealing-key/")
-LIVE_PATHS = ("/api/book/binance/BTC/USDT/", "/api/candles/binance/BTC/USDT/")
+API_PATHS = (
+    *(*LISTS, "/api/markets/", "/api/accounts/", "/api/accounts/1/", "/api/sealing-key/"),
+    *("/api/arbitrage/", "/api/arbitrage/settings/", "/api/fees/", "/api/fees/binance/spot/"),
+)
+LIVE_PATHS = (
+    *("/api/book/binance/BTC/USDT/", "/api/candles/binance/BTC/USDT/"),
+    *("/api/across/BTC/USDT/", "/api/matrix/BTC/USDT/"),
+)
 
 
 def test_every_path_of_the_api_is_tested_here() -> None:
     patterns = [str(pattern.pattern) for pattern in get_resolver().url_patterns]
-    tested = {re.sub(r"\d+", "<int:number>", path.removeprefix("/")) for path in API_PATHS}
-    tested |= {
-        re.sub("binance/BTC/USDT", "<str:exchange>/<path:symbol>", path.removeprefix("/")) for path in LIVE_PATHS
+    names = {
+        "1": "<int:number>",
+        "binance/spot": "<str:exchange>/<str:product>",
+        "binance/BTC/USDT": "<str:exchange>/<path:symbol>",
+        "BTC/USDT": "<path:symbol>",
     }
+    tested = set()
+    for path in (*API_PATHS, *LIVE_PATHS):
+        for part in names:
+            path = path.replace(f"/{part}/", f"/{names[part]}/")
+        tested.add(path.removeprefix("/"))
     assert {pattern for pattern in patterns if pattern.startswith("api/")} == tested
 
 
@@ -41,7 +54,7 @@ def test_nobody_asks_unseen(client: Client, markets: None, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*API_PATHS, *LIVE_PATHS])
 def test_other_methods_are_refused_in_form(signed_in: Client, markets: None, path: str) -> None:
-    answer = signed_in.put(path)
+    answer = signed_in.patch(path)
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "method_not_allowed"
     assert "GET" in answer["Allow"]

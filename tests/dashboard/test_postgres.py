@@ -19,6 +19,7 @@ FILES = (
     "test_api.py",
     "test_api_rows.py",
     "test_api_accounts.py",
+    "test_api_across.py",
 )
 
 

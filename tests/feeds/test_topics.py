@@ -7,7 +7,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feeds.domain import INTERVALS
-from feeds.topics import ACCOUNT_KINDS, MARKET_KINDS, STREAMS, Topic, parse_topic
+from feeds.topics import (
+    ACCOUNT_KINDS,
+    FEES,
+    GLOBAL_KINDS,
+    MARKET_KINDS,
+    SYMBOL_KINDS,
+    Topic,
+    leg_topic,
+    parse_topic,
+    read_leg,
+)
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-", min_size=1, max_size=20)
 SYMBOLS = st.builds(
@@ -15,7 +25,9 @@ SYMBOLS = st.builds(
 )
 STEPS = st.decimals("1e-12", "1e12", allow_nan=False, allow_infinity=False, places=12).filter(lambda step: step > 0)
 TOPICS = st.one_of(
-    st.just(Topic(STREAMS)),
+    st.builds(Topic, st.sampled_from(GLOBAL_KINDS)),
+    st.builds(Topic, st.just("across"), symbol=SYMBOLS, step=st.none() | STEPS),
+    st.builds(Topic, st.just("matrix"), symbol=SYMBOLS, size=STEPS, fees=st.sampled_from(FEES)),
     st.builds(Topic, st.sampled_from(ACCOUNT_KINDS), account=st.integers(0, 10**18 - 1)),
     st.builds(Topic, st.sampled_from(["book", "quote", "trades"]), NAMES, SYMBOLS),
     st.builds(Topic, st.just("book"), NAMES, SYMBOLS, step=STEPS),
@@ -27,6 +39,11 @@ TOPICS = st.one_of(
     ("text", "topic"),
     [
         ("streams", Topic("streams")),
+        ("arbitrage", Topic("arbitrage")),
+        ("across:BTC/USDT", Topic("across", symbol="BTC/USDT")),
+        ("across@10:BTC/USDT:USDT", Topic("across", symbol="BTC/USDT:USDT", step=Decimal(10))),
+        ("matrix@0.5:BTC/USDT", Topic("matrix", symbol="BTC/USDT", size=Decimal("0.5"), fees="taker")),
+        ("matrix@0.5,maker:BTC/USDT", Topic("matrix", symbol="BTC/USDT", size=Decimal("0.5"), fees="maker")),
         ("book:binance:BTC/USDT", Topic("book", "binance", "BTC/USDT")),
         ("book:binance:BTC/USDT:USDT", Topic("book", "binance", "BTC/USDT:USDT")),
         ("book@10:binance:BTC/USDT", Topic("book", "binance", "BTC/USDT", step=Decimal(10))),
@@ -46,9 +63,19 @@ def test_every_kind(text: str, topic: Topic) -> None:
 
 
 def test_the_examples_are_all_kinds() -> None:
-    assert {*MARKET_KINDS, *ACCOUNT_KINDS, STREAMS} == {
-        *("book", "quote", "trades", "candles", "balances", "positions", "orders", "fills", "streams")
+    assert {*MARKET_KINDS, *ACCOUNT_KINDS, *SYMBOL_KINDS, *GLOBAL_KINDS} == {
+        *("book", "quote", "trades", "candles", "balances", "positions", "orders", "fills", "streams"),
+        *("across", "matrix", "arbitrage"),
     }
+
+
+def test_a_leg_is_ours_alone() -> None:
+    leg = leg_topic("binance", "BTC/USDT:USDT")
+    assert str(leg) == "leg:binance:BTC/USDT:USDT"
+    assert read_leg(str(leg)) == leg
+    assert read_leg("book:binance:BTC/USDT") is None
+    with pytest.raises(ValueError, match="is not a topic"):
+        parse_topic(str(leg))
 
 
 @given(TOPICS)
@@ -61,6 +88,9 @@ def test_there_and_back(topic: Topic) -> None:
     ("spelling", "canonical"),
     [
         ("book@10.0:x:Y", "book@10:x:Y"),
+        ("across@0.10:B/Q", "across@0.1:B/Q"),
+        ("matrix@0.50,taker:B/Q", "matrix@0.5:B/Q"),
+        ("matrix@10.0,maker:B/Q", "matrix@10,maker:B/Q"),
         ("book@010:x:Y", "book@10:x:Y"),
         ("book@0.50:x:Y", "book@0.5:x:Y"),
         ("book@1000000000000:x:Y", "book@1000000000000:x:Y"),
