@@ -49,6 +49,9 @@ UNANSWERED = 3
 """After so many questions in a row without an answer, pings and events must do: a played recording has no time."""
 
 
+_BUILT = (StreamState.SYNCING, StreamState.RESYNC)
+
+
 class _Answer(NamedTuple):
     at_s: float
     offset_ms: float
@@ -120,6 +123,8 @@ async def keep_time(venue: "Venue", clock: Clock) -> None:
     count = failed = 0
     while True:
         await asyncio.sleep(FIRST_QUESTIONS_S if count < 3 else QUESTIONS_S)
+        if any(feed.state in _BUILT for feed in venue.feeds.values()):
+            continue  # the snapshots first
         count += 1
         adapter = venue.adapter
         if isinstance(adapter, TellsTime) and failed < UNANSWERED:
