@@ -98,21 +98,24 @@ class Arrival:
 
     def news(self) -> Iterator[tuple[Event, int]]:
         """What was kept and is newer than what the market has."""
-        feed = self.feed
         for event, recv_ns in self._kept:
-            match event:
-                case Ticker():
-                    old = _older(event, feed.ticker)
-                case MarkPrice():
-                    old = _older(event, feed.mark)
-                case Candle():
-                    bars = feed.candles.get(event.interval)
-                    same = bars[-1] if bars and bars[-1].open_ms == event.open_ms else None
-                    old = same is not None and (same.closed or event.base_volume < same.base_volume)
-                case _:
-                    old = False  # the market itself knows an older quote, and a print that it has
-            if not old:
+            if not outdated(self.feed, event):
                 yield event, recv_ns
+
+
+def outdated(feed: MarketFeed, event: Event) -> bool:
+    """Has another connection told something newer of the kind? (The market itself knows an older quote, and a print
+    that it has.)"""
+    match event:
+        case Ticker():
+            return _older(event, feed.ticker)
+        case MarkPrice():
+            return _older(event, feed.mark)
+        case Candle():
+            bars = feed.candles.get(event.interval)
+            same = bars[-1] if bars and bars[-1].open_ms == event.open_ms else None
+            return same is not None and not event.closed and (same.closed or event.base_volume < same.base_volume)
+    return False
 
 
 def _older(event: Ticker | MarkPrice, shown: Ticker | MarkPrice | None) -> bool:

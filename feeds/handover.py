@@ -53,6 +53,9 @@ LULL_S = 0.5
 HELD_S = 1.0
 """Then the shown one stands still until the new one is past it, at most this long: connections differ by less."""
 
+CAREFUL_S = 5.0
+"""So long after a change what comes by the new connection is looked at: is it older than what is shown?"""
+
 _BROKEN = (StreamState.CONNECTING, StreamState.DOWN)
 
 
@@ -267,5 +270,6 @@ class Handover:
             arrival.book_ns,
             own_ids=self.own_ids,
         )
+        new.careful_s = self._clock.monotonic_s() + CAREFUL_S
         for event, recv_ns in arrival.news():
             deliver(feed, event, recv_ns)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from feeds.alarm import LatencyAlarm
+from feeds.arrival import Arrival, outdated
 from feeds.domain import (
     Bbo,
     BookDelta,
@@ -34,7 +35,6 @@ from feeds.skew import RECORDED_MS
 from feeds.stream import Connection
 
 if TYPE_CHECKING:
-    from feeds.arrival import Arrival
     from feeds.handover import Handover
     from feeds.venue import Venue
 
@@ -59,6 +59,7 @@ class Lane:
         self.coming: dict[str, Arrival] = {}
         self.gone: set[str] = set()
         self.snapshot_ns = 0  # when the last whole book came
+        self.careful_s: float | None = None  # until when the connection before may have told newer things
         self.connection: Connection = venue.connect(self, route)
 
     @property
@@ -110,9 +111,17 @@ class Lane:
             if coming and (arrival := coming.get(feed.market.symbol)) is not None:
                 arrival.take(event, recv_ns)
                 continue
+            if self.careful_s is not None and self._overtaken(feed, event):
+                continue
             deliver(feed, event, recv_ns)
             if kind is BookDelta or kind is Trade:
                 self._measure(event.exchange_ms, recv_ns)  # type: ignore[union-attr]
+
+    def _overtaken(self, feed: MarketFeed, event: Event) -> bool:
+        """For a while after a change, what comes may be older than what the former connection had told."""
+        if self.careful_s is not None and self.venue.clock.monotonic_s() > self.careful_s:
+            self.careful_s = None
+        return self.careful_s is not None and outdated(feed, event)
 
     def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
         if exchange_ms is None:

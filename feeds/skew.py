@@ -45,6 +45,13 @@ FIRST_QUESTIONS_S = 2.0
 """How often the exchange is asked for the time, or a ping is sent, and at the beginning."""
 
 
+UNANSWERED = 3
+"""After so many questions in a row without an answer, pings and events must do: a played recording has no time."""
+
+
+_BUILT = (StreamState.SYNCING, StreamState.RESYNC)
+
+
 class _Answer(NamedTuple):
     at_s: float
     offset_ms: float
@@ -113,24 +120,26 @@ class ClockOffset:
 
 async def keep_time(venue: "Venue", clock: Clock) -> None:
     """Ask the exchange for its time, or ping it, now and then."""
-    failed, count = False, 0
+    count = failed = 0
     while True:
         await asyncio.sleep(FIRST_QUESTIONS_S if count < 3 else QUESTIONS_S)
+        if any(feed.state in _BUILT for feed in venue.feeds.values()):
+            continue  # the snapshots first
+        count += 1
         adapter = venue.adapter
-        if isinstance(adapter, TellsTime):
+        if isinstance(adapter, TellsTime) and failed < UNANSWERED:
             try:
                 answer = await venue.rest.send(adapter.time_request(venue.config.products[0]))
                 venue.clock_offset.answered(adapter.parse_time(answer.raw), answer.sent_ns, answer.recv_ns)
             except FeedError as error:
-                if not failed:
-                    log.info("the exchange's time is not known", exchange=venue.name, error=str(error))
-                failed = True
+                failed += 1
+                if failed == UNANSWERED:
+                    log.info("the exchange does not tell its time", exchange=venue.name, error=str(error))
                 continue
-            failed = False
+            failed = 0
         else:
             live = [lane.connection for lane in venue.lanes if lane.connection.state is StreamState.LIVE]
             sent_s = clock.monotonic_s()
             if not live or not await live[0].ping(timeout_s=5.0):
                 continue
             venue.clock_offset.pinged((clock.monotonic_s() - sent_s) * 1000)
-        count += 1

@@ -72,6 +72,7 @@ class Coinbase:
         streams_per_connection=100,
         messages_per_s=8,
         messages_per_address=True,
+        ids_per_connection=True,
         connects_per_minute=60,
         heartbeat_s=1,
         ping_s=30,
