@@ -158,7 +158,9 @@ class BookSide:
 class OrderBook:
     """The book of one market. Empty until the first :meth:`replace`."""
 
-    __slots__ = ("_again", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify")
+    __slots__ = (
+        *("_again", "_step", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "ready", "seq", "verify"),
+    )
 
     def __init__(self, verify: Checksum | None = None) -> None:
         self.bids = BookSide(-1)
@@ -171,6 +173,7 @@ class OrderBook:
         self.printed: tuple[int, int] | None = None  # digits after the point, see BookSnapshot
         self.ready = False
         self._again: int | None = None  # the update of this id is applied although the book is at it
+        self._step: tuple[int | None, int | None] | None = None  # prev and seq of the last chained update
 
     def replace(self, snapshot: BookSnapshot, *, truncates: bool = False) -> None:
         """Throw away what is here and take the snapshot.
@@ -190,6 +193,7 @@ class OrderBook:
             self.asks.truncate(self.depth)
         self.seq = snapshot.seq
         self._again = snapshot.seq if snapshot.again else None
+        self._step = None
         self.exchange_ms = snapshot.exchange_ms
         self.printed = snapshot.printed
         self._check(snapshot.checksum)
@@ -199,12 +203,24 @@ class OrderBook:
         """Apply one update; False if it is older than the book (then nothing happens).
 
         This is the one sequence check of the project: an update leads from a book of at least ``prev`` to ``seq``.
-        Levels are absolute, so an update that overlaps what is already here is right as well.
+        Levels are absolute, so an update that overlaps what is already here is right as well. Where updates are
+        chained, ``prev`` must be the book's number itself, and ``seq`` may be anything: greater, the same (nothing
+        changed), or less (the numbers begin anew). The same update twice is no fault.
 
         Raises GapError before anything was changed, ChecksumError and CrossedError after; the book is then not ready
         and must be replaced.
         """
-        if delta.seq is not None and self.seq is not None:
+        if delta.chained:
+            step = (delta.prev, delta.seq)
+            if delta.prev != self.seq:
+                if step == self._step:
+                    return False
+                self.ready = False
+                raise GapError(f"{delta.symbol}: update follows {delta.prev}, the book is at {self.seq}")
+            if delta.seq == self.seq and not delta.bids and not delta.asks:
+                return False
+            self._step = step
+        elif delta.seq is not None and self.seq is not None:
             if delta.seq <= self.seq:
                 if not delta.seq == self.seq == self._again:
                     return False
@@ -253,5 +269,5 @@ class OrderBook:
         """Forget everything."""
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = None
+        self.seq = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = self._step = None
         self.ready = False

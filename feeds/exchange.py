@@ -55,6 +55,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
+    connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
+    silent_routes: tuple[str, ...] = ()  # silence says nothing there: what they carry comes with trades only
+    products_mixed: bool = False  # one connection may carry all products, and so may a recording
 
 
 class MarketIndex:

@@ -265,6 +265,8 @@ class MarketFeed:
     def on_delta(self, delta: BookDelta, recv_ns: int) -> None:
         self.frames += 1
         self.data_ns = recv_ns
+        if delta.chained and self.bbo is not None and delta.seq is not None and delta.seq < (delta.prev or 0):
+            self.bbo = None  # the numbers begin anew: those of before cannot be compared any more
         try:
             changed = self.sync.take_delta(delta)
         except SyncError as error:

@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from msgspec import DecodeError, Struct, json, structs
 
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Channel, Event, Level, Market, Markets, Subscription, decimals
 from feeds.errors import ParseError
-from feeds.exchange import Exchange, MarketIndex, Session
+from feeds.exchange import Exchange, MarketIndex, Request, Session
 
 _UNREADABLE = (OSError, EOFError, zlib.error)
 _MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
@@ -44,6 +44,10 @@ class Record(Struct):
     conn: str | int = ""
     path: str = ""
     line: int = 0
+
+    def when(self) -> tuple[float, int]:
+        """Its place in the order of time."""
+        return self.t, self.line
 
 
 class BadLine(Struct, frozen=True):
@@ -136,11 +140,20 @@ class _LearningIndex(MarketIndex):
         )
 
 
+def answers(request: Request, path: str) -> bool:
+    """Is this recorded path (with its query) the request? Parameters that it leaves out do not contradict."""
+    query = parse_qs(urlsplit(path).query)
+    return request.path == urlsplit(path).path and all(
+        query.get(name, [value]) == [value] for name, value in request.params
+    )
+
+
 class Scan:
     """A first reading of a recording, by the exchange's own adapter.
 
     ``markets``: the instruments. Where the recording holds none, a market is known by its native name alone, and its
     tick and lot are the digits that were printed. ``told``: only those that the recording itself holds.
+    ``product`` "": the recording mixes all products of the exchange.
     ``rest``: the REST answers. ``quoting``: the (connection, symbol) pairs that carry best prices with update ids.
     """
 
@@ -150,7 +163,7 @@ class Scan:
         self.quoting: dict[tuple[str, str], None] = {}
         self._exchange = exchange
         self._product = product
-        self._learned = _LearningIndex(exchange.name, product)
+        self._learned = _LearningIndex(exchange.name, product or exchange.products[0])
         self._digits: dict[str, list[int]] = {}  # by symbol: digits after the point of prices, of sizes
         self.route = exchange.route(Subscription(channel=Channel.BOOK, symbol=""), self._learned.unknown(""))
         self._read(recording)
@@ -178,7 +191,7 @@ class Scan:
 
     def _read_instruments(self, record: Record) -> None:
         for request in self._exchange.markets_requests():
-            if request.product == self._product and request.path == urlsplit(record.path).path:
+            if self._product in ("", request.product) and answers(request, record.path):
                 try:
                     self._tell(self._exchange.parse_markets(request, record.raw.encode()))
                 except ParseError:

@@ -170,7 +170,8 @@ class Venue:
         self._clock = clock
         self._changed = changed
         self._loaded = loaded
-        self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
+        facts = adapter.facts
+        self.gate = ConnectGate(facts.connects_per_minute, facts.connects_per_s, clock=clock)
         self._lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper = BookKeeper(self, clock, self._spawn)
@@ -341,6 +342,7 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
+            may_be_silent=route in self.adapter.facts.silent_routes,
             gate=self.gate,
             clock=self._clock,
         )

@@ -6,12 +6,11 @@ No socket, no engine and no database takes part: ``Session.parse``, :class:`~fee
 checksum decide. The REST snapshots of the recording take part in the order of time.
 
 What is compared: after each applied update, which leads to update id ``u``, the book's best bid and ask, price and
-size, with the exchange's own last best-price message whose id is not later than ``u``. That message may arrive after
-the update, so the comparison waits until one as late or later shows which it was; what the recording's end leaves open
-is not compared.
+size, with the exchange's own last best-price message whose id is not later than ``u``. That message may come later, so
+the comparison waits until one as late or later shows which it was; what the end leaves open is not compared.
 
-A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and where the
-price leaves its range the levels that changed since are all there is. The comparison tells whether they sufficed.
+A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and beyond it
+the levels that changed since are all there is. The comparison tells whether they sufficed.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create
-from feeds.recording import BadLine, Record, Recording, RecordingError, Scan
+from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, answers
 from feeds.sync import BookSync, Need
 
 SHOWN = 20  # faults that are told one by one; all are counted
@@ -94,12 +93,15 @@ class _Book:
     def take_delta(self, delta: BookDelta, line: int) -> None:
         report, sync = self._report, self.sync
         report.updates += 1
-        missing = delta.prev is not None and self._seq is not None and delta.prev > self._seq
+        seq, newest = delta.seq, self._seq
+        missing = not delta.chained and delta.prev is not None and newest is not None and delta.prev > newest
         if missing:
             report.gaps += 1
-            report.fault(line, f"{self.symbol}: an update is missing between {self._seq} and {delta.prev}.")
-        if delta.seq is not None:
-            self._seq = delta.seq if self._seq is None else max(self._seq, delta.seq)
+            report.fault(line, f"{self.symbol}: an update is missing between {newest} and {delta.prev}.")
+        if seq is not None and (newest is None or seq > newest or delta.chained):
+            self._seq = seq
+            if newest is not None and seq < newest:  # numbers begin anew, and are not to be compared with those before
+                self._quotes, self._waiting = deque(), deque()
         try:
             applied = sync.take_delta(delta)
         except SyncError as error:
@@ -207,7 +209,8 @@ class _Verifier:
 
     def __init__(self, recording: Recording, exchange: Exchange, product: str) -> None:
         header = recording.header
-        self.report = Report(file=recording.path.name, venue=exchange.name, product=product, recorded=header.recorded)
+        told = product or " and ".join(exchange.products)
+        self.report = Report(file=recording.path.name, venue=exchange.name, product=told, recorded=header.recorded)
         self._recording = recording
         self._exchange = exchange
         self._product = product
@@ -218,7 +221,7 @@ class _Verifier:
 
     def run(self) -> Report:
         report = self.report
-        for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=_when), key=_when):
+        for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=Record.when), key=Record.when):
             if record.via == "rest":
                 self._take_answer(record)
             else:
@@ -267,8 +270,8 @@ class _Verifier:
 
     def _quoted_by(self, conn: str, symbol: str) -> str:
         """Which connection's best prices a book is compared with: its own, else the first that has some."""
-        quoting = self._scan.quoting
-        return conn if (conn, symbol) in quoting else next((c for c, s in quoting if s == symbol), conn)
+        having = [c for c, s in self._scan.quoting if s == symbol]
+        return conn if conn in having or not having else having[0]
 
     def _book(self, conn: str, symbol: str) -> _Book:
         book = self._books.get((conn, symbol))
@@ -290,12 +293,12 @@ class _Verifier:
         report.rest_answers += 1
         if self._exchange.error_of(200, raw, {}) is not None:
             return  # an error is an answer too: understood, and no snapshot
-        path, query = urlsplit(record.path).path, parse_qs(urlsplit(record.path).query)
+        parts = urlsplit(record.path)
         try:
             for request in self._exchange.markets_requests():
-                if request.product == self._product and request.path == path:
+                if self._product in ("", request.product) and answers(request, record.path):
                     self._exchange.parse_markets(request, raw)
-            market = self._asked_for(path, query)
+            market = self._asked_for(parts.path, parse_qs(parts.query))
             if market is not None and self._exchange.facts.snapshot_by_rest:
                 snapshot = structs.replace(self._exchange.parse_snapshot(market, raw), depth=None)
                 self._take_snapshot(snapshot, record.line)
@@ -320,10 +323,6 @@ class _Verifier:
         return None
 
 
-def _when(record: Record) -> tuple[float, int]:
-    return record.t, record.line
-
-
 def verify(path: Path) -> Report:
     """Run a recording through its exchange's adapter. Raises RecordingError if it cannot be read or none fits."""
     recording = Recording(path)
@@ -333,7 +332,9 @@ def verify(path: Path) -> Report:
     exchange = create(recording.venue)
     products = exchange.products
     product = recording.header.product
-    if product not in products:
+    if exchange.facts.products_mixed:
+        product = ""
+    elif product not in products:
         if len(products) > 1:
             has = ", ".join(products)
             raise RecordingError(f'{path}: the header\'s "product" is {product!r}; {recording.venue} has: {has}.')
@@ -365,8 +366,8 @@ def describe(report: Report) -> str:
         lines += ["", f"Not complete at the end: {', '.join(report.incomplete)} (no snapshot that fits was recorded)."]
     lines += ["", "Nothing was wrong." if report.ok else "Something was wrong:", *report.faults]
     missed = report.gaps + report.checksums_wrong + report.crossed + report.bbo_different + report.not_understood
-    if missed > len(report.faults):
-        lines.append(f"... and {missed - len(report.faults):,} more.")
+    if (more := missed - len(report.faults)) > 0:
+        lines.append(f"... and {more:,} more.")
     return "\n".join(lines)
 
 

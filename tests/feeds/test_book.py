@@ -295,6 +295,37 @@ class TestOrderBook:
         book.replace(snapshot([], [], checksum=77))
         assert book.checksum == 77
 
+    def test_a_chain_follows_exactly_and_may_begin_anew(self) -> None:
+        """From 10 to 15; 15 to 15: nothing changed; 15 to 3: the numbers begin anew; 3 to 5."""
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        for prev, seq, bid, changed in [(10, 15, 2.0, True), (15, 15, 0, False), (15, 3, 3.0, True), (3, 5, 4.0, True)]:
+            bids = [(bid, 1.0)] if bid else []
+            assert book.apply(BookDelta(symbol="X", bids=bids, asks=[], prev=prev, seq=seq, chained=True)) is changed
+            assert book.seq == seq
+        assert book.bid == (4.0, 1.0)
+
+    def test_a_chain_takes_the_same_update_twice_for_no_fault(self) -> None:
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        delta = BookDelta(symbol="X", bids=[(2.0, 1.0)], asks=[], prev=10, seq=15, chained=True)
+        assert book.apply(delta)
+        assert not book.apply(delta)
+        assert book.ready
+
+    @pytest.mark.parametrize(
+        ("prev", "seq"),
+        [(11, 12), (9, 12), (3, 5), (9, 10)],
+        ids=["one is missing", "from before", "the numbers began anew unseen", "another way to where we are"],
+    )
+    def test_a_broken_chain_is_a_gap_whichever_way(self, prev: int, seq: int) -> None:
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        with pytest.raises(GapError, match=f"update follows {prev}, the book is at 10"):
+            book.apply(BookDelta(symbol="X", bids=[(2.0, 1.0)], asks=[], prev=prev, seq=seq, chained=True))
+        assert not book.ready
+        assert book.bids.levels == {1.0: 1.0}
+
     def test_clear_forgets_everything(self) -> None:
         book = OrderBook()
         book.replace(snapshot([(99.0, 1.0)], [(100.0, 1.0)], seq=5, depth=9, printed=(1, 8)), truncates=True)
