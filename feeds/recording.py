@@ -123,16 +123,16 @@ class _LearningIndex(MarketIndex):
     def native(self, product: str, native: str) -> Market | None:
         market = super().native(product, native)
         if market is None:
-            market = self.unknown(native)
+            market = self.unknown(native, product)
             self.update([market])
         return market
 
-    def unknown(self, native: str) -> Market:
+    def unknown(self, native: str, product: str = "") -> Market:
         return Market(
             exchange=self._exchange,
             symbol=native,
             native=native,
-            product=self._product,
+            product=product or self._product,
             base="",
             quote="",
             tick=Decimal(1),
