@@ -19,7 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.truths import REPLAYS
+from bench.truths import REPLAYS, okx
 from bench.truths.scene import SHARED, Scene
 from feeds.config import load_config
 from feeds.domain import StreamState
@@ -35,6 +35,8 @@ Levels = list[tuple[Decimal, Decimal]]
 SPOT = Scene("binance", "spot", "binance-spot-2024-08", ("BTC/USDT", "ETH/USDT"))
 USDM = Scene("binance", "usdm", "binance-usdm-2024-08", ("ETH/USDT:USDT",))
 KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
+OKX = Scene("okx", "spot", "okx-2022-05", ("BTC/USDT",), seconds=5.0)
+OKX_TODAY = OKX._replace(rewrite=okx.numbered)
 
 
 # -- the truth
@@ -63,13 +65,15 @@ class Truth:
 
 
 def load(scene: Scene, seconds: float) -> tuple[str, list[dict[str, Any]]]:
-    """Header and the records of the first ``seconds``."""
+    """Header and the records of the first ``seconds``, counted from the first frame of a stream."""
     with gzip.open(scene.path, "rt", encoding="utf-8") as file:
         header = next(file)
-        records = []
+        records, began_s = [], None
         for line in file:
             record = json.loads(line)
-            if record["t"] <= seconds:
+            if began_s is None and record["via"] == "ws":
+                began_s = record["t"]
+            if began_s is None or record["t"] - began_s <= seconds:
                 records.append(record)
     return header, records
 
@@ -80,7 +84,9 @@ def trimmed(scene: Scene, seconds: float, folder: Path) -> tuple[Path, Truth]:
     The recorded snapshots are moved to the beginning: the player builds later ones from them, but leaves out changes
     that it had sent before it came to the snapshot and that are newer than it, so its books would be wrong.
     """
-    header, records = load(scene, seconds)
+    header, records = load(scene, min(seconds, scene.seconds))
+    if scene.rewrite is not None:
+        scene.rewrite(records)
     for record in records:
         if record["via"] == "rest":
             record["t"] = 0.0

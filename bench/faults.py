@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import ccxt.pro
 import structlog
 
-from bench.fault_runs import KRAKEN, PLAYER, SPOT, Outcome, Scene, Truth, played, run_all, trimmed
+from bench.fault_runs import KRAKEN, OKX_TODAY, PLAYER, SPOT, Outcome, Scene, Truth, played, run_all, trimmed
 
 FAULTS = {
     "": 10.0,
@@ -44,6 +44,7 @@ FAULTS = {
 SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {
     "Binance spot": (SPOT, FAULTS),
     "Kraken": (KRAKEN, {fault.replace(":61", ":17"): seconds for fault, seconds in FAULTS.items()}),
+    "OKX": (OKX_TODAY._replace(seconds=60.0), {f.replace(":61", ":37"): seconds for f, seconds in FAULTS.items()}),
 }
 AT_ONCE = 6
 RETRY_S = 0.2
@@ -76,10 +77,10 @@ def client(scene: Scene, port: int) -> Any:
     markets = []
     for symbol in scene.symbols:
         base, quote = symbol.split("/")
-        native = symbol.replace("/", "") if scene.exchange == "binance" else symbol
+        native = symbol.replace("/", {"binance": "", "okx": "-"}.get(scene.exchange, "/"))
         fields = {"id": native, "lowercaseId": native.lower(), "symbol": symbol, "base": base, "quote": quote}
         fields |= {"baseId": base, "quoteId": quote, "type": "spot", "spot": True, "active": True}
-        fields |= {"contract": False, "swap": False, "info": {"wsname": symbol}}
+        fields |= {"contract": False, "swap": False, "info": {"wsname": symbol, "instId": native}}
         fields["precision"] = {"price": 0.1 if scene.exchange == "kraken" else 0.01, "amount": 1e-8}
         markets.append(exchange.safe_market_structure(fields))
     exchange.set_markets(markets)
@@ -89,7 +90,7 @@ def client(scene: Scene, port: int) -> Any:
 def right(truth: Truth, symbol: str, book: Any) -> bool:
     """Was this the best bid and ask at the book's own moment?"""
     best = tuple((Decimal(str(side[0][0])), Decimal(str(side[0][1]))) for side in (book["bids"], book["asks"]))
-    if truth.scene.exchange == "binance":
+    if truth.scene.exchange in ("binance", "okx"):
         states = [truth.states[key]] if (key := (symbol, book["nonce"])) in truth.states else []
     else:  # several changes may share a moment, and ccxt gives a snapshot none
         moment = book["timestamp"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.truths import binance, kraken
+from bench.truths import binance, kraken, okx
 from bench.truths.scene import Scene
 
 Side: TypeAlias = dict[Decimal, Decimal]
@@ -17,4 +17,5 @@ Replay: TypeAlias = Callable[[Scene, list[dict[str, Any]]], Iterator[tuple[str, 
 REPLAYS: Mapping[str, Replay] = {
     "binance": binance.replay,
     "kraken": kraken.replay,
+    "okx": okx.replay,
 }
