@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from feeds.simulator.binance import Binance
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
+from feeds.simulator.okx import Okx
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
     "kraken": Kraken,
+    "okx": Okx,
 }
 
 
