@@ -57,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
     silent_routes: tuple[str, ...] = ()  # silence says nothing there: what they carry comes with trades only
+    pong: bytes | None = None  # what answers keepalive(), where WebSocket pings prove nothing: it is asked instead
     products_mixed: bool = False  # one connection may carry all products, and so may a recording
 
 

@@ -59,6 +59,7 @@ class Link:
         self._work = asyncio.Event()  # for the sender
         self._outbox: deque[str | _Ping] = deque()
         self._pings: set[asyncio.Future[bool]] = set()  # waiting for their pongs
+        self._texts: list[asyncio.Future[bool]] = []  # those that were sent as text (Facts.pong)
         self._gate = SendGate(setup.facts.messages_per_s, clock=setup.clock)
 
         now_s = setup.clock.monotonic_s()
@@ -92,8 +93,7 @@ class Link:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for waiter in list(self._pings):
-                if not waiter.done():
-                    waiter.set_result(False)
+                self._answer(waiter, False)
             self._close_burst()
             await self._close()
 
@@ -159,6 +159,10 @@ class Link:
             self._delegate.link_overflow(hole)
         frame = self._buffer.take()
         self._frame_s = frame.recv_s
+        if frame.raw == self._facts.pong:
+            texts, self._texts = self._texts, []
+            for waiter in texts:
+                self._answer(waiter, True)
         try:
             events = self._session.parse(frame.raw)
         except ParseError as error:
@@ -304,6 +308,9 @@ class Link:
         try:
             if isinstance(item, str):
                 await self._ws.send(item)
+            elif self._facts.pong is not None and (text := self._session.keepalive()) is not None:
+                self._texts.append(item.waiter)
+                await self._ws.send(text)
             else:
                 pong = asyncio.ensure_future(await self._ws.ping())
                 pong.add_done_callback(lambda pong: self._ponged(pong, item.waiter))
@@ -311,7 +318,10 @@ class Link:
             await asyncio.get_running_loop().create_future()  # the reader tells why; this task is ended with it
 
     def _ponged(self, pong: asyncio.Future[float], waiter: asyncio.Future[bool]) -> None:
-        came = not pong.cancelled() and pong.exception() is None
+        self._answer(waiter, not pong.cancelled() and pong.exception() is None)
+
+    @staticmethod
+    def _answer(waiter: asyncio.Future[bool], came: bool) -> None:
         if not waiter.done():
             waiter.set_result(came)
 

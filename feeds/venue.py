@@ -164,7 +164,7 @@ class Venue:
         self.feeds: dict[str, MarketFeed] = {}
         self.lanes: list[Lane] = []
         self.notice = ""
-        self._missing_lists: set[str] = set()
+        self._missing_lists: set[Request] = set()
         self.status_changed = status_changed
         self._depth = depth
         self._clock = clock
@@ -185,7 +185,7 @@ class Venue:
             self._open_lane(self.adapter.opening_route())
         else:
             requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
-            self._missing_lists = {request.path for request in requests}
+            self._missing_lists = set(requests)  # two may share a path
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         self._spawn(self._keeper.watch(), "watch")
@@ -233,7 +233,7 @@ class Venue:
                 log.info("instruments loaded after all", exchange=self.name, path=request.path)
                 self.notice = ""
             failed, delays = False, backoff()
-            self._missing_lists.discard(request.path)
+            self._missing_lists.discard(request)
             self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
             await asyncio.sleep(INSTRUMENTS_S)
 

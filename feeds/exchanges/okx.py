@@ -20,8 +20,9 @@ error codes) and its changelog, as of 2026:
   side, as printed; wherever it is not 0 it is compared.
 * Every instrument has one set of ids, which ``bbo-tbt`` (every 10 ms) carries too; a change is told there first.
 * One answer per argument, in any order; errors name the argument in their text (60018), or only the request.
-* Text ``ping`` and ``pong``. A connection that got nothing for 30 s is closed (4004), so a ping goes out every 20 s.
-  Candles come with trades only: silence on ``/business`` says nothing.
+* Text ``ping`` and ``pong``; whether WebSocket pings are answered is not documented. A connection that got nothing for
+  30 s is closed (4004), so a ping goes out every 20 s. Candles come with trades only: silence on ``/business`` says
+  nothing.
 * An event ``notice`` of code 64008 announces, about a minute before, that the server closes the connection.
 * 480 requests to subscribe and unsubscribe an hour and connection, 64 KB each; 3 connections a second and address;
   fewer than 30 books a connection are recommended. REST: limits per endpoint and address, the least of ours 20 in 2 s.
@@ -97,6 +98,7 @@ class Okx:
         truncates=True,
         markets_by_stream=False,
         probe_by_rest=True,
+        pong=b"pong",
         silent_routes=tuple(route for route in _ROUTES if route.endswith("business")),
         products_mixed=True,
     )

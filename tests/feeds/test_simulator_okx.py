@@ -340,7 +340,7 @@ async def test_faults_of_a_book():
         async with asyncio.timeout(5):
             while True:
                 row = (await receive(socket, of("books")))["data"][0]
-                if row["bids"] and row["bids"][0][3] == "0" and row["bids"][0][1] != "0":
+                if any(size != "0" and orders == "0" for _, size, _, orders in row["bids"]):
                     break  # nobody's order
 
 

@@ -13,7 +13,8 @@ from feeds.simulator.okx.streams import Streams
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
 
-RULES = SocketRules(idle_s=30)
+RULES = SocketRules(idle_s=30, pongs=False)
+"""Whether OKX answers WebSocket pings is not documented; its own are text. So nobody here may count on it."""
 CONNECTS = 3
 """Attempts to connect in a second."""
 

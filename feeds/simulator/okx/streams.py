@@ -240,7 +240,7 @@ class Streams:
         if self._muted(quoted) or self._strikes("drop_depth", quoted):
             return
         if self._strikes("crossed", quoted):
-            bids = [window.cross(), *bids]
+            bids = [*bids, window.cross()]  # last: a level that is removed there would take it back
         if self._strikes("garbage", quoted):
             stream.publish('{"arg":{"channel":"books","instId":')
         end = frames.ids(before, stream.seq, 0x5A5A5A5A if self._strikes("bad_checksum", quoted) else 0)
