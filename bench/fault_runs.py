@@ -35,7 +35,7 @@ Levels = list[tuple[Decimal, Decimal]]
 SPOT = Scene("binance", "spot", "binance-spot-2024-08", ("BTC/USDT", "ETH/USDT"))
 USDM = Scene("binance", "usdm", "binance-usdm-2024-08", ("ETH/USDT:USDT",))
 KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
-OKX = Scene("okx", "spot", "okx-2022-05", ("BTC/USDT",), seconds=5.0)
+OKX = Scene("okx", "spot", "okx-2022-05", ("BTC/USDT",), seconds=4.0)
 OKX_TODAY = OKX._replace(rewrite=okx.numbered)
 
 

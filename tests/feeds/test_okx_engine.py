@@ -179,19 +179,19 @@ async def test_candles_of_a_market_without_trades_stay_live(tmp_path: Path) -> N
         (lane,) = [lane for lane in w.venue.lanes if lane.route == "spot-business"]
         w.server.market.advance = lambda now_ms: []  # type: ignore[method-assign]
         messages = lane.connection.messages
-        await until(lambda: lane.connection.messages >= messages + 5)  # five pongs: longer than stale_s
+        await until(lambda: lane.connection.messages >= messages + 3)  # three pongs: longer than stale_s
         assert (lane.connection.state, lane.connection.reconnects) == ("LIVE", 0)
 
 
-@pytest.mark.parametrize("end", ["cut", "close", "shutdown"])
+@pytest.mark.parametrize("end", ["cut", "shutdown"])
 async def test_connections_that_end_come_back(tmp_path: Path, end: str) -> None:
     async with world(tmp_path) as w:
         await w.live(BTC)
         okx = w.server.exchanges["okx"]
         if end == "shutdown":
             okx.act(Fault(exchange="okx", kind="shutdown"))
-        for socket in okx.open_sockets() if end != "shutdown" else []:
-            socket.abort() if end == "cut" else socket.close(4005, "buffer full")
+        for socket in okx.open_sockets() if end == "cut" else []:
+            socket.abort()
         await until(lambda: w.venue.lanes[0].connection.reconnects == 1)
         await until(lambda: w.sink.state(BTC) == "LIVE")
 

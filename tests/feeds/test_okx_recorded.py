@@ -9,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from feeds import verify
@@ -514,6 +514,7 @@ def test_mutated_frames_are_understood_or_refused(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_noise_is_refused(raw: bytes | str) -> None:
+    assume(raw not in (b"pong", "pong"))
     with pytest.raises(ParseError):
         OKX.session("spot-public", EXAMPLES).parse(raw)
 
