@@ -77,6 +77,7 @@ class Market(Value, frozen=True, kw_only=True):
     settle: str | None = None  # None for spot
     tick: Decimal  # smallest price step
     lot: Decimal  # smallest size step, in base currency
+    contract_size: Decimal = Decimal(1)  # base currency of one contract, where the exchange counts in contracts
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
@@ -147,7 +148,8 @@ class BookDelta(Value, frozen=True, kw_only=True):
     """Changed levels. It follows a book whose ``seq`` is at least ``prev``, and leads to ``seq``.
 
     Each adapter turns its exchange's rule into these two, so one check in ``book.py`` serves all. Both are ``None``
-    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof). ``restarted``: they began anew.
+    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof). ``chained``: it follows exactly
+    ``prev``, and ``seq`` may also be lower (the numbers begin anew).
     """
 
     symbol: str
@@ -155,10 +157,10 @@ class BookDelta(Value, frozen=True, kw_only=True):
     asks: list[Level]
     prev: int | None = None
     seq: int | None = None
+    chained: bool = False
     checksum: int | None = None
     exchange_ms: int | None = None
     rank: int | None = None
-    restarted: bool = False
 
 
 class Bbo(Value, frozen=True, kw_only=True):

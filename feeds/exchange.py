@@ -59,6 +59,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
     polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
     ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
+    connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
+    silent_routes: tuple[str, ...] = ()  # silence says nothing there: what they carry comes with trades only
+    pong: bytes | None = None  # what answers keepalive(), where WebSocket pings prove nothing: it is asked instead
+    products_mixed: bool = False  # one connection may carry all products, and so may a recording
 
 
 class MarketIndex:

@@ -13,7 +13,7 @@ from feeds.domain import Ack, Closing, Heartbeat, Lost, Notice, Rejected, Stream
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
-from feeds.wire import Counters, Delegate, Ending, Setup, WireSession
+from feeds.wire import Counters, Delegate, Ending, Setup, WireSession, why_closed
 
 _NO_DATA = frozenset({Ack, Rejected, Heartbeat, Lost, Notice, Closing, Expired})
 """Events that say something about the connection, not about a market or an account."""
@@ -60,6 +60,7 @@ class Link:
         self._work = asyncio.Event()  # for the sender
         self._outbox: deque[str | _Ping] = deque()
         self._pings: set[asyncio.Future[bool]] = set()  # waiting for their pongs
+        self._texts: list[asyncio.Future[bool]] = []  # those that were sent as text (Facts.pong)
         self._gate = setup.send_gate or SendGate(setup.facts.messages_per_s, clock=setup.clock)
 
         now_s = setup.clock.monotonic_s()
@@ -93,8 +94,7 @@ class Link:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for waiter in list(self._pings):
-                if not waiter.done():
-                    waiter.set_result(False)
+                self._answer(waiter, False)
             self._close_burst()
             await self._close()
 
@@ -140,7 +140,7 @@ class Link:
                 counters.bytes += len(raw)
                 self._received.set()
         except ConnectionClosed as closed:
-            self._closed = Ending(reason=self._why_closed(closed))
+            self._closed = Ending(reason=why_closed(closed, self._log))
             self._received.set()
 
     async def _drain(self) -> None:
@@ -164,6 +164,10 @@ class Link:
             self._delegate.link_overflow(hole)
         frame = self._buffer.take()
         self._frame_s = frame.recv_s
+        if frame.raw == self._facts.pong:
+            texts, self._texts = self._texts, []
+            for waiter in texts:
+                self._answer(waiter, True)
         try:
             events = self._session.parse(frame.raw)
         except ParseError as error:
@@ -235,27 +239,6 @@ class Link:
         if self._proven and self._delegate.state in (StreamState.SYNCING, StreamState.STALE, StreamState.QUIET):
             self._delegate.set_state(StreamState.LIVE, "")
 
-    def _why_closed(self, closed: ConnectionClosed) -> str:
-        """Who closed first, with which code; in the log, and as a reason for the screen."""
-        received, sent = closed.rcvd, closed.sent
-        if received is not None and closed.rcvd_then_sent is not False:
-            by, frame = "exchange", received
-            why = f"the exchange closed the connection: {received.code} {received.reason}".rstrip()
-        elif sent is not None:
-            by, frame = "us", sent
-            why = f"closed by us: {sent.code} {sent.reason}".rstrip()
-        else:
-            by, frame = "nobody", None
-            cause = closed.__cause__
-            why = "the connection broke" + (f": {type(cause).__name__}" if cause else "")
-        self._log.info(
-            "connection closed",
-            closed_by=by,
-            close_code=frame.code if frame else None,
-            close_reason=frame.reason if frame else str(closed.__cause__ or ""),
-        )
-        return why
-
     # Sending
 
     def wake(self) -> None:
@@ -311,6 +294,9 @@ class Link:
         try:
             if isinstance(item, str):
                 await self._ws.send(item)
+            elif self._facts.pong is not None and (text := self._session.keepalive()) is not None:
+                self._texts.append(item.waiter)
+                await self._ws.send(text)
             else:
                 pong = asyncio.ensure_future(await self._ws.ping())
                 pong.add_done_callback(lambda pong: self._ponged(pong, item.waiter))
@@ -318,7 +304,10 @@ class Link:
             await asyncio.get_running_loop().create_future()  # the reader tells why; this task is ended with it
 
     def _ponged(self, pong: asyncio.Future[float], waiter: asyncio.Future[bool]) -> None:
-        came = not pong.cancelled() and pong.exception() is None
+        self._answer(waiter, not pong.cancelled() and pong.exception() is None)
+
+    @staticmethod
+    def _answer(waiter: asyncio.Future[bool], came: bool) -> None:
         if not waiter.done():
             waiter.set_result(came)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from feeds import levels, pictures
-from feeds.bars import BarKit
 from feeds.book import OrderBook
 from feeds.clock import Clock
 from feeds.domain import (
@@ -32,6 +31,7 @@ from feeds.publisher import Picture
 from feeds.sync import BookSync, Need, Want
 from feeds.tape import Tape
 from feeds.topics import Topic
+from feeds.watched import KINDS, Watched
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,6 @@ class MarketFeed:
         self.stale_s = stale_s
         self.heartbeat = heartbeat
         self._clock = clock
-        self._changed = changed
         self._want = want
         self._log = log.bind(exchange=market.exchange, market=market.symbol)
 
@@ -97,13 +96,13 @@ class MarketFeed:
         self.mark: MarkPrice | None = None
         self.mark_ns = 0
         self.price_ns = 0  # when the last ticker, mark or best price came
-        self.tape = Tape()
+        self.tape = Tape(streamed)
         self.trades = self.tape.trades
         self.candles = self.tape.candles
         self.trades_ns = 0
         self.candles_ns = 0
-        self.long_bars = BarKit(streamed)
-        self._topics: dict[str, dict[str, Topic]] = {kind: {} for kind in ("book", "leg", "quote", "trades", "candles")}
+        self.long_bars = self.tape.long
+        self._topics = Watched(changed)
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
@@ -111,21 +110,17 @@ class MarketFeed:
         """Begin to report changes of a topic; returns its renderer. Raises ValueError if it cannot be drawn."""
         if topic.kind == "book" and topic.step is not None:
             levels.check_step(topic.step, self.market.tick)
-        self._topics[topic.kind][str(topic)] = topic
+        self._topics.add(topic)
         if topic.kind == "candles":
             self.long_bars.watch(topic.interval or "1m")
         return lambda: pictures.draw(self, topic)
 
     def unwatch(self, topic: Topic) -> None:
-        self._topics[topic.kind].pop(str(topic), None)
+        self._topics.discard(topic)
         self.long_bars.unwatch(topic.interval or "")
 
     def watched(self) -> list[Topic]:
-        return [topic for group in self._topics.values() for topic in group.values()]
-
-    def _tell(self, kind: str) -> None:
-        for topic in self._topics[kind]:
-            self._changed(topic)
+        return self._topics.all()
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -138,8 +133,7 @@ class MarketFeed:
         line = self._log.info if usable[1] or not usable[0] else self._log.warning
         line("market state", state=str(state), was=str(self.state), reason=reason)
         self.state, self.reason, self.since_ns = state, reason, self._clock.now_ns()
-        for kind in self._topics:
-            self._tell(kind)
+        self._topics.tell(*KINDS)
 
     def evaluate(self) -> None:
         """Decide the state anew from the connection, the book and the silence; or by what REST told meanwhile."""
@@ -180,7 +174,7 @@ class MarketFeed:
         else:
             if kind == "candles" and state is StreamState.SYNCING:
                 self.long_bars.restart()
-            self._tell(kind)
+            self._topics.tell(kind)
 
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
@@ -221,6 +215,8 @@ class MarketFeed:
                 self._book_changed(max(self.book_ns, book_ns))
             else:
                 self._want_what_is_needed()
+        elif "book" in kinds:
+            self.sync.book.join()
         self.evaluate()
 
     def _begin_anew(self) -> None:
@@ -244,8 +240,9 @@ class MarketFeed:
         self.evaluate()
 
     def on_lost(self, reason: str) -> None:
-        """Frames were lost or not understood: the book cannot be trusted."""
-        if self.sync.ready or self.resyncing:
+        """Frames were lost or not understood: the book cannot be trusted. One that is being rebuilt already is waited
+        for: asking again at every loss would put off the moment when the wait was long enough."""
+        if self.sync.ready:
             self._rebuild(reason)
 
     def confirmed(self) -> None:
@@ -278,6 +275,8 @@ class MarketFeed:
     def on_delta(self, delta: BookDelta, recv_ns: int) -> None:
         self.frames += 1
         self.data_ns = recv_ns
+        if delta.chained and self.bbo is not None and delta.seq is not None and delta.seq < (delta.prev or 0):
+            self.bbo = None  # the numbers begin anew: those of before cannot be compared any more
         try:
             changed = self.sync.take_delta(delta)
         except SyncError as error:
@@ -312,19 +311,17 @@ class MarketFeed:
         if not judge(self)[0].usable:
             self.polled.take(snapshot, asof_ns, recv_ns, every_s)
             self.evaluate()
-            for kind in ("book", "leg", "quote"):
-                self._tell(kind)
+            self._topics.tell("book", "leg", "quote")
 
     def _book_changed(self, recv_ns: int) -> None:
         self.book_ns = recv_ns
         if self.state is not StreamState.LIVE:
             self.evaluate()
-        self._tell("book")
-        self._tell("leg")
+        self._topics.tell("book", "leg")
         best = self.best()
         if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
             self._told_best = best
-            self._tell("quote")
+            self._topics.tell("quote")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
         if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:
@@ -333,38 +330,36 @@ class MarketFeed:
         best = self.best()
         if best != self._told_best:
             self._told_best = best
-            self._tell("quote")
+            self._topics.tell("quote")
 
     def on_ticker(self, ticker: Ticker, recv_ns: int) -> None:
         self.ticker, self.price_ns = ticker, recv_ns
-        self._tell("quote")
+        self._topics.tell("quote")
 
     def on_mark(self, mark: MarkPrice, recv_ns: int) -> None:
         self.mark, self.mark_ns, self.price_ns = mark, recv_ns, recv_ns
-        self._tell("quote")
+        self._topics.tell("quote")
 
     def on_trade(self, trade: Trade, recv_ns: int) -> None:
         """A print; one that came before (a snapshot after a reconnect) is not shown twice."""
         if self.tape.take_trade(trade):
             self.trades_ns = recv_ns
-            self._tell("trades")
+            self._topics.tell("trades")
 
     def on_candle(self, candle: Candle, recv_ns: int) -> None:
-        if not self.tape.take_candle(candle):
-            return
-        self.candles_ns = recv_ns
-        for name, topic in self._topics["candles"].items():
-            if topic.interval == candle.interval:
-                self._changed(name)
-        for bar in self.long_bars.take(candle):
-            self.on_candle(bar, recv_ns)
-        if self.long_bars.wanted():
+        new = self.tape.take_candle(candle)
+        self._tell_bars(new, recv_ns)
+        if new and self.long_bars.wanted():
             self._want(self, Want.HISTORY)
 
     def on_history(self, interval: str, bars: Sequence[Candle], recv_ns: int) -> None:
         """History of short bars, oldest first, by REST."""
-        for bar in self.long_bars.seed(interval, bars):
-            self.on_candle(bar, recv_ns)
+        self._tell_bars(self.tape.take_history(interval, bars), recv_ns)
+
+    def _tell_bars(self, bars: Sequence[Candle], recv_ns: int) -> None:
+        if bars:
+            self.candles_ns = recv_ns
+            self._topics.tell_bars({bar.interval for bar in bars})
 
     @property
     def book(self) -> OrderBook:

@@ -46,10 +46,19 @@ class Gate:
 
 
 class ConnectGate(Gate):
-    """How often connections may be opened from this address; one is shared by all connections of an exchange."""
+    """How often connections may be opened from this address; one is shared by all connections of an exchange.
 
-    def __init__(self, per_minute: float, *, clock: Clock = SYSTEM) -> None:
+    ``per_s``: and how many of them within a second, where the exchange counts so; its window is longer by a tenth.
+    """
+
+    def __init__(self, per_minute: float, per_s: float | None = None, *, clock: Clock = SYSTEM) -> None:
         super().__init__(max(1, math.floor(per_minute)), 60.0, clock=clock)
+        self._burst = None if per_s is None else Gate(max(1, math.floor(per_s)), 1.1 * max(1.0, 1 / per_s), clock=clock)
+
+    async def wait(self) -> None:
+        await super().wait()
+        if self._burst is not None:
+            await self._burst.wait()
 
 
 class SendGate(Gate):

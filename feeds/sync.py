@@ -107,7 +107,7 @@ class BookSync:
             changed = self.book.apply(delta)
         except SyncError as error:
             self.drop()
-            if isinstance(error, GapError):
+            if self.from_rest and isinstance(error, GapError):
                 self._pending.append(delta)  # what comes after the hole is good, once a newer snapshot is here
             raise
         if changed and self._refreshing:

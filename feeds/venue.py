@@ -90,7 +90,8 @@ class Venue:
         self.clock = clock
         self._changed = changed
         self._loaded = loaded
-        self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
+        facts = adapter.facts
+        self.gate = ConnectGate(facts.connects_per_minute, facts.connects_per_s, clock=clock)
         self.lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.keeper = BookKeeper(self, clock, self._spawn)
@@ -98,7 +99,6 @@ class Venue:
         self.renewals = Renewals(self, clock)
         self.fallback = Fallback(self, clock)
         self._bars = CandlePolls(self, clock)
-        facts = adapter.facts
         self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
         self.stopping = False
 
@@ -110,7 +110,7 @@ class Venue:
             self._open_lane(self.adapter.opening_route())
         else:
             requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
-            self._missing_lists = set(requests)
+            self._missing_lists = set(requests)  # two may share a path
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         if isinstance(self.adapter, TellsStatus):
@@ -300,6 +300,7 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
+            may_be_silent=route in self.adapter.facts.silent_routes,
             on_closing=lane.on_closing,
             gate=self.gate,
             send_gate=self._send_gate,

@@ -10,6 +10,7 @@ from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
 from feeds.exchanges.krakenfutures import KrakenFutures
+from feeds.exchanges.okx import Okx
 
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
 """Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
@@ -20,6 +21,7 @@ REGISTRY: dict[str, ExchangeFactory] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
+    "okx": Okx,
 }
 
 

@@ -8,6 +8,7 @@ from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.krakenfutures import KrakenFutures
+from feeds.simulator.okx import Okx
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
@@ -16,6 +17,7 @@ REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
+    "okx": Okx,
 }
 
 

@@ -24,6 +24,8 @@ from bench.fault_runs import (
     BYBIT_SPOT,
     COINBASE,
     KRAKEN,
+    OKX,
+    OKX_TODAY,
     PLAYER,
     SPOT,
     USDM,
@@ -85,6 +87,8 @@ class Play(NamedTuple):
 
 IN_SHORT = ("", "drop", "cut", "nosub")
 """Where another product's frames look the same."""
+OF_FRAMES = ("", "drop", "swap", "cut", "garbage", "dup", "nosub")
+"""Where another form of the same recording is played with all of them."""
 
 PLAYS = {
     "binance spot": Play(SPOT, 61, 4, REBUILT_S, needs_rest=True),
@@ -93,8 +97,14 @@ PLAYS = {
     "bybit spot": Play(BYBIT_SPOT, 31, 3, SNAPSHOT_S + CONNECTED_S, "handler not found", only=IN_SHORT),
     "coinbase": Play(COINBASE, 61, 4, SNAPSHOT_S + CONNECTED_S, "failure to subscribe"),
     "kraken": Play(KRAKEN, 17, 4, 9.0 + CONNECTED_S, repeats_s=9.0, by_checksum=True),
+    "okx": Play(OKX, 31, 2, 4.0 + CONNECTED_S, repeats_s=4.0, by_checksum=True, only=OF_FRAMES),
+    "okx today": Play(OKX_TODAY, 31, 2, 4.0 + CONNECTED_S, repeats_s=4.0),
 }
-TOGETHER = (("binance spot", "binance usdm"), ("bybit linear", "bybit spot", "coinbase"), ("kraken",))
+TOGETHER = (
+    ("binance spot", "binance usdm"),
+    ("bybit linear", "bybit spot", "coinbase"),
+    ("kraken", "okx", "okx today"),
+)
 """Played at the same time, since they wait more than they work."""
 AT_ONCE = 16
 

@@ -58,3 +58,13 @@ def test_gates_of_an_exchange() -> None:
     assert ConnectGate(0.5)._limit == 1
     with pytest.raises(ValueError, match="limit is 0"):
         Gate(0, 1)
+
+
+async def test_connections_are_counted_by_the_second_too() -> None:
+    gate = ConnectGate(60, 2)
+    times: list[float] = []
+    for _ in range(3):
+        await gate.wait()
+        times.append(time.monotonic())
+    assert times[1] - times[0] < 0.5, "two within a second"
+    assert times[2] - times[0] >= 1.09, "the third one waits"
