@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from feeds.simulator.sockets import SocketRules
 from tests.conformance import checks as _checks  # noqa: F401  (importing it registers them)
@@ -15,6 +15,10 @@ from tests.conformance.grounds import Ground, chosen, engined, shortened, simula
 from tests.conformance.subject import Subject, registered
 from tests.conformance.tape import record
 
+Outcomes: TypeAlias = dict[str, Outcome]
+"""By check."""
+
+AT_ONCE = 3
 LONGEST_S = 60.0
 """A check that takes longer has failed."""
 
@@ -35,33 +39,75 @@ async def opened(subject: Subject, where: Where) -> AsyncIterator[Ground]:
         yield ground
 
 
-async def run(subject: Subject, wanted: Collection[str] = ()) -> dict[str, Outcome]:
+async def run(subject: Subject, wanted: Collection[str] = ()) -> Outcomes:
     """The outcome of every check, or of those wanted, by name, in the table's order. Never raises for a failure."""
-    outcomes: dict[str, Outcome] = {}
-    todo: dict[Where, list[Check]] = {}
-    for each in CHECKS.values():
-        if wanted and each.name not in wanted:
-            continue
-        if reason := not_applicable(subject, each):
-            outcomes[each.name] = Outcome(each.name, "not applicable", reason)
-        elif subject.simulator is None and each.where is not Where.DESK:
-            outcomes[each.name] = Outcome(each.name, "failed", f"there is no simulator feeds.simulator.{subject.name}")
-        else:
-            todo.setdefault(each.where, []).append(each)
-    with registered(subject), shortened():
-        grounds = [(where, todo[where]) for where in GROUNDS if where in todo]
-        paper = todo.get(Where.PAPER, [])
-        parts = [_on_ground(subject, where, each, outcomes) for where, each in grounds]
-        *_, tape = await asyncio.gather(*parts, _recorded(subject) if paper else _nothing())
-        for each in todo.get(Where.DESK, []):
-            outcomes[each.name] = await _judged(each, subject)
-        for each in paper:
-            outcomes[each.name] = (
-                await _judged(each, tape)
-                if not isinstance(tape, Exception)
-                else Outcome(each.name, "failed", f"nothing could be recorded: {_said(tape)}")
-            )
-    return {name: outcomes[name] for name in CHECKS if name in outcomes}
+    return (await run_all([subject], wanted))[subject.name]
+
+
+async def run_all(
+    subjects: Sequence[Subject], wanted: Collection[str] = (), told: Callable[[str], None] = lambda sentence: None
+) -> dict[str, Outcomes]:
+    """Several exchanges, a few at once: they mostly wait. What is done on paper keeps the processor busy, so it comes
+    when nothing waits any more. ``told`` hears when an exchange is done."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(subject: Subject) -> _Run:
+        async with limit:
+            part = _Run(subject, wanted)
+            with registered(subject):
+                await part.live()
+            told(f"{subject.name}: done against the simulator")
+            return part
+
+    with shortened():
+        parts = await asyncio.gather(*(one(subject) for subject in subjects))
+    for part in parts:
+        await part.paper()
+        told(f"{part.subject.name}: done on paper")
+    return {part.subject.name: part.sorted() for part in parts}
+
+
+class _Run:
+    """One exchange's."""
+
+    def __init__(self, subject: Subject, wanted: Collection[str]) -> None:
+        self.subject = subject
+        self.outcomes: Outcomes = {}
+        self._tape: Any = None
+        self._todo: dict[Where, list[Check]] = {}
+        for each in CHECKS.values():
+            if wanted and each.name not in wanted:
+                continue
+            if reason := not_applicable(subject, each):
+                self.outcomes[each.name] = Outcome(each.name, "not applicable", reason)
+            elif subject.simulator is None and each.where is not Where.DESK:
+                detail = f"there is no simulator feeds.simulator.{subject.name}"
+                self.outcomes[each.name] = Outcome(each.name, "failed", detail)
+            else:
+                self._todo.setdefault(each.where, []).append(each)
+
+    async def live(self) -> None:
+        parts = [
+            _on_ground(self.subject, where, self._todo[where], self.outcomes)
+            for where in GROUNDS
+            if where in self._todo
+        ]
+        *_, self._tape = await asyncio.gather(
+            *parts, _recorded(self.subject) if Where.PAPER in self._todo else _nothing()
+        )
+
+    async def paper(self) -> None:
+        for each in self._todo.get(Where.DESK, []):
+            self.outcomes[each.name] = await _judged(each, self.subject)
+        for each in self._todo.get(Where.PAPER, []):
+            if isinstance(self._tape, Exception):
+                detail = f"nothing could be recorded: {_said(self._tape)}"
+                self.outcomes[each.name] = Outcome(each.name, "failed", detail)
+            else:
+                self.outcomes[each.name] = await _judged(each, self._tape)
+
+    def sorted(self) -> Outcomes:
+        return {name: self.outcomes[name] for name in CHECKS if name in self.outcomes}
 
 
 async def _nothing() -> None:
@@ -76,7 +122,7 @@ async def _recorded(subject: Subject) -> Any:
         return error
 
 
-async def _on_ground(subject: Subject, where: Where, checks: list[Check], outcomes: dict[str, Outcome]) -> None:
+async def _on_ground(subject: Subject, where: Where, checks: list[Check], outcomes: Outcomes) -> None:
     begun_s = time.monotonic()
     try:
         async with opened(subject, where) as ground:
@@ -94,7 +140,7 @@ async def _on_ground(subject: Subject, where: Where, checks: list[Check], outcom
                 outcomes[each.name] = Outcome(each.name, "failed", f"{where.value} ground: {_said(error)}", seconds)
 
 
-def _note_breaches(ground: Ground, outcomes: dict[str, Outcome]) -> None:
+def _note_breaches(ground: Ground, outcomes: Outcomes) -> None:
     """A limit that any check saw exceeded is the fault of "limits", wherever it was."""
     if breaches := ground.breaches():
         name = CHECKS["limits"].name
