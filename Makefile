@@ -2,11 +2,11 @@
 export PYTHONASYNCIODEBUG ?=
 PYTEST ?= .venv/bin/python -m pytest
 
-.PHONY: help setup run test lint types bench images clean
+.PHONY: help setup run test conformance lint types bench images clean
 
 help:
 	@echo "make run     start the dashboard (demo unless spreadboard.toml says otherwise); HOST and PORT from the environment"
-	@echo "make test    every test"
+	@echo "make test    every test;  make conformance   every exchange against its simulator, and the table in the docs"
 	@echo "make lint    style;  make types   static types;  make bench   measurements (build/bench.json)"
 
 setup:
@@ -19,6 +19,10 @@ test:
 	@scripts/setup.sh test
 	PATH="$$PWD/.venv/bin:$$PATH" node --test tests/js/*.test.mjs
 	$(PYTEST)
+
+conformance:
+	@scripts/setup.sh test
+	.venv/bin/python -m tests.conformance --write
 
 lint:
 	@scripts/setup.sh test

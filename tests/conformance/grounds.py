@@ -24,6 +24,7 @@ from feeds.simulator.instruments import Instrument
 from feeds.simulator.sockets import SocketRules
 from feeds.venue import Venue
 from tests.conformance.between import Proxy
+from tests.conformance.check import waived
 from tests.conformance.judge import Judge, until
 from tests.conformance.subject import Subject
 from tests.conformance.truth import Truth
@@ -190,7 +191,7 @@ async def simulated(ground: Ground, rules: SocketRules | None = None) -> AsyncIt
     ground.server = SimulatorServer(settings)
     await ground.server.start(0)
     try:
-        ground.truth = Truth(ground.server, name)
+        ground.truth = Truth(ground.server, name, mixed=waived(ground.subject, "deltas.whole"))
         natives = [each.native for each in ground.markets]
         ground.proxy = await Proxy(f"127.0.0.1:{ground.server.port}", natives).start()
         try:

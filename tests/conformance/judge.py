@@ -68,7 +68,7 @@ class Judge:
             steps = (i.tick, i.lot, i.tick, i.lot)
             values = (data["bid"], data["bid_size"], data["ask"], data["ask_size"])
             top = tuple(book.in_units(value, step) for value, step in zip(values, steps, strict=True))
-            assert top in book.tops, f"best prices {values} were never the market's"
+            assert book.had_best(top), f"best prices {values} were never the market's"
         elif kind == "trades":
             for row in data["trades"]:
                 price = book.in_units(row["price"], book.instrument.tick)
@@ -89,14 +89,14 @@ class Judge:
         self.judged[symbol] = self.judged.get(symbol, 0) + 1
         self.seen.setdefault(symbol, set()).add(state.number)
         self.first.setdefault(symbol, frame)
-        age_s = book.age_s(bids, asks)
+        age_s = book.age_s(bids, asks, state.number)
         assert age_s <= self.limit_s, f"usable, but what it shows is {age_s:.1f} s old"
 
     def look_for_stale(self) -> None:
         """What is usable now must still be young, whether frames come or not. Call it often."""
-        for symbol, (_, bids, asks) in self._last.items():
+        for symbol, (number, bids, asks) in self._last.items():
             if self.state(symbol).usable:
-                age_s = self.truth.books[symbol].age_s(bids, asks)
+                age_s = self.truth.books[symbol].age_s(bids, asks, number)
                 if age_s > self.limit_s:
                     self.wrong.append(f"{symbol} is {self.state(symbol)}, but what it shows is {age_s:.1f} s old")
 

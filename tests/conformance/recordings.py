@@ -1,20 +1,24 @@
 """The recordings of real exchanges beside the repository, and what the adapters make of them."""
 
-import gzip
-import tempfile
+from contextlib import suppress
+from decimal import Decimal
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from feeds.exchange import Exchange
+from feeds.domain import Channel, Market, Subscription
+from feeds.errors import ParseError
+from feeds.exchange import Exchange, MarketIndex, Session
 from feeds.exchanges import REGISTRY
-from feeds.recording import Record, Recording, RecordingError, Scan
+from feeds.recording import Record, Recording
 from feeds.verify import Report, verify
 from tests.conformance.mutations import varied
 from tests.shared import SHARED
 
 FOLDER = SHARED / "captures"
-_LINES = 1_500
+_UNKNOWN = "BTC/USD"
+_RECORDS = 1_500
 _SAMPLED = 30
 
 
@@ -51,27 +55,65 @@ def faults(report: Report) -> list[str]:
     return [f"{count} {name}" for name, count in counts.items() if count]
 
 
-def recorded_frames(exchange: Exchange) -> list[tuple[str, Scan, list[bytes]]]:
-    """Of every recording of this exchange: its route, what a reader must know, and some frames of every kind."""
-    found = []
-    for path in recordings():
-        if venue_of(path) == exchange.name:
-            with tempfile.TemporaryDirectory() as folder:
-                short = _beginning(path, Path(folder))
-                for product in exchange.products:
-                    try:
-                        scan = Scan(short, exchange, product)
-                    except (RecordingError, ValueError, KeyError):
-                        continue
-                    frames = [r.raw.encode() for r in short if isinstance(r, Record) and r.via == "ws"]
-                    found.append((scan.route, scan, varied(frames, _SAMPLED)))
-    return found
+class AnyMarket(MarketIndex):
+    """Every market that is asked for by its native name is listed, under that name."""
+
+    def __init__(self, exchange: str, product: str) -> None:
+        super().__init__()
+        self._exchange, self._product = exchange, product
+
+    def made(self, native: str) -> Market:
+        unit = Decimal("0.00000001")
+        return Market(
+            exchange=self._exchange,
+            symbol=native,
+            native=native,
+            product=self._product,
+            base="BTC",
+            quote="USD",
+            tick=unit,
+            lot=unit,
+        )
+
+    def native(self, product: str, native: str) -> Market | None:
+        if super().native(product, native) is None:
+            self.update([self.made(native)])
+        return super().native(product, native)
 
 
-def _beginning(path: Path, folder: Path) -> Recording:
-    """The first lines alone: a long recording is read in no time."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        lines = [line for line in islice(file, _LINES) if len(line) < 200_000]
-    short = folder / path.name.removesuffix(".gz")
-    short.write_text("".join(lines), encoding="utf-8")
-    return Recording(short)
+class Sampled(NamedTuple):
+    """Some frames of every kind of a recording, and how a session that reads them is made."""
+
+    route: str
+    markets: MarketIndex
+    frames: list[bytes]
+
+
+def recorded_frames(exchange: Exchange) -> list[Sampled]:
+    """Of every recording of this exchange, for every route that understands most of them."""
+    return [_sampled(exchange, path) for path in recordings() if venue_of(path) == exchange.name]
+
+
+def _sampled(exchange: Exchange, path: Path) -> Sampled:
+    frames = varied(_beginning(path), _SAMPLED)
+    found: list[tuple[int, Sampled]] = []
+    for product in exchange.products:
+        markets = AnyMarket(exchange.name, product)
+        subscription = Subscription(channel=Channel.BOOK, symbol=_UNKNOWN)
+        route = exchange.route(subscription, markets.made(_UNKNOWN))
+        found.append((_understood(exchange.session(route, markets), frames), Sampled(route, markets, frames)))
+    return max(found, key=lambda each: each[0])[1]
+
+
+def _understood(session: Session, frames: list[bytes]) -> int:
+    count = 0
+    for raw in frames:
+        with suppress(ParseError):
+            count += bool(session.parse(raw))
+    return count
+
+
+def _beginning(path: Path) -> list[bytes]:
+    """The first frames alone: a long recording is read in no time."""
+    records = islice(Recording(path), _RECORDS)
+    return [each.raw.encode() for each in records if isinstance(each, Record) and each.via == "ws"]

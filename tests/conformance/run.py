@@ -78,13 +78,14 @@ class _Run:
         for each in CHECKS.values():
             if wanted and each.name not in wanted:
                 continue
+            place = Where.CALM if each.where is Where.STRUCK else each.where
             if reason := not_applicable(subject, each):
                 self.outcomes[each.name] = Outcome(each.name, "not applicable", reason)
             elif subject.simulator is None and each.where is not Where.DESK:
                 detail = f"there is no simulator feeds.simulator.{subject.name}"
                 self.outcomes[each.name] = Outcome(each.name, "failed", detail)
             else:
-                self._todo.setdefault(each.where, []).append(each)
+                self._todo.setdefault(place, []).append(each)
 
     async def live(self) -> None:
         parts = [
@@ -127,8 +128,10 @@ async def _on_ground(subject: Subject, where: Where, checks: list[Check], outcom
     try:
         async with opened(subject, where) as ground:
             if GROUNDS[where][1]:
-                for outcome in await asyncio.gather(*(_judged(each, ground) for each in checks)):
-                    outcomes[outcome.check] = outcome
+                for stage in (where, Where.STRUCK):
+                    staged = [each for each in checks if each.where is stage]
+                    for outcome in await asyncio.gather(*(_judged(each, ground) for each in staged)):
+                        outcomes[outcome.check] = outcome
             else:
                 for each in checks:
                     outcomes[each.name] = await _judged(each, ground)

@@ -65,15 +65,18 @@ def _simulator(name: str) -> type[SimulatedExchange] | None:
 
 @contextmanager
 def registered(subject: Subject) -> Iterator[None]:
-    """For so long the subject stands in both registries, where the engine and the simulator look for it."""
+    """For so long the subject stands in both registries, where the engine and the simulator look for it by its name."""
     places: list[tuple[MutableMapping[str, Any], Any]] = [(exchanges.REGISTRY, subject.factory)]
     if subject.simulator is not None:
         places.append((cast(MutableMapping[str, Any], venues.REGISTRY), subject.simulator))
-    added = [(registry, value) for registry, value in places if subject.name not in registry]
-    for registry, value in added:
+    usual = [(registry, registry.get(subject.name)) for registry, _ in places]
+    for registry, value in places:
         registry[subject.name] = value
     try:
         yield
     finally:
-        for registry, _ in added:
-            del registry[subject.name]
+        for registry, value in usual:
+            if value is None:
+                del registry[subject.name]
+            else:
+                registry[subject.name] = value

@@ -7,6 +7,7 @@ each was the present one. Nothing of the adapters takes part.
 
 import time
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from feeds.domain import decimals
@@ -14,8 +15,9 @@ from feeds.simulator import SimulatorServer
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.market import LiveMarket, Print, Top
 
-DEPTH = 25
+DEPTH = 40
 _KEYED = 4  # levels a side by which a state is found
+_RECENT = 30  # states, of which a mixture may be
 _BATCH = 40  # prints that one aggregated trade may join
 
 Side = tuple[tuple[int, int], ...]
@@ -32,13 +34,19 @@ class State(NamedTuple):
 
 
 class Book:
-    """All states of one market, oldest first."""
+    """All states of one market, oldest first.
 
-    def __init__(self, market: LiveMarket) -> None:
+    ``mixed``: the exchange tells each level for itself, so a client's book is between two neighbouring states now and
+    then: every level is as in one of them.
+    """
+
+    def __init__(self, market: LiveMarket, *, mixed: bool) -> None:
+        self.mixed = mixed
         self.market = market
         self.instrument: Instrument = market.instrument
         self.states: list[State] = []
-        self.tops: set[tuple[int, int, int, int]] = set()
+        self.tops: set[tuple[int, ...]] = set()
+        self.minutes: set[tuple[int, ...]] = set()  # what the running minute's bar was: open_ms, o, h, l, c, volume
         self.prints: list[Print] = []
         self._trades: set[tuple[int, int, bool]] = set()
         self._by_top: dict[tuple[Side, Side], list[State]] = {}
@@ -50,6 +58,9 @@ class Book:
     def note(self, prints: list[Print], tops: list[Top]) -> None:
         for row in prints:
             self._note_print(row)
+        if prints or not self.minutes:
+            bar = self.market.candles.series(60_000)[-1]
+            self.minutes.add((bar.open_ms, bar.open, bar.high, bar.low, bar.close, bar.volume))
         self.tops.update((top.bid, top.bid_size, top.ask, top.ask_size) for top in tops)
         engine = self.market.engine
         if self.states and self.states[-1].update_id == engine.update_id:
@@ -62,9 +73,11 @@ class Book:
         if bids and asks:
             self.tops.add((*bids[0], *asks[0]))
 
-    def age_s(self, bids: Side, asks: Side) -> float:
-        """Seconds since the market last looked like this, down to these levels; 0 if it still does."""
-        last = self._same(bids, asks)[-1].number
+    def age_s(self, bids: Side, asks: Side, number: int) -> float:
+        """Seconds since the market last looked like this, down to these levels; 0 if it still does. ``number`` is the
+        state that was found for it."""
+        same = self._same(bids, asks)
+        last = same[-1].number if same else number
         for state in self.states[last + 1 :]:
             if not _shows(state, bids, asks):
                 return time.monotonic() - state.since_s
@@ -101,6 +114,8 @@ class Book:
         numbered = self._by_id.get(seq) if seq is not None else None
         candidates = self._same(bids, asks) if numbered is None else [numbered]
         same = [each for each in candidates if _shows(each, bids, asks)]
+        if not same and self.mixed and (between := self._between(bids, asks, after)) is not None:
+            return between
         if not same:
             nearest = numbered or self._nearest(bids, asks)
             raise AssertionError(f"{name} at {seq} was never like this: {_difference(bids, asks, nearest)}")
@@ -108,6 +123,21 @@ class Book:
         if not later:
             raise AssertionError(f"{name} goes back in time: state {same[-1].number} is shown after state {after}")
         return later[0]
+
+    def _between(self, bids: Side, asks: Side, after: int) -> State | None:
+        """The later of two neighbouring states of which this is a mixture; None if there are no such."""
+        start = max(0, after - 1)
+        for first, second in pairwise(self.states[start:]):
+            if _mixes(bids, first.bids, second.bids) and _mixes(asks, first.asks, second.asks):
+                return second
+        return None
+
+    def had_best(self, top: tuple[int, ...]) -> bool:
+        """Were these ever the best bid, its size, the best ask and its size?"""
+        if top in self.tops or not self.mixed:
+            return top in self.tops
+        recent = self.states[-_RECENT:]
+        return any(top[:2] in each.bids for each in recent) and any(top[2:] in each.asks for each in recent)
 
     def _nearest(self, bids: Side, asks: Side) -> State:
         known = self._by_top.get((bids[:_KEYED], asks[:_KEYED]))
@@ -131,6 +161,15 @@ def _shows(state: State, bids: Side, asks: Side) -> bool:
     return (state.bids[: len(bids)], state.asks[: len(asks)]) == (bids, asks)
 
 
+def _mixes(shown: Side, first: Side, second: Side) -> bool:
+    """Is every level as in one of the two, and what is the same in both, there?"""
+    one, other, ours = dict(first), dict(second), dict(shown)
+    if any(size not in (one.get(price), other.get(price)) for price, size in shown):
+        return False
+    low, high = min(ours), max(ours)
+    return all(price in ours for price, size in first if low <= price <= high and other.get(price) == size)
+
+
 def _scaled(units: int, given: int, wanted: int) -> int:
     """From 10 ** -given to 10 ** -wanted."""
     if wanted >= given:
@@ -151,10 +190,10 @@ def _difference(bids: Side, asks: Side, state: State) -> str:
 class Truth:
     """The markets of one simulated exchange, by unified symbol."""
 
-    def __init__(self, server: SimulatorServer, exchange: str) -> None:
+    def __init__(self, server: SimulatorServer, exchange: str, *, mixed: bool = False) -> None:
         place = server.exchanges[exchange]
         self.books = {
-            market.instrument.symbol: Book(market)
+            market.instrument.symbol: Book(market, mixed=mixed)
             for market in server.market.markets.values()
             if market.instrument.venue == exchange
         }

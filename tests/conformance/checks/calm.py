@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from decimal import Decimal
 
 from feeds.domain import INTERVALS
 from feeds.simulator.instruments import Instrument
@@ -85,13 +84,9 @@ def _candle_agrees(ground: Ground, market: Instrument) -> bool:
     frame = ground.judge.topic("candles@1m", market.symbol)
     if frame is None:
         return False
-    bar, ours = ground.truth.books[market.symbol].market.candles.series(60_000)[-1], frame["data"]["bars"][-1]
-    prices = [Decimal(ours[name]) for name in ("open", "high", "low", "close")]
-    return (
-        ours["open_ms"] == bar.open_ms
-        and prices == [value * market.tick for value in (bar.open, bar.high, bar.low, bar.close)]
-        and Decimal(ours["base_volume"]) == bar.volume * market.lot
-    )
+    book, bar = ground.truth.books[market.symbol], frame["data"]["bars"][-1]
+    prices = [book.in_units(bar[name], market.tick) for name in ("open", "high", "low", "close")]
+    return (bar["open_ms"], *prices, book.in_units(bar["base_volume"], market.lot)) in book.minutes
 
 
 @check("snapshot", Where.CALM, "the first book shown, and a book by REST, are the exchange's at that moment")
@@ -116,7 +111,7 @@ async def snapshot(ground: Ground) -> None:
             best = venue.adapter.parse_probe(market, answer.raw)
             values = (best.bid, each.tick), (best.bid_size, each.lot), (best.ask, each.tick), (best.ask_size, each.lot)
             top = tuple(book.in_units(repr(value), step) for value, step in values)
-            assert top in book.tops, f"{each.symbol}: the probe's best prices {best} were never the market's"
+            assert book.had_best(top), f"{each.symbol}: the probe's best prices {best} were never the market's"
     ground.right()
 
 

@@ -16,7 +16,8 @@ from tests.conformance.malformed import KINDS, NO_BOOK, Sample, sample
 from tests.conformance.sane import insane
 
 BACK_S = 10.0
-FRAMES = 20
+FRAMES = 20  # that come twice
+HELD = 4  # that are turned round
 
 
 class Reader:
@@ -103,30 +104,29 @@ async def duplicates(ground: Ground) -> None:
             assert not left, f"{each.symbol} became {left[0]} when frames came twice"
 
 
-class Swap:
-    """Lets two updates of a book change places, once."""
+class Reversed:
+    """Lets a few updates of a book come in the opposite order, once."""
 
     def __init__(self, reader: Reader) -> None:
         self.done = False
         self._reader = reader
-        self._held: dict[Pipe, bytes] = {}
+        self._held: dict[Pipe, list[bytes]] = {}
 
     def __call__(self, pipe: Pipe, raw: bytes) -> Iterable[bytes]:
         if self.done or not self._reader.is_delta(pipe, raw):
             return (raw,)
-        if pipe not in self._held:
-            self._held[pipe] = raw
-            return ()
-        self.done = True
-        return (raw, self._held[pipe])
+        held = self._held.setdefault(pipe, [])
+        held.append(raw)
+        self.done = len(held) == HELD
+        return held[::-1] if self.done else ()
 
 
 @check("disorder", Where.DIRTY, "updates in the wrong order never show a wrong book, and it is right again")
 async def disorder(ground: Ground) -> None:
     await ground.usable(*watched(ground))
     for market in watched(ground):
-        swap = Swap(Reader(ground, market))
-        await tampered(ground, swap, lambda swap=swap: swap.done)
+        opposite = Reversed(Reader(ground, market))
+        await tampered(ground, opposite, lambda opposite=opposite: opposite.done)
 
 
 @check("malformed", Where.DIRTY, "of twenty kinds of rubbish only ParseError comes, and the books stay right")

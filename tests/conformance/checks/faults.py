@@ -42,7 +42,7 @@ async def _strike(ground: Ground, product: str, kind: Kind, alone: bool) -> None
         assert not (alone and others), f"{bystander.symbol} became {others[0]} after {kind} in {victim.symbol}"
 
 
-@check("gap", Where.CALM, "a lost update makes that market RESYNC, it alone, and its book is right again")
+@check("gap", Where.STRUCK, "a lost update makes that market RESYNC, it alone, and its book is right again")
 async def gap(ground: Ground) -> None:
     await strike(ground, "drop_depth", alone=not waived(ground.subject, "gap.alone"))
 
@@ -51,11 +51,11 @@ def _sums(subject: Subject) -> str:
     return "" if subject.factory().checksum(None) is not None else "the exchange sends no checksums"
 
 
-@check("checksum", Where.CALM, "a wrong checksum makes that market RESYNC, it alone", applies=_sums)
+@check("checksum", Where.STRUCK, "a wrong checksum makes that market RESYNC, it alone", applies=_sums)
 async def checksum(ground: Ground) -> None:
     await strike(ground, "bad_checksum")
 
 
-@check("crossed", Where.CALM, "a book whose best bid is not below its best ask is never shown, but rebuilt")
+@check("crossed", Where.STRUCK, "a book whose best bid is not below its best ask is never shown, but rebuilt")
 async def crossed(ground: Ground) -> None:
     await strike(ground, "crossed")

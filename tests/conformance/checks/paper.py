@@ -23,7 +23,11 @@ EXAMPLES = 400
 SAMPLED = 60
 STATES = 8
 STATUSES = (200, 201, 400, 401, 403, 404, 418, 429, 451, 500, 502, 503, 504)
-HEADERS = ({}, {"Retry-After": "5"}, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, {"Retry-After": "9" * 400})
+HEADERS = (
+    {},
+    *({name: said} for name in ("Retry-After", "retry-after") for said in ("5", "Wed, 21 Oct 2026 07:28:00 GMT")),
+    *({"Retry-After": said} for said in ("", "-1", "1.5", "9" * 400, "٣")),
+)
 
 quick = settings(
     max_examples=EXAMPLES,
@@ -129,7 +133,7 @@ def _join(replay: Replay, begin: int, snapshot: BookSnapshot, overlap: int) -> N
 @check("mutations", Where.PAPER, "of recorded and simulated frames with anything changed only ParseError comes")
 async def mutations(tape: Tape) -> None:
     groups = [(each.route, tape.markets, each.subscriptions, varied(each.raw, SAMPLED)) for each in tape.heard]
-    groups += [(route, scan.markets, [], frames) for route, scan, frames in recorded_frames(tape.adapter)]
+    groups += [(each.route, each.markets, [], each.frames) for each in recorded_frames(tape.adapter)]
     corpus = [(group, raw) for group in groups for raw in group[3]]
     assert corpus, "no frame was recorded"
 
