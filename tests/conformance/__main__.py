@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("--write is for the whole table: without --exchange and --check.", file=sys.stderr)
         return 2
     told = (lambda sentence: None) if given.quiet else (lambda sentence: print(sentence, file=sys.stderr, flush=True))
-    results = asyncio.run(run_all(subjects, given.check, told))
+    results = asyncio.run(run_all(subjects, {subject.name: given.check for subject in subjects}, told))
     files = [] if given.check else [row for row in table.judged() if not given.exchange or row[1] in results]
     print(table.plain(results, files))
     if given.write:

@@ -115,6 +115,7 @@ class Ground:
         """Watch these and wait until they are in use."""
         self.watch(*markets)
         await self.live(*markets, seconds=seconds)
+        self.right()
 
     def breaches(self) -> list[str]:
         """Where we went beyond the documented limits, as seen from the exchange: each a sentence."""
@@ -256,6 +257,8 @@ async def engined(
         )
         ground.judge = Judge(ground.name, ground.truth, STALE_S)
         ground.engine = Engine(config, ground.judge)
+        feeds = ground.venue.feeds
+        ground.judge.reason_of = lambda symbol: feeds[symbol].reason if symbol in feeds else ""
         if facts is not None:
             ground.venue.adapter.facts = facts(ground.venue.adapter.facts)
         looking = asyncio.create_task(_look_for_stale(ground.judge))

@@ -24,8 +24,9 @@ class Judge:
         self.limit_s = stale_s + self.GRACE_S
         self.wrong: list[str] = []
         self.frames: dict[str, dict[str, Any]] = {}  # topic -> the newest one
-        self.states: dict[str, list[tuple[float, StreamState]]] = {}  # symbol -> changes of the book's state
+        self.states: dict[str, list[tuple[float, StreamState, str]]] = {}  # symbol -> when, which state, why
         self.refusals: list[str] = []
+        self.reason_of: Callable[[str], str] = lambda symbol: ""  # of a market's present state
         self.judged: dict[str, int] = {}  # symbol -> usable book frames
         self.seen: dict[str, set[int]] = {}  # symbol -> numbers of the states that were shown
         self.first: dict[str, dict[str, Any]] = {}  # symbol -> the first usable book frame
@@ -43,7 +44,7 @@ class Judge:
         if kind == "book":
             changes = self.states.setdefault(symbol, [])
             if not changes or changes[-1][1] is not state:
-                changes.append((time.monotonic(), state))
+                changes.append((time.monotonic(), state, self.reason_of(symbol)))
         if not state.usable or symbol not in self.truth.books:
             return
         try:
@@ -120,12 +121,16 @@ class Judge:
 
     def changes(self, symbol: str, since_s: float) -> list[StreamState]:
         """The states that a market's book went through since then."""
-        return [state for at_s, state in self.states.get(symbol, []) if at_s >= since_s]
+        return [state for at_s, state, _ in self.states.get(symbol, []) if at_s >= since_s]
+
+    def reasons(self, symbol: str, since_s: float, state: StreamState = StreamState.RESYNC) -> list[str]:
+        """Why the market was in that state, each time since then."""
+        return [why for at_s, was, why in self.states.get(symbol, []) if at_s >= since_s and was is state]
 
     def outage_s(self, symbol: str, since_s: float) -> float:
         """How long the market was out of use since then, in all."""
         total, end_s = 0.0, time.monotonic()
-        for at_s, state in reversed(self.states.get(symbol, [])):
+        for at_s, state, _ in reversed(self.states.get(symbol, [])):
             if not state.usable and end_s > since_s:
                 total += end_s - max(at_s, since_s)
             end_s = at_s

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -17,6 +17,9 @@ from tests.conformance.tape import record
 
 Outcomes: TypeAlias = dict[str, Outcome]
 """By check."""
+
+Wanted: TypeAlias = Mapping[str, Collection[str]]
+EVERYTHING: Wanted = {}
 
 AT_ONCE = 3
 LONGEST_S = 60.0
@@ -41,19 +44,19 @@ async def opened(subject: Subject, where: Where) -> AsyncIterator[Ground]:
 
 async def run(subject: Subject, wanted: Collection[str] = ()) -> Outcomes:
     """The outcome of every check, or of those wanted, by name, in the table's order. Never raises for a failure."""
-    return (await run_all([subject], wanted))[subject.name]
+    return (await run_all([subject], {subject.name: wanted}))[subject.name]
 
 
 async def run_all(
-    subjects: Sequence[Subject], wanted: Collection[str] = (), told: Callable[[str], None] = lambda sentence: None
+    subjects: Sequence[Subject], wanted: Wanted = EVERYTHING, told: Callable[[str], None] = lambda sentence: None
 ) -> dict[str, Outcomes]:
     """Several exchanges, a few at once: they mostly wait. What is done on paper keeps the processor busy, so it comes
-    when nothing waits any more. ``told`` hears when an exchange is done."""
+    when nothing waits any more. ``wanted`` are checks by exchange, ``told`` hears when one is done."""
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def one(subject: Subject) -> _Run:
         async with limit:
-            part = _Run(subject, wanted)
+            part = _Run(subject, wanted.get(subject.name, ()))
             with registered(subject):
                 await part.live()
             told(f"{subject.name}: done against the simulator")

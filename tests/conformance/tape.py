@@ -21,6 +21,7 @@ from tests.conformance.truth import Truth
 
 SECONDS = 4.0
 LATER_S = 1.5
+BETWEEN_S = 0.35
 
 
 class Answer(NamedTuple):
@@ -60,6 +61,7 @@ class _Recorder:
         self.adapter = adapter(ground)
         self.markets = MarketIndex()
         self.loaded = asyncio.Event()
+        self.door = asyncio.Lock()
         self.answers: list[Answer] = []
         self.refused: list[str] = []
 
@@ -94,7 +96,9 @@ class _Recorder:
             subscription = Subscription(channel=channel, symbol=each.symbol, interval=interval)
             if channel is not Channel.MARK or market.settle is not None:
                 with contextlib.suppress(ValueError):  # a stream that this market does not have
-                    found.setdefault(self.adapter.route(subscription, market), []).append(subscription)
+                    route = self.adapter.route(subscription, market)
+                    if self.adapter.url(route).startswith("ws"):  # else it is polled, and has no session
+                        found.setdefault(route, []).append(subscription)
         return list(found.items())
 
     async def listen(
@@ -109,6 +113,8 @@ class _Recorder:
         heard = Heard(route, subscriptions, [], [], [])
         session = self.adapter.session(route, self.markets)
         asking = None
+        async with self.door:  # exchanges count attempts by the second, too
+            await asyncio.sleep(BETWEEN_S)
         async with connect(self.adapter.url(route), compression=None, max_size=None, proxy=None) as socket:
             for number, message in enumerate(session.opening() + session.subscribe(subscriptions)):
                 await asyncio.sleep(1.2 / self.adapter.facts.messages_per_s if number else 0)

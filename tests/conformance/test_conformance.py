@@ -21,9 +21,11 @@ def outcome(request: pytest.FixtureRequest, exchange: str, check: str) -> Outcom
     """All that was selected in this run is run in one go, a few exchanges at once."""
     if not _done:
         selected = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-        pairs = [(each["exchange"], each["check"]) for each in selected if {"exchange", "check"} <= each.keys()]
-        exchanges, wanted = dict.fromkeys(e for e, _ in pairs), {c for _, c in pairs}
-        _done.update(asyncio.run(run_all([subject_of(name) for name in exchanges], wanted)))
+        wanted: dict[str, list[str]] = {}
+        for each in selected:
+            if each.keys() == {"exchange", "check"}:
+                wanted.setdefault(each["exchange"], []).append(each["check"])
+        _done.update(asyncio.run(run_all([subject_of(name) for name in wanted], wanted)))
     return _done[exchange][check]
 
 

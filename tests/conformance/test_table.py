@@ -34,3 +34,9 @@ def test_what_failed_is_seen_in_both_forms() -> None:
     outcomes = {"gap": Outcome("gap", "failed", "it was not noticed"), "crossed": Outcome("crossed", "passed", "")}
     assert "nowhere: gap FAILED: it was not noticed" in table.plain({"nowhere": outcomes}, [])
     assert "**no**" in table.markdown({"nowhere": outcomes}, [])
+
+
+def test_every_check_is_described() -> None:
+    guide = (table.ROOT / "docs" / "adding-an-exchange.md").read_text("utf-8")
+    missing = [name for name in CHECKS if f"`{name}`" not in guide.partition("## What the checks ask for")[2]]
+    assert not missing, f"docs/adding-an-exchange.md does not describe {', '.join(missing)}"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from feeds.domain import BookDelta, BookSnapshot, Channel, Event, Subscription
-from feeds.errors import ParseError
+from feeds.errors import CrossedError, ParseError
 from feeds.exchange import Session
 from feeds.simulator.instruments import Instrument
 from tests.conformance.between import Pipe
@@ -50,8 +50,8 @@ class Reader:
         except ParseError:
             return []
 
-    def is_delta(self, pipe: Pipe, raw: bytes) -> bool:
-        return any(isinstance(e, BookDelta) and e.symbol == self._symbol for e in self.events(pipe, raw))
+    def is_book(self, pipe: Pipe, raw: bytes) -> bool:
+        return any(_is_book(event) and event.symbol == self._symbol for event in self.events(pipe, raw))
 
 
 def watched(ground: Ground) -> list[Instrument]:
@@ -113,7 +113,7 @@ class Reversed:
         self._held: dict[Pipe, list[bytes]] = {}
 
     def __call__(self, pipe: Pipe, raw: bytes) -> Iterable[bytes]:
-        if self.done or not self._reader.is_delta(pipe, raw):
+        if self.done or not self._reader.is_book(pipe, raw):
             return (raw,)
         held = self._held.setdefault(pipe, [])
         held.append(raw)
@@ -125,8 +125,10 @@ class Reversed:
 async def disorder(ground: Ground) -> None:
     await ground.usable(*watched(ground))
     for market in watched(ground):
-        opposite = Reversed(Reader(ground, market))
+        opposite, since_s = Reversed(Reader(ground, market)), time.monotonic()
         await tampered(ground, opposite, lambda opposite=opposite: opposite.done)
+        by_chance = CrossedError.sentence in ground.judge.reasons(market.symbol, since_s)
+        assert not by_chance, f"{market.symbol}: the order was not noticed, the book became crossed by it later"
 
 
 @check("malformed", Where.DIRTY, "of twenty kinds of rubbish only ParseError comes, and the books stay right")

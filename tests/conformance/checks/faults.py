@@ -5,6 +5,7 @@ import contextlib
 import time
 
 from feeds.domain import StreamState
+from feeds.errors import CrossedError
 from feeds.simulator.faults import Kind
 from tests.conformance.check import Where, check, waived
 from tests.conformance.grounds import Ground
@@ -34,6 +35,9 @@ async def _strike(ground: Ground, product: str, kind: Kind, alone: bool) -> None
                 break
         else:
             raise AssertionError(f"{victim.symbol} is not RESYNC although {kind} struck {TIMES} times")
+        why = judge.reasons(victim.symbol, since_s)[0]
+        by_chance = kind != "crossed" and why == CrossedError.sentence
+        assert not by_chance, f"{victim.symbol}: {kind} itself was not noticed, the book became crossed by it later"
         await ground.live(victim, seconds=AGAIN_S)
         judged = judge.judged[victim.symbol]
         await until(lambda: judge.judged[victim.symbol] > judged + 3, f"{victim.symbol} goes on after {kind}")

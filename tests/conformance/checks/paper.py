@@ -108,13 +108,13 @@ async def replay(tape: Tape) -> None:
         common = [number for number in late.states[1:] if number in early.states]
         assert common, f"{market.symbol}: the early and the later book were never the same"
         for begin, (_, snapshot, _) in enumerate(early.steps[:-1]):
-            for overlap in (0, 1, 4):
-                if overlap == 0 or snapshot.seq is not None:
-                    _join(early, begin, snapshot, overlap)
+            for overlap in (0, 1, 4) if tape.adapter.facts.snapshot_by_rest else (0,):
+                _join(early, begin, snapshot, overlap)
 
 
 def _join(replay: Replay, begin: int, snapshot: BookSnapshot, overlap: int) -> None:
-    """A book that begins at that step, with updates from ``overlap`` before it, ends as the whole one does."""
+    """A book that begins at that step ends as the whole one does; with snapshots by REST also if updates from
+    ``overlap`` before it come once more, as they do when they were kept for it."""
     book = OrderBook(replay.verify)
     book.replace(snapshot, truncates=replay.truncates)
     try:
