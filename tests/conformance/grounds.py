@@ -26,7 +26,7 @@ from feeds.venue import Venue
 from tests.conformance.between import Proxy
 from tests.conformance.check import waived
 from tests.conformance.judge import Judge, until
-from tests.conformance.subject import Subject
+from tests.conformance.subject import Subject, registered
 from tests.conformance.truth import Truth
 
 STALE_S, RECONNECT_S = 2.0, 4.0
@@ -222,12 +222,22 @@ def endpoints(ground: Ground) -> dict[str, str]:
     return dict(ground.subject.simulator.endpoints(f"ws://{host}", f"http://{host}"))
 
 
-def adapter(ground: Ground, facts: Callable[[Facts], Facts] | None = None) -> Exchange:
-    """The adapter, its base URLs at the proxy. ``facts`` changes what it says of the exchange."""
-    made = ground.subject.factory(endpoints(ground))
-    if facts is not None:
-        made.facts = facts(made.facts)
-    return made
+def adapter(ground: Ground) -> Exchange:
+    """The adapter, its base URLs at the proxy."""
+    return ground.subject.factory(endpoints(ground))
+
+
+def _engine(ground: Ground, config: Config, facts: Callable[[Facts], Facts] | None) -> Engine:
+    """The engine makes its adapter by name: for that moment the registry holds one that states other facts."""
+
+    def changed(*given: Any, **options: Any) -> Exchange:
+        made = ground.subject.factory(*given, **options)
+        if facts is not None:
+            made.facts = facts(made.facts)
+        return made
+
+    with registered(ground.subject._replace(factory=changed)):
+        return Engine(config, ground.judge)
 
 
 @asynccontextmanager
@@ -256,11 +266,9 @@ async def engined(
             state_dir=Path(folder) / "state",
         )
         ground.judge = Judge(ground.name, ground.truth, STALE_S)
-        ground.engine = Engine(config, ground.judge)
+        ground.engine = _engine(ground, config, facts)
         feeds = ground.venue.feeds
         ground.judge.reason_of = lambda symbol: feeds[symbol].reason if symbol in feeds else ""
-        if facts is not None:
-            ground.venue.adapter.facts = facts(ground.venue.adapter.facts)
         looking = asyncio.create_task(_look_for_stale(ground.judge))
         try:
             await ground.engine.start(markets_timeout_s=10)

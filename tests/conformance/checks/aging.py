@@ -8,10 +8,11 @@ from tests.conformance.grounds import Ground
 from tests.conformance.judge import until
 from tests.conformance.subject import Subject
 
-LIFE_S = 4.0
+TOLD_S, LIFE_S = 4.0, 8.0
+"""The age that the engine is told (``facts.max_life_s``), and the one at which the simulator ends a connection."""
 OUTAGE_S = 3.0
-"""How long a market may be out of use when its connection ends by age. Connections are not replaced before their end
-yet: set this to 0 when they are."""
+"""How long a market may be out of use when its connection ends by age. To be 0 where connections are replaced
+before their end; then the exchange must not have to end one either."""
 
 
 def _ages(subject: Subject) -> str:
@@ -30,12 +31,11 @@ async def renewal(ground: Ground) -> None:
     since_s = time.monotonic()
     before = set(ground.proxy.open)
     await until(lambda: all(pipe.closed_s is not None for pipe in before), "old connections end", 2 * LIFE_S)
-    second = {pipe for pipe in ground.proxy.pipes if pipe not in before}
     await ground.live(*watched)
     await asyncio.sleep(0.5)
     for each in watched:
         outage_s = ground.judge.outage_s(each.symbol, since_s)
         assert outage_s <= OUTAGE_S, f"{each.symbol} was out of use for {outage_s:.1f} s"
-    ages = [pipe.closed_s - pipe.opened_s for pipe in before | second if pipe.closed_s is not None]
-    assert max(ages) < LIFE_S + 1.5, f"a connection lived for {max(ages):.1f} s, the exchange ends them at {LIFE_S:g} s"
+    ended = [pipe for pipe in before if pipe.code is not None]
+    assert OUTAGE_S or not ended, f"{len(ended)} connections were not replaced before the exchange ended them"
     ground.right()

@@ -147,7 +147,7 @@ async def history(ground: Ground) -> None:
                 true = known[bar.open_ms]
                 ours = (bar.open, bar.high, bar.low, bar.close, bar.base_volume)
                 theirs = [value * each.tick for value in (true.open, true.high, true.low, true.close)]
-                assert ours == (*theirs, true.volume * each.lot), f"{each.symbol} {interval}: {bar}"
+                assert ours == (*theirs, true.volume * each.lot), f"{each.symbol} {interval}: {bar}, it was {true}"
                 assert bar.closed, f"{each.symbol} {interval}: a bar of the past is not closed"
 
 
