@@ -10,9 +10,6 @@ from tests.conformance.subject import Subject
 
 TOLD_S, LIFE_S = 4.0, 8.0
 """The age that the engine is told (``facts.max_life_s``), and the one at which the simulator ends a connection."""
-OUTAGE_S = 3.0
-"""How long a market may be out of use when its connection ends by age. To be 0 where connections are replaced
-before their end; then the exchange must not have to end one either."""
 
 
 def _ages(subject: Subject) -> str:
@@ -35,7 +32,7 @@ async def renewal(ground: Ground) -> None:
     await asyncio.sleep(0.5)
     for each in watched:
         outage_s = ground.judge.outage_s(each.symbol, since_s)
-        assert outage_s <= OUTAGE_S, f"{each.symbol} was out of use for {outage_s:.1f} s"
+        assert not outage_s, f"{each.symbol} was out of use for {outage_s:.1f} s"
     ended = [pipe for pipe in before if pipe.code is not None]
-    assert OUTAGE_S or not ended, f"{len(ended)} connections were not replaced before the exchange ended them"
+    assert not ended, f"{len(ended)} connections were not replaced before the exchange ended them"
     ground.right()
