@@ -22,6 +22,10 @@ THIN = 150
 anew in the background."""
 
 
+DISORDER = 10
+"""Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
+
+
 class Need(enum.Enum):
     NOTHING = "nothing"
     SNAPSHOT = "snapshot"  # fetch one by REST and hand it to take_snapshot
@@ -117,8 +121,13 @@ class BookSync:
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.
 
-        Raises SyncError after dropping the book.
+        Raises SyncError after dropping the book; also for one by stream that is a little older than the book, since
+        messages came out of order then. (Much older is an exchange whose numbers began anew.)
         """
+        at = self.book.seq if self.ready and not self.from_rest else None
+        if at is not None and snapshot.seq is not None and 0 < at - snapshot.seq <= DISORDER:
+            self.drop()
+            raise GapError(f"{snapshot.symbol}: a snapshot of {snapshot.seq} came when the book was at {at}")
         pending = list(self._pending)
         if pending and _before(snapshot.seq, pending[0].prev):
             self.needs = Need.SNAPSHOT

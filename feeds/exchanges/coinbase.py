@@ -70,7 +70,7 @@ class Coinbase:
     products: tuple[str, ...] = ("spot",)
     facts = Facts(
         streams_per_connection=100,
-        messages_per_s=8,
+        messages_per_s=5,  # of 8: what a slow network keeps back arrives at once
         messages_per_address=True,
         ids_per_connection=True,
         connects_per_minute=60,

@@ -452,3 +452,23 @@ class TestByStream:
         sync.take_delta(delta(500, 501))
         assert sync.take_snapshot(snapshot(1))
         assert sync.book.seq == 1
+
+
+def test_a_snapshot_by_stream_that_is_a_little_older_than_the_book_came_out_of_order():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    sync.take_delta(BookDelta(symbol="A/B", bids=[(1.0, 2.0)], asks=[], prev=200, seq=201))
+    with pytest.raises(GapError, match="a snapshot of 200 came when the book was at 201"):
+        sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    assert not sync.ready
+    assert sync.needs is Need.RESUBSCRIBE
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 3.0)], asks=[(2.0, 1.0)], seq=202))
+
+
+def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
+    assert sync.book.seq == 1
