@@ -73,6 +73,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     buffer_frames: int = 10_000
     book_depth: int | None = None
     budget_share: float = 0.5
+    options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +184,8 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     if name not in exchanges.REGISTRY:
         raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
     adapter = exchanges.create(name)
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *adapter.products))
+    own = ("options",) if adapter.facts.options else ()
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
     products = table.texts("products", adapter.products, adapter.products, least=1)
     stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
     reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
@@ -202,6 +204,7 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
+        options=_options(table, name, adapter.facts.options),
     )
 
 
@@ -215,6 +218,20 @@ def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -
     if chosen < depth:
         raise table.wrong("book_depth", f"must be at least feeds.depth, which is {depth}")
     return chosen
+
+
+def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str | tuple[str, ...]]:
+    """The adapter's own options: texts and lists of texts. It judges their values itself, by a ValueError."""
+    part = table.table("options", known)
+    options: dict[str, str | tuple[str, ...]] = {}
+    for key in known:
+        if key in part:
+            options[key] = part.texts(key, (), least=1) if part.is_list(key) else part.text(key, "")
+            try:
+                exchanges.create(name, None, **{key: options[key]})
+            except ValueError as error:
+                raise part.wrong(key, str(error)) from error
+    return options
 
 
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:

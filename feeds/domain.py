@@ -78,6 +78,7 @@ class Market(Value, frozen=True, kw_only=True):
     settle: str | None = None  # None for spot
     tick: Decimal  # smallest price step
     lot: Decimal  # smallest size step, in base currency
+    contract_size: Decimal = Decimal(1)  # base currency of one contract, where the exchange counts in contracts
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
@@ -236,6 +237,7 @@ class Rejected(Value, frozen=True, kw_only=True):
     subscriptions: tuple[Subscription, ...]
     reason: str
     code: int | str | None = None  # the exchange's own
+    again: bool = False  # the session knows another way to ask for them, and wants to be called for it
 
 
 class Heartbeat(Value, frozen=True, kw_only=True):

@@ -55,6 +55,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
+    polled_routes: tuple[str, ...] = ()  # what has no stream goes by these: see PolledExchange
+    poll_s: float = 5.0  # how often that is asked for
+    candles_by_trades: bool = False  # no candle stream: polled candles are led on by the trades, see feeds.bars
+    renew_s: float | None = None  # a stream's book is compared with a fresh one this often, see feeds.renewal
+    origin: str | None = None  # header "Origin" of WebSockets
+    options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
+    recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange
 
 
 class MarketIndex:
@@ -109,6 +116,22 @@ class Session(Protocol):
 
         Raises ParseError for anything else, never another exception.
         """
+
+
+class PollSession(Protocol):
+    """What is asked for on a timer instead of subscribed, and what the answers mean. Made anew per connection."""
+
+    def requests(self, subscriptions: Iterable[Subscription]) -> list[Request]:
+        """One round of questions that brings the news of all of these."""
+
+    def parse(self, request: Request, raw: bytes) -> list[Event]:
+        """The events of one good answer. Raises ParseError, never another exception."""
+
+
+class PolledExchange(Protocol):
+    """An exchange that has no streams for some of its data (``Facts.polled_routes``)."""
+
+    def poll_session(self, route: str, markets: MarketIndex) -> PollSession: ...
 
 
 class Exchange(Protocol):

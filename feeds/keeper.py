@@ -108,6 +108,7 @@ class BookKeeper:
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
+                self._venue.renewals.tick(feed)
                 if feed.overdue_s() > SNAPSHOT_S and (lane := self._venue.book_lane(symbol)) is not None:
                     lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")
                     continue

@@ -12,6 +12,7 @@ from decimal import Decimal
 import structlog
 
 from feeds import levels, pictures
+from feeds.bars import StreamBars
 from feeds.book import OrderBook
 from feeds.clock import Clock
 from feeds.domain import (
@@ -57,7 +58,8 @@ class MarketFeed:
     """The present of one market. All methods are synchronous; use from one event loop.
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
-    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened.
+    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened. ``bars``: what
+    trades make of its candles.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class MarketFeed:
         clock: Clock,
         changed: Callable[[str], None],
         want: Callable[["MarketFeed", Want], None],
+        bars: StreamBars | None = None,
     ) -> None:
         self.market = market
         self.price_decimals = market.price_decimals
@@ -82,6 +85,7 @@ class MarketFeed:
         self._clock = clock
         self._changed = changed
         self._want = want
+        self.bars = bars or StreamBars()
         self._log = log.bind(exchange=market.exchange, market=market.symbol)
 
         self.state = StreamState.CONNECTING
@@ -97,6 +101,7 @@ class MarketFeed:
         self.book_ns = 0  # when the last applied book update came
         self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
         self.frames = 0
+        self.differences = 0  # times that a fresh book showed ours to be wrong
         self._resyncing = False
         self._fault = ""
 
@@ -205,6 +210,8 @@ class MarketFeed:
                 self._forget()
             self.evaluate()
         else:
+            if kind == "trades" and not state.usable:
+                self.bars.lost()
             self._tell(kind)
 
     def _forget(self) -> None:
@@ -294,6 +301,13 @@ class MarketFeed:
         self._fault = ""
         self._book_changed(recv_ns)
 
+    def renewed(self, book: OrderBook, recv_ns: int) -> None:
+        """Go on with a fresh book that was built beside ours."""
+        self.generation += 1
+        self.sync.adopt(book)
+        self.old, self._resyncing, self._fault = None, False, ""
+        self._book_changed(recv_ns)
+
     def _book_changed(self, recv_ns: int) -> None:
         self.book_ns = recv_ns
         if self.state is not StreamState.LIVE:
@@ -329,6 +343,8 @@ class MarketFeed:
         self.trades.append(trade)
         self.trades_ns = recv_ns
         self._tell("trades")
+        for candle in self.bars.take(trade, recv_ns):
+            self.on_candle(candle, recv_ns)
 
     def on_candle(self, candle: Candle, recv_ns: int) -> None:
         bars = self.candles.setdefault(candle.interval, deque(maxlen=2))

@@ -34,6 +34,11 @@ class Header(Struct, frozen=True):
     product: str | None = None
     recorded: str | None = None
 
+    def product_among(self, products: Sequence[str]) -> str | None:
+        """Which of an exchange's products it names: its only word, or one of a sentence that names no other."""
+        named = [product for product in products if product in (self.product or "").lower().split()]
+        return self.product if self.product in products else named[0] if len(named) == 1 else None
+
 
 class Record(Struct):
     """One frame or REST answer. ``line`` is its number in the file."""

@@ -22,6 +22,11 @@ THIN = 150
 anew in the background."""
 
 
+LEAST = 10
+"""A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
+the price has moved through what was known."""
+
+
 class Need(enum.Enum):
     NOTHING = "nothing"
     SNAPSHOT = "snapshot"  # fetch one by REST and hand it to take_snapshot
@@ -95,6 +100,9 @@ class BookSync:
             if self.from_rest:
                 self._pending.append(delta)
             return False
+        if not self.from_rest and self._went_back(delta):
+            self.drop()
+            raise GapError(f"{delta.symbol}: update {delta.seq} after {self._newest}: the numbers began anew")
         try:
             changed = self.book.apply(delta)
         except SyncError as error:
@@ -104,7 +112,26 @@ class BookSync:
             raise
         if changed and self._refreshing:
             self._pending.append(delta)
+        if not self.from_rest and self._used_up():
+            self.drop()
+            raise SyncError(f"{delta.symbol}: fewer than {LEAST} known levels are left on a side")
         return changed
+
+    def _used_up(self) -> bool:
+        return any(side.bound is not None and len(side.levels) < LEAST for side in (self.book.bids, self.book.asks))
+
+    def _went_back(self, delta: BookDelta) -> bool:
+        """A stream that begins its own book is in order: an update from before the book means another numbering.
+
+        Ignored as old, it and all after it would leave a frozen book that looks alive. The same update twice is none.
+        """
+        seq, prev, ours = delta.seq, delta.prev, self.book.seq
+        return seq is not None and prev is not None and ours is not None and prev < seq < ours
+
+    def adopt(self, book: OrderBook) -> None:
+        """Go on with another book of the same market, built beside this one and complete."""
+        self._forget()
+        self.book, self._newest, self.needs = book, book.seq, Need.NOTHING
 
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from feeds.bars import TradeBars
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -34,6 +35,8 @@ from feeds.exchange import Exchange, MarketIndex, Request
 from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
+from feeds.polled import polled_connection
+from feeds.renewal import Renewals
 from feeds.rest import RestClient
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
@@ -80,6 +83,8 @@ class Lane:
             if feed is None:
                 continue  # acks and the like are the connection's; data of a market just closed
             match event:
+                case BookDelta() | BookSnapshot() if self.venue.renewals.diverts(self, feed, event, recv_ns):
+                    pass
                 case BookDelta():
                     feed.on_delta(event, recv_ns)
                     self._measure(event.exchange_ms, recv_ns)
@@ -95,7 +100,8 @@ class Lane:
                 case MarkPrice():
                     feed.on_mark(event, recv_ns)
                 case Candle():
-                    feed.on_candle(event, recv_ns)
+                    if (bar := feed.bars.join(event)) is not None:
+                        feed.on_candle(bar, recv_ns)
 
     def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
         if exchange_ms is not None:
@@ -112,17 +118,22 @@ class Lane:
         for feed, kind in self.venue.carried_by(self):
             if kind == "book":
                 feed.on_lost(f"{dropped} frames were dropped because we were too slow.")
+            elif kind == "trades":
+                feed.bars.lost()
 
     def on_lost(self, connection: Connection, detail: str) -> None:
         """A frame was not understood, so it may have been an update. Books with ids notice a hole by themselves."""
         for feed, kind in self.venue.carried_by(self):
             if kind == "book" and feed.sync.book.seq is None:
                 feed.on_lost("A frame could not be understood.")
+            elif kind == "trades":
+                feed.bars.lost()
 
     def on_subscribed(self, connection: Connection, subscriptions: Iterable[Subscription]) -> None:
         for subscription in subscriptions:
             feed = self.venue.feeds.get(subscription.symbol)
-            if feed is not None and subscription.channel is Channel.BOOK:
+            running = self.venue.book_lane(subscription.symbol) is self  # else: a fresh book beside the running one
+            if feed is not None and running and subscription.channel is Channel.BOOK:
                 feed.on_subscribed()
 
     def on_rejected(self, connection: Connection, subscriptions: Iterable[Subscription], reason: str) -> None:
@@ -136,7 +147,10 @@ class Lane:
             )
             feed = self.venue.feeds.get(subscription.symbol)
             if feed is not None and subscription.channel is Channel.BOOK:
-                feed.on_refused(f"The exchange refuses this market: {reason}")
+                if self.venue.book_lane(subscription.symbol) is self:
+                    feed.on_refused(f"The exchange refuses this market: {reason}")
+                else:
+                    self.venue.renewals.failed(subscription.symbol, reason)
 
 
 class Venue:
@@ -174,6 +188,7 @@ class Venue:
         self._lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper = BookKeeper(self, clock, self._spawn)
+        self.renewals = Renewals(self, adapter.facts.renew_s, depth, clock)
         self.stopping = False
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -181,7 +196,7 @@ class Venue:
     def start(self) -> None:
         """Begin to load instruments; connections open when markets are watched."""
         if self.adapter.facts.markets_by_stream:
-            self._open_lane(self.adapter.opening_route())
+            self.open_lane(self.adapter.opening_route())
         else:
             requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
             self._missing_lists = {request.path for request in requests}
@@ -268,6 +283,7 @@ class Venue:
                 clock=self._clock,
                 changed=self._changed,
                 want=self._keeper.wanted,
+                bars=TradeBars() if facts.candles_by_trades else None,
             )
             self.feeds[symbol] = feed
         return feed
@@ -298,6 +314,7 @@ class Venue:
             for subscription in gone:
                 self._lane_of.pop(subscription).connection.remove([subscription])
             self._keeper.forget(symbol)
+            self.renewals.forget(symbol)
 
     def _subscriptions(self, market: Market, topics: Iterable[Topic]) -> Iterable[Subscription]:
         topics = list(topics)
@@ -314,6 +331,8 @@ class Venue:
                 case "trades":
                     yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                 case "candles":
+                    if self.adapter.facts.candles_by_trades:
+                        yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=topic.interval)
 
     def _lane_for(self, route: str) -> Lane:
@@ -321,9 +340,9 @@ class Venue:
         for lane in self.lanes:
             if lane.route == route and sum(1 for other in self._lane_of.values() if other is lane) < limit:
                 return lane
-        return self._open_lane(route)
+        return self.open_lane(route)
 
-    def _open_lane(self, route: str) -> Lane:
+    def open_lane(self, route: str) -> Lane:
         number = 1 + sum(1 for lane in self.lanes if lane.route == route)
         lane = Lane(self, route, number)
         self.lanes.append(lane)
@@ -332,6 +351,8 @@ class Venue:
 
     def connect(self, lane: Lane, route: str, number: int) -> Connection:
         """A connection for a lane, not started yet."""
+        if route in self.adapter.facts.polled_routes:
+            return polled_connection(self, lane, route, number, self._clock)
         return Connection(
             name=f"{self.name}/{route}/{number}",
             url=self.adapter.url(route),
@@ -348,6 +369,12 @@ class Venue:
     def book_lane(self, symbol: str) -> Lane | None:
         """The connection that carries this market's book."""
         return self._lane_of.get(Subscription(channel=Channel.BOOK, symbol=symbol))
+
+    def move(self, subscription: Subscription, lane: Lane) -> None:
+        """It is carried by this connection from now on, where it stands already, and ends on the other."""
+        before, self._lane_of[subscription] = self._lane_of[subscription], lane
+        if before is not lane:
+            before.connection.remove([subscription])
 
     def carried_by(self, lane: Lane) -> list[tuple[MarketFeed, str]]:
         """The markets and kinds of data that come by this connection."""

@@ -28,7 +28,7 @@ from feeds.book import OrderBook
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
-from feeds.exchanges import REGISTRY, create
+from feeds.exchanges import REGISTRY, create, recorded_as
 from feeds.recording import BadLine, Record, Recording, RecordingError, Scan
 from feeds.sync import BookSync, Need
 
@@ -327,16 +327,18 @@ def _when(record: Record) -> tuple[float, int]:
 def verify(path: Path) -> Report:
     """Run a recording through its exchange's adapter. Raises RecordingError if it cannot be read or none fits."""
     recording = Recording(path)
-    if recording.venue not in REGISTRY:
+    name = recorded_as(recording.venue)
+    if name is None:
         known = ", ".join(REGISTRY)
         raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
-    exchange = create(recording.venue)
+    exchange = create(name)
     products = exchange.products
-    product = recording.header.product
-    if product not in products:
+    product = recording.header.product_among(products)
+    if product is None:
         if len(products) > 1:
             has = ", ".join(products)
-            raise RecordingError(f'{path}: the header\'s "product" is {product!r}; {recording.venue} has: {has}.')
+            told = recording.header.product
+            raise RecordingError(f'{path}: the header\'s "product" is {told!r}; {recording.venue} has: {has}.')
         product = products[0]
     return _Verifier(recording, exchange, product).run()
 

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        "bars",
     },
     # one exchange each
     {"exchanges", "accounts"},
@@ -26,6 +27,7 @@ LAYERS: list[set[str]] = [
     {
         "config",
         *("stream", "link", "market", "pictures", "venue", "keeper", "publisher", "state", "board", "desk"),
+        *("polled", "renewal"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together

@@ -17,6 +17,13 @@ REGISTRY: dict[str, ExchangeFactory] = {
 }
 
 
+def recorded_as(venue: str) -> str | None:
+    """The adapter for recordings of that venue: its own name, or another that it says to be recorded under."""
+    if venue in REGISTRY:
+        return venue
+    return next((name for name in REGISTRY if venue in create(name).facts.recorded_as), None)
+
+
 def create(name: str, endpoints: Mapping[str, str] | None = None, **options: Any) -> Exchange:
     """The adapter of that name. Raises ConfigError if there is none."""
     factory = REGISTRY.get(name)

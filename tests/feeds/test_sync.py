@@ -452,3 +452,39 @@ class TestByStream:
         sync.take_delta(delta(500, 501))
         assert sync.take_snapshot(snapshot(1))
         assert sync.book.seq == 1
+
+    def test_numbers_that_go_back_are_another_numbering(self) -> None:
+        """Ignored as old, the update and all after it would leave a frozen book that looks alive."""
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(snapshot(500))
+        with pytest.raises(GapError, match="began anew"):
+            sync.take_delta(delta(12, 13))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
+
+    def test_an_update_that_comes_twice_is_none(self) -> None:
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(snapshot(500))
+        sync.take_delta(delta(500, 501))
+        assert not sync.take_delta(delta(500, 501))
+        assert sync.ready
+
+    def test_another_book_is_gone_on_with(self) -> None:
+        sync, fresh = BookSync(from_rest=False), BookSync(from_rest=False)
+        sync.take_snapshot(snapshot(500))
+        sync.drop()
+        fresh.take_snapshot(snapshot(700))
+        sync.adopt(fresh.book)
+        assert (sync.ready, sync.needs, sync.resyncs) == (True, Need.NOTHING, 1)
+        assert sync.take_delta(delta(700, 701))
+        assert sync.book.seq == 701
+
+    def test_a_book_whose_known_levels_are_used_up_is_of_no_use(self) -> None:
+        """The price has moved through what the snapshot covered; what lies beyond was never told."""
+        levels = [(float(price), 1.0) for price in range(50, 0, -1)]
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(BookSnapshot(symbol="X", bids=levels, asks=[(60.0, 1.0)], seq=1, depth=50))
+        for seq in range(2, 42):
+            assert sync.take_delta(delta(seq - 1, seq, bids=[(float(52 - seq), 0.0)]))
+        with pytest.raises(SyncError, match="fewer than 10 known levels"):
+            sync.take_delta(delta(41, 42, bids=[(10.0, 0.0)]))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
