@@ -7,6 +7,7 @@ from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
 from feeds.exchanges.kraken import Kraken
+from feeds.exchanges.lmex import Lmex
 
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
 """Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
@@ -14,6 +15,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
     "kraken": Kraken,
+    "lmex": Lmex,
 }
 
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from feeds.simulator.binance import Binance
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
+from feeds.simulator.lmex import Lmex
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
     "kraken": Kraken,
+    "lmex": Lmex,
 }
 
 
