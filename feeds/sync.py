@@ -22,6 +22,11 @@ THIN = 150
 anew in the background."""
 
 
+LEAST = 10
+"""A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
+the price has moved through what was known."""
+
+
 class Need(enum.Enum):
     NOTHING = "nothing"
     SNAPSHOT = "snapshot"  # fetch one by REST and hand it to take_snapshot
@@ -112,7 +117,13 @@ class BookSync:
             raise
         if changed and self._refreshing:
             self._pending.append(delta)
+        if not self.from_rest and self._used_up():
+            self.drop()
+            raise SyncError(f"{delta.symbol}: fewer than {LEAST} known levels are left on a side")
         return changed
+
+    def _used_up(self) -> bool:
+        return any(side.bound is not None and len(side.levels) < LEAST for side in (self.book.bids, self.book.asks))
 
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.
