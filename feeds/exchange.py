@@ -3,8 +3,7 @@
 An adapter says *what* to send and *what came*; ``stream`` and ``rest`` own the sockets and ``engine`` the order of
 things. So every adapter can be tested, and a recording verified, with bytes in and events out.
 
-Adding one: a file in ``exchanges/`` with a class that fits :class:`Exchange`, a line in ``exchanges/__init__.py``, a
-test, a simulator.
+Adding one: docs/adding-an-exchange.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

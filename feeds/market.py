@@ -183,8 +183,8 @@ class MarketFeed:
 
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
-        self._begin_anew()
         self.resyncing = False
+        self._begin_anew()
         self.confirmed_s = float("-inf")
         self.sync.start()
         self.bbo = None
@@ -226,7 +226,8 @@ class MarketFeed:
 
     def _begin_anew(self) -> None:
         self.generation += 1
-        self._anew_s = self._clock.monotonic_s()
+        if not self.resyncing:  # further faults while it is rebuilt do not make the wait for it begin again
+            self._anew_s = self._clock.monotonic_s()
 
     def on_subscribed(self) -> None:
         """The exchange accepted the book's subscription: a book can be built from here on."""

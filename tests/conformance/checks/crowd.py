@@ -1,0 +1,35 @@
+"""Many markets at once: the documented limits are kept, as counted on the exchange's side of the wire."""
+
+import asyncio
+
+from tests.conformance.check import Where, check
+from tests.conformance.grounds import KINDS, Ground
+from tests.conformance.judge import until
+
+STREAMS = 12
+"""Streams a connection, instead of what the exchange allows: so that several are needed."""
+
+
+@check("limits", Where.CROWD, "messages a second, attempts to connect and streams a connection stay within the limits")
+async def limits(ground: Ground) -> None:
+    ground.watch(*ground.markets, kinds=KINDS)
+    await ground.live(*ground.markets, seconds=20)
+    half = ground.markets[::2]
+    for _ in range(3):  # as a browser that leafs through pages
+        ground.leave(*half)
+        await asyncio.sleep(0.3)
+        _count(ground)
+        ground.watch(*half, kinds=KINDS)
+        await asyncio.sleep(0.3)
+        _count(ground)
+    await ground.live(*ground.markets, seconds=20)
+    await until(lambda: all(ground.judge.usable(each.symbol) for each in ground.markets), "all are in use at once")
+    _count(ground)
+    ground.right()
+    assert len(ground.proxy.open) > 1, "all streams are on one connection: too many for the limit that was set"
+
+
+def _count(ground: Ground) -> None:
+    for lane in ground.venue.lanes:
+        count = len(lane.connection.subscriptions)
+        assert count <= STREAMS, f"{count} streams on one connection, {STREAMS} are allowed"

@@ -1,0 +1,23 @@
+"""What an exchange cannot keep, by its own documentation, and why. Everything that is not here is asked of everybody.
+
+The key is (exchange, check) or (exchange, "check.part"). The parts:
+
+``deltas.whole``       each level is told for itself: a book may be shown between two states of the market
+``subscribe.candles``  no candle comes within seconds of a subscription
+``gap.deep``           a lost update is noticed in the best ten levels only
+``gap.alone``          after a lost update other markets may be rebuilt as well
+``rejected.unknown``   a market that does not exist is not refused (it must not become usable all the same)
+
+A line must say what the exchange's documentation says: "our adapter does not do it" is no reason.
+"""
+
+_LEVELS = "one message changes one level, so a book between two states of the market is what the exchange told"
+
+WAIVERS: dict[tuple[str, str], str] = {
+    ("coinbase", "gap.alone"): "its numbers count a connection's frames: what was lost may be any market's",
+    ("coinbase", "subscribe.candles"): "it streams no minutes: they are made of prints, the first is the next one",
+    ("krakenfutures", "deltas.whole"): _LEVELS,
+    ("krakenfutures", "subscribe.candles"): "it streams no candles: the first minute made of prints is the next one",
+    ("kraken", "gap.deep"): "no sequence numbers: the checksum covers the best ten levels a side",
+    ("binance", "rejected.unknown"): "what does not exist is acknowledged like anything else, and stays mute",
+}
