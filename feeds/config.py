@@ -88,6 +88,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll_attempts: int = 5  # after so many attempts
     alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
     alarm_s: float = 10.0  # if it lasts for so long
+    options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +204,8 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     if name not in exchanges.REGISTRY:
         raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
     adapter = exchanges.create(name)
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *adapter.products))
+    own = ("options",) if adapter.facts.options else ()
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
     products = table.texts("products", adapter.products, adapter.products, least=1)
     stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
     reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
@@ -229,6 +231,7 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         poll_attempts=table.whole("poll_attempts", 5, 1, 100),
         alarm_factor=_alarm_factor(table),
         alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
+        options=_options(table, name, adapter.facts.options),
     )
 
 
@@ -249,6 +252,20 @@ def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -
     if chosen < depth:
         raise table.wrong("book_depth", f"must be at least feeds.depth, which is {depth}")
     return chosen
+
+
+def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str | tuple[str, ...]]:
+    """The adapter's own options: texts and lists of texts. It judges their values itself, by a ValueError."""
+    part = table.table("options", known)
+    options: dict[str, str | tuple[str, ...]] = {}
+    for key in known:
+        if key in part:
+            options[key] = part.texts(key, (), least=1) if part.is_list(key) else part.text(key, "")
+            try:
+                exchanges.create(name, None, **{key: options[key]})
+            except ValueError as error:
+                raise part.wrong(key, str(error)) from error
+    return options
 
 
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:

@@ -241,6 +241,7 @@ class Rejected(Value, frozen=True, kw_only=True):
     subscriptions: tuple[Subscription, ...]
     reason: str
     code: int | str | None = None  # the exchange's own
+    again: bool = False  # the session knows another way to ask for them, and wants to be called for it
 
 
 class Heartbeat(Value, frozen=True, kw_only=True):

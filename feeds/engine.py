@@ -94,7 +94,9 @@ class Engine:
         self._problem: ConfigError | None = None
 
     def _venue(self, config: ExchangeConfig) -> Venue:
-        options = {} if config.book_depth is None else {"book_depth": config.book_depth}
+        options: dict[str, Any] = dict(config.options)
+        if config.book_depth is not None:
+            options["book_depth"] = config.book_depth
         adapter = exchanges.create(config.name, config.endpoints, **options)
         budgets = {
             product: msgspec.structs.replace(budget, share=config.budget_share)

@@ -56,12 +56,18 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
-    polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
     ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
     connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
     silent_routes: tuple[str, ...] = ()  # silence says nothing there: what they carry comes with trades only
     pong: bytes | None = None  # what answers keepalive(), where WebSocket pings prove nothing: it is asked instead
     products_mixed: bool = False  # one connection may carry all products, and so may a recording
+    polled_routes: tuple[str, ...] = ()  # what has no stream goes by these: see PolledExchange
+    round_s: float = 5.0  # how often that is asked for
+    candles_by_trades: bool = False  # no candle stream: polled candles are led on by the trades, see feeds.led_bars
+    fresh_book_s: float | None = None  # a stream's book is compared with a fresh one this often: feeds.fresh_books
+    origin: str | None = None  # header "Origin" of WebSockets
+    options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
+    recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange
 
 
 class MarketIndex:
@@ -116,6 +122,27 @@ class Session(Protocol):
 
         Raises ParseError for anything else, never another exception.
         """
+
+
+class PollSession(Protocol):
+    """What is asked for on a timer instead of subscribed, and what the answers mean. Made anew per connection."""
+
+    def requests(self, subscriptions: Iterable[Subscription]) -> list[Request]:
+        """One round of questions that brings the news of all of these."""
+
+    def parse(self, request: Request, raw: bytes) -> list[Event]:
+        """The events of one good answer. Raises ParseError, never another exception."""
+
+
+@runtime_checkable
+class PolledExchange(Protocol):
+    """What an exchange has besides, that has no streams for some of its data (``Facts.polled_routes``)."""
+
+    facts: Facts
+
+    def url(self, route: str) -> str: ...
+
+    def poll_session(self, route: str, markets: MarketIndex) -> PollSession: ...
 
 
 class Exchange(Protocol):

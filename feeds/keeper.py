@@ -160,6 +160,7 @@ class BookKeeper:
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
+                self._venue.fresh_books.tick(feed)
                 lane = self._venue.book_lane(symbol) if feed.overdue_s() > SNAPSHOT_S else None
                 if lane is not None and (self._clock.now_ns() - lane.snapshot_ns) / 1e9 > SNAPSHOT_S:
                     lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")

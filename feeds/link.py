@@ -204,6 +204,9 @@ class Link:
                 if self._setup.may_be_silent:
                     self._proven = True
                     self._hear(self._frame_s)
+        elif isinstance(event, Rejected) and event.again:
+            self._ledger.again(event.subscriptions)
+            self._work.set()
         elif isinstance(event, Rejected):
             self._reject(self._ledger.refused(event.subscriptions), event.reason)
         elif isinstance(event, Closing):

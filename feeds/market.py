@@ -41,7 +41,7 @@ class MarketFeed:
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
     needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened. ``streamed``:
-    candle intervals that come by stream; the others are made of these.
+    candle intervals that come by stream; the others are made of these. ``led``: bars are led on by the prints.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class MarketFeed:
         changed: Callable[[str], None],
         want: Callable[["MarketFeed", Want], None],
         streamed: Sequence[str] = tuple(INTERVALS),
+        led: bool = False,
     ) -> None:
         self.market = market
         self.price_decimals = market.price_decimals
@@ -85,6 +86,7 @@ class MarketFeed:
         self.book_ns = 0  # when the last applied book update came
         self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
         self.frames = 0
+        self.differences = 0  # times that a fresh book showed ours to be wrong
         self.resyncing = False
         self.fault = ""
         self.note = f"One book with {market.book_of}, by another name." if market.book_of else ""
@@ -96,7 +98,7 @@ class MarketFeed:
         self.mark: MarkPrice | None = None
         self.mark_ns = 0
         self.price_ns = 0  # when the last ticker, mark or best price came
-        self.tape = Tape(streamed)
+        self.tape = Tape(streamed, led=led)
         self.trades = self.tape.trades
         self.candles = self.tape.candles
         self.trades_ns = 0
@@ -172,9 +174,12 @@ class MarketFeed:
                 self._forget()
             self.evaluate()
         else:
-            if kind == "candles" and state is StreamState.SYNCING:
+            topic = kind.partition("@")[0]
+            if topic == "candles" and state is StreamState.SYNCING:
                 self.long_bars.restart()
-            self._topics.tell(kind)
+            if topic == "trades" and not state.usable:
+                self.tape.lost()
+            self._topics.tell(topic)
 
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
@@ -345,6 +350,7 @@ class MarketFeed:
         if self.tape.take_trade(trade):
             self.trades_ns = recv_ns
             self._topics.tell("trades")
+            self._tell_bars(self.tape.lead(trade, recv_ns), recv_ns)
 
     def on_candle(self, candle: Candle, recv_ns: int) -> None:
         new = self.tape.take_candle(candle)

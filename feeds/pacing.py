@@ -23,6 +23,20 @@ def backoff() -> Iterator[float]:
         ceiling = min(2 * ceiling, LONGEST_S)
 
 
+def wait_s(retry_after: str | None, now_s: float) -> float | None:
+    """A Retry-After in seconds; None if there is none, or a date in words.
+
+    Some exchanges (BTSE's engine) tell the moment when the wait is over, in seconds or milliseconds since 1970.
+    """
+    text = (retry_after or "").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        return None
+    told = float(text)
+    if told >= 1e12:
+        return max(0.0, told / 1000 - now_s)
+    return max(0.0, told - now_s) if told >= 1e9 else told
+
+
 class Gate:
     """Lets at most ``limit`` through in any ``window_s`` seconds; first come, first served."""
 

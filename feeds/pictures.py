@@ -147,7 +147,7 @@ def draw_candles(feed: "MarketFeed", interval: str) -> Picture | None:
     if not bars:
         return None
     return Picture(
-        state=judge_topic(feed, "candles"),
+        state=judge_topic(feed, f"candles@{feed.long_bars.source_of(interval)}"),
         exchange_ms=None,
         recv_ns=feed.candles_ns,
         data={"interval": interval, "bars": [candle_row(bar, feed.market) for bar in bars]},

@@ -116,10 +116,10 @@ def _reason(error: Exception) -> str:
 class Products:
     """Which product each connection of a recording carries.
 
-    The header tells: ``"product": "spot"`` for all, or ``"product": "linear (conn A) and spot (conn B)"`` for each. A
-    connection that is not named there may name its product itself (``"linear-1"``, or the address). Where the exchange
-    has one product only, or each connection may carry all of them (``Facts.products_mixed``), nobody needs to tell.
-    Calling raises RecordingError if the product cannot be known.
+    The header tells: ``"product": "spot"`` for all, a sentence that names no other ("BTSE futures frames"), or each
+    connection's: ``"linear (conn A) and spot (conn B)"``. A connection that is not named there may name its product
+    itself (``"linear-1"``, or the address). Nobody needs to tell where the exchange has one product only, or each
+    connection may carry all (``Facts.products_mixed``). Calling raises RecordingError if the product cannot be known.
     """
 
     def __init__(self, recording: Recording, exchange: Exchange) -> None:
@@ -127,9 +127,10 @@ class Products:
         self._known = exchange.products
         self._said = said = recording.header.product or ""
         self._mixed = exchange.facts.products_mixed
-        told = self._mixed or len(self._known) == 1
-        self._only = said if said in self._known else self._known[0] if told else None
         self._named = {conn: each for each in self._known for conn in re.findall(rf"\b{each} \(conn ([^)]+)\)", said)}
+        among = [each for each in self._known if each in said.lower().split()]
+        only = said if said in self._known else among[0] if len(among) == 1 and not self._named else None
+        self._only = only or (self._known[0] if self._mixed or len(self._known) == 1 else None)
 
     def __call__(self, conn: str) -> str:
         words = re.findall(r"[a-z]+", conn)

@@ -20,6 +20,7 @@ from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
 from feeds.hosts import is_local
+from feeds.pacing import wait_s
 
 log = structlog.get_logger(__name__)
 
@@ -227,10 +228,11 @@ class RestClient:
     @staticmethod
     def _limited(where: str, answer: Answer, error: Exception | None) -> RateLimited:
         waits = [error.retry_after_s] if isinstance(error, RateLimited) else []
-        if (header := _count(answer.headers, "retry-after")) is not None:
-            waits.append(float(header))
-        wait_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
-        return RateLimited(f"{where}: HTTP {answer.status}, wait {wait_s:g} s: {error or 'too many requests'}", wait_s)
+        if (header := wait_s(answer.headers.get("retry-after"), answer.recv_ns / 1e9)) is not None:
+            waits.append(header)
+        longest_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
+        why = f"HTTP {answer.status}, wait {longest_s:g} s: {error or 'too many requests'}"
+        return RateLimited(f"{where}: {why}", longest_s)
 
     # The host's record
 

@@ -63,6 +63,9 @@ class Table:
             raise self.wrong(key, f"must be tables, [{key}.<name>]")
         yield from content.items()
 
+    def is_list(self, key: str) -> bool:
+        return isinstance(self._content.get(key), list)
+
     # Values
 
     def value(self, key: str, default: object) -> object:

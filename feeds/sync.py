@@ -22,8 +22,14 @@ THIN = 150
 anew in the background."""
 
 
+<<<<<<< HEAD
 DISORDER = 10
 """Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
+=======
+LEAST = 10
+"""A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
+the price has moved through what was known."""
+>>>>>>> merge
 
 
 class Need(enum.Enum):
@@ -116,7 +122,13 @@ class BookSync:
             raise
         if changed and self._refreshing:
             self._pending.append(delta)
+        if not self.from_rest and self._used_up():
+            self.drop()
+            raise SyncError(f"{delta.symbol}: fewer than {LEAST} known levels are left on a side")
         return changed
+
+    def _used_up(self) -> bool:
+        return any(side.bound is not None and len(side.levels) < LEAST for side in (self.book.bids, self.book.asks))
 
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.

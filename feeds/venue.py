@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 from feeds.bars import source_of
-from feeds.candle_polls import CandlePolls
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -26,16 +25,18 @@ from feeds.domain import (
     Subscription,
 )
 from feeds.errors import FeedError
-from feeds.exchange import Exchange, MarketIndex, Request, TellsStatus
+from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsStatus
 from feeds.fallback import Fallback
+from feeds.fresh_books import FreshBooks
 from feeds.inquiry import fetch_markets, watch_status
 from feeds.keeper import BookKeeper
-from feeds.lane import Lane
+from feeds.lane import Lane, missing
 from feeds.market import MarketFeed
 from feeds.notices import Notices
 from feeds.pacing import SendGate
 from feeds.renewals import Renewals
 from feeds.rest import RestClient
+from feeds.rest_rounds import RestRounds
 from feeds.skew import ClockOffset, keep_time
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
@@ -46,15 +47,17 @@ log = structlog.get_logger(__name__)
 INSTRUMENTS_S = 3600.0
 """How often instruments are listed anew where they come by REST."""
 
-_KIND = {
-    Channel.BOOK: "book",
-    Channel.TICKER: "quote",
-    Channel.TRADES: "trades",
-    Channel.CANDLES: "candles",
-}
+_KIND = {Channel.BOOK: "book", Channel.TICKER: "quote", Channel.TRADES: "trades"}
 
 _TOLD_ONCE = frozenset({Channel.TRADES, Channel.CANDLES})
 """What no later frame makes up for if it is lost; a new subscription may begin with the last ones."""
+
+
+def kind_of(subscription: Subscription) -> str | None:
+    """The kind of topics that this is behind; bars of different intervals may come by different connections."""
+    if subscription.channel is Channel.CANDLES:
+        return f"candles@{subscription.interval}"
+    return _KIND.get(subscription.channel)
 
 
 class Venue:
@@ -98,7 +101,7 @@ class Venue:
         self.clock_offset = ClockOffset(clock)
         self.renewals = Renewals(self, clock)
         self.fallback = Fallback(self, clock)
-        self._bars = CandlePolls(self, clock)
+        self.fresh_books = FreshBooks(self, facts.fresh_book_s, depth, clock)
         self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
         self.stopping = False
 
@@ -115,8 +118,6 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         if isinstance(self.adapter, TellsStatus):
             self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
-        if self.adapter.facts.polled_candles:
-            self._spawn(self._bars.run(), "candles")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
         self._spawn(keep_time(self, self.clock), "clock")
@@ -184,8 +185,7 @@ class Venue:
         """Frames of this connection are missing, of whatever kind: its books are rebuilt, its trades told anew."""
         log.warning("frames missing", exchange=self.name, stream=lane.connection.name, frames=frames)
         for feed, kind in self.carried_by(lane):
-            if kind == "book":
-                feed.on_lost(f"{frames} frames of the connection are missing.")
+            missing(feed, kind, f"{frames} frames of the connection are missing.")
         again = [s for s, other in self.lane_of.items() if other is lane and s.channel in _TOLD_ONCE]
         self.keeper.tell_again(lane.connection, again)
 
@@ -211,6 +211,7 @@ class Venue:
                 changed=self._changed,
                 want=self.keeper.wanted,
                 streamed=facts.candle_intervals,
+                led=facts.candles_by_trades,
             )
             self.feeds[symbol] = feed
         return feed
@@ -233,7 +234,7 @@ class Venue:
             lane = self._lane_for(self.adapter.route(subscription, feed.market))
             self.lane_of[subscription] = lane
             by_lane.setdefault(lane, []).append(subscription)
-            kind = _KIND.get(subscription.channel)
+            kind = kind_of(subscription)
             if kind is not None:
                 feed.on_link(kind, lane.connection.state, lane.connection.reason)
         for lane, subscriptions in by_lane.items():
@@ -248,6 +249,7 @@ class Venue:
             for subscription in gone:
                 self.lane_of.pop(subscription).remove([subscription])
             self.keeper.forget(symbol)
+            self.fresh_books.forget(symbol)
 
     def _subscriptions(self, market: Market, topics: Iterable[Topic]) -> Iterable[Subscription]:
         topics = list(topics)
@@ -263,18 +265,24 @@ class Venue:
                         yield Subscription(channel=Channel.MARK, symbol=market.symbol)
                 case "trades":
                     yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
-                case "candles" if topic.interval not in self.adapter.facts.polled_candles:
+                case "candles":
+                    if self.adapter.facts.candles_by_trades:
+                        yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                     interval = source_of(topic.interval or "1m", self.adapter.facts.candle_intervals)
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
 
-    def _lane_for(self, route: str) -> Lane:
+    def _lane_for(self, route: str, beside: Lane | None = None) -> Lane:
         limit = self.adapter.facts.streams_per_connection
         for lane in self.lanes:
-            if lane.route != route or not lane.open_to_new:
+            if lane.route != route or not lane.open_to_new or lane is beside:
                 continue
             if sum(1 for other in self.lane_of.values() if other is lane or other.successor is lane) < limit:
                 return lane
         return self._open_lane(route)
+
+    def lane_beside(self, lane: Lane) -> Lane:
+        """Another connection of the same route, opened if there is none with room."""
+        return self._lane_for(lane.route, lane)
 
     def _open_lane(self, route: str) -> Lane:
         lane = self.new_lane(route)
@@ -291,8 +299,19 @@ class Venue:
     def connect(self, lane: Lane, route: str) -> Connection:
         """A connection for a lane, not started yet. Its name for the log is its own: lanes take over their numbers."""
         self._serial[route] += 1
+        name = f"{self.name}/{route}/{self._serial[route]}"
+        if isinstance(self.adapter, PolledExchange) and route in self.adapter.facts.polled_routes:
+            return RestRounds(
+                name=name,
+                url=self.adapter.url(route),
+                session=self.adapter.poll_session(route, self.markets),
+                rest=self.rest,
+                facts=self.adapter.facts,
+                handler=lane,
+                clock=self.clock,
+            )
         return Connection(
-            name=f"{self.name}/{route}/{self._serial[route]}",
+            name=name,
             url=self.adapter.url(route),
             new_session=lambda: self.adapter.session(route, self.markets),
             facts=self.adapter.facts,
@@ -310,7 +329,7 @@ class Venue:
     @staticmethod
     def kinds(subscriptions: Iterable[Subscription]) -> set[str]:
         """The kinds of topics that these subscriptions are behind."""
-        return {kind for each in subscriptions if (kind := _KIND.get(each.channel)) is not None}
+        return {kind for each in subscriptions if (kind := kind_of(each)) is not None}
 
     @property
     def life_s(self) -> float | None:
@@ -327,7 +346,7 @@ class Venue:
             (feed, kind)
             for subscription, other in self.lane_of.items()
             if other is lane
-            and (kind := _KIND.get(subscription.channel)) is not None
+            and (kind := kind_of(subscription)) is not None
             and (feed := self.feeds.get(subscription.symbol)) is not None
         ]
 

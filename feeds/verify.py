@@ -26,7 +26,7 @@ from feeds.book import OrderBook
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Lost, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
-from feeds.exchanges import REGISTRY, create
+from feeds.exchanges import REGISTRY, create, recorded_as
 from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, asks
 from feeds.sync import BookSync, Need
 
@@ -328,10 +328,11 @@ class _Verifier:
 def verify(path: Path) -> Report:
     """Run a recording through its exchange's adapter. Raises RecordingError if it cannot be read or none fits."""
     recording = Recording(path)
-    if recording.venue not in REGISTRY:
+    name = recorded_as(recording.venue)
+    if name is None:
         known = ", ".join(REGISTRY)
         raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
-    return _Verifier(recording, create(recording.venue)).run()
+    return _Verifier(recording, create(name)).run()
 
 
 def describe(report: Report) -> str:

@@ -10,6 +10,7 @@ from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
 from feeds.exchanges.krakenfutures import KrakenFutures
+from feeds.exchanges.lmex import Lmex
 from feeds.exchanges.okx import Okx
 
 ExchangeFactory: TypeAlias = Callable[..., Exchange]
@@ -21,8 +22,16 @@ REGISTRY: dict[str, ExchangeFactory] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
+    "lmex": Lmex,
     "okx": Okx,
 }
+
+
+def recorded_as(venue: str) -> str | None:
+    """The adapter for recordings of that venue: its own name, or another that it says to be recorded under."""
+    if venue in REGISTRY:
+        return venue
+    return next((name for name in REGISTRY if venue in create(name).facts.recorded_as), None)
 
 
 def create(name: str, endpoints: Mapping[str, str] | None = None, **options: Any) -> Exchange:

@@ -8,6 +8,7 @@ from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.krakenfutures import KrakenFutures
+from feeds.simulator.lmex import Lmex
 from feeds.simulator.okx import Okx
 from feeds.simulator.place import Place, SimulatedExchange
 
@@ -17,6 +18,7 @@ REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
+    "lmex": Lmex,
     "okx": Okx,
 }
 

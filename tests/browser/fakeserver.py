@@ -109,6 +109,7 @@ class Server:
                     "age_ms": (now_us() - market.moved_us) // 1000,
                     "since_ms": self.started_ms,
                     "resyncs": 0,
+                    "differences": 0,
                     "seq": market.seq,
                     "pinned": True,
                     "simulated": True,

@@ -1,5 +1,6 @@
 """spreadboard.toml: what it gives, and every way in which it can be wrong."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -373,6 +374,36 @@ def test_a_file_that_is_no_text(folder: Path) -> None:
         load_config(path, {})
 
 
+# Options of an adapter
+
+
+def test_options_are_the_adapter_s_own(folder: Path) -> None:
+    text = '[exchanges.lmex.options]\nspot_api = "v3.2"\nfutures_trade_topics = ["a:{market}", "b:{market}"]'
+    loaded = load(folder, text).exchanges["lmex"]
+    assert loaded.options == {"spot_api": "v3.2", "futures_trade_topics": ("a:{market}", "b:{market}")}
+    assert loaded.products == ("spot", "futures")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('spot_apis = "v3.2"', r"lmex\.options\.spot_apis.*no such key; did you mean spot_api"),
+        ('spot_api = "3.2"', r"lmex\.options\.spot_api = \"3\.2\": .*no version"),
+        ("ping = 5", r"lmex\.options\.ping = 5: must be a text"),
+        ("spot_trade_topics = []", r"spot_trade_topics = \[\]: must be a list of texts with at least one"),
+        ('book_topic = "update"', r"book_topic = \"update\": .*needs \{market\} in it"),
+    ],
+)
+def test_wrong_options(folder: Path, line: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        load(folder, f"[exchanges.lmex.options]\n{line}")
+
+
+def test_an_exchange_without_options_takes_none(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"exchanges\.binance\.options"):
+        load(folder, '[exchanges.binance.options]\nping = "x"')
+
+
 # The example
 
 
@@ -410,6 +441,18 @@ def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
     assert loaded.accounts == (
         AccountConfig(name="main", exchange="binance", label="Main", products=("spot", "usdm"), poll_s=5.0),
     )
+
+
+def test_the_example_shows_every_option_of_an_adapter_with_its_default() -> None:
+    example = tomllib.loads(uncommented())
+    for name, factory in exchanges.REGISTRY.items():
+        options = exchanges.create(name).facts.options
+        shown = example["exchanges"].get(name, {}).get("options", {})
+        assert set(shown) == set(options), name
+        parameters = inspect.signature(factory).parameters
+        for key in set(options) - {"origin"}:
+            value = tuple(shown[key]) if isinstance(shown[key], list) else shown[key]
+            assert value == parameters[key].default, key
 
 
 def test_tables_of_facts_name_exchanges_that_exist() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from feeds.book import OrderBook
 from feeds.domain import BookDelta, BookSnapshot, Level
@@ -453,6 +454,7 @@ class TestByStream:
         assert sync.take_snapshot(snapshot(1))
         assert sync.book.seq == 1
 
+<<<<<<< HEAD
 
 def test_a_snapshot_by_stream_that_is_a_little_older_than_the_book_came_out_of_order():
     sync = BookSync(from_rest=False)
@@ -472,3 +474,31 @@ def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
     sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
     assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
     assert sync.book.seq == 1
+=======
+    def test_a_chain_that_goes_back_is_another_numbering(self) -> None:
+        """Ignored as old, the update and all after it would leave a frozen book that looks alive."""
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(snapshot(500))
+        with pytest.raises(GapError, match="follows 12, the book is at 500"):
+            sync.take_delta(structs.replace(delta(12, 13), chained=True))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
+        assert sync.take_snapshot(snapshot(14)), "what did not fit is not waited for"
+
+    def test_an_update_of_a_chain_that_comes_twice_is_none(self) -> None:
+        sync, update = BookSync(from_rest=False), structs.replace(delta(500, 501), chained=True)
+        sync.take_snapshot(snapshot(500))
+        sync.take_delta(update)
+        assert not sync.take_delta(update)
+        assert sync.ready
+
+    def test_a_book_whose_known_levels_are_used_up_is_of_no_use(self) -> None:
+        """The price has moved through what the snapshot covered; what lies beyond was never told."""
+        levels = [(float(price), 1.0) for price in range(50, 0, -1)]
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(BookSnapshot(symbol="X", bids=levels, asks=[(60.0, 1.0)], seq=1, depth=50))
+        for seq in range(2, 42):
+            assert sync.take_delta(delta(seq - 1, seq, bids=[(float(52 - seq), 0.0)]))
+        with pytest.raises(SyncError, match="fewer than 10 known levels"):
+            sync.take_delta(delta(41, 42, bids=[(10.0, 0.0)]))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
+>>>>>>> merge
