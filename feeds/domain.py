@@ -81,6 +81,7 @@ class Market(Value, frozen=True, kw_only=True):
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
+    book: bool = True  # False: the exchange gives no order book, only best prices, of sizes in an unknown unit
 
     @property
     def price_decimals(self) -> int:
@@ -171,11 +172,11 @@ class Bbo(Value, frozen=True, kw_only=True):
 
 
 class Trade(Value, frozen=True, kw_only=True):
-    """A print. ``side`` is the taker's."""
+    """A print. ``side`` is the taker's, None where the exchange does not tell it."""
 
     symbol: str
     id: str
-    side: Side
+    side: Side | None
     price: Decimal
     size: Decimal
     exchange_ms: int
@@ -228,10 +229,8 @@ class Ack(Value, frozen=True, kw_only=True):
 
 
 class Rejected(Value, frozen=True, kw_only=True):
-    """The exchange refused these subscriptions; ``reason`` in its own words.
-
-    Empty ``subscriptions`` means that the exchange did not say which: everything asked for in that message.
-    """
+    """The exchange refused these subscriptions; ``reason`` in its own words. Empty ``subscriptions``: it did not say
+    which, so everything asked for in that message."""
 
     subscriptions: tuple[Subscription, ...]
     reason: str
@@ -257,9 +256,15 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon, or that it does not serve us on it."""
+    """The exchange announced that it will close this connection soon, or that it does not serve us on it. ``fatal``:
+    nor on another one, until a person acts; ``reason`` is a sentence then."""
 
     reason: str
+    fatal: bool = False
+
+
+class LoggedIn(Value, frozen=True, kw_only=True):
+    """The exchange accepted the login (``Facts.needs_key``): subscriptions may be asked for from now on."""
 
 
 Event: TypeAlias = (
@@ -276,6 +281,7 @@ Event: TypeAlias = (
     | Markets
     | Notice
     | Closing
+    | LoggedIn
 )
 
 # -- private values --------------------------------------------------------------------------------------------------
@@ -283,7 +289,6 @@ Event: TypeAlias = (
 
 class Balance(Value, frozen=True, kw_only=True):
     """One asset of one account and product. ``total`` is the wallet's balance, without unrealised profit.
-
     ``free`` is what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
     ``asof_ms`` is the exchange's time that the figure speaks of: the event's, or for a REST answer the moment the
     question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds.
@@ -299,7 +304,6 @@ class Balance(Value, frozen=True, kw_only=True):
 
 class Position(Value, frozen=True, kw_only=True):
     """An open position, or a closed one if ``size`` is 0. ``size`` is signed: negative is short.
-
     ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``mark`` and ``unrealised`` are the
     exchange's at ``asof_ms``; the screen's come from live marks.
     """
@@ -340,7 +344,6 @@ class Order(Value, frozen=True, kw_only=True):
 
 class Fill(Value, frozen=True, kw_only=True):
     """One execution of an own order. ``(symbol, id)`` is unique within an account.
-
     ``fee`` positive was charged, negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
     ``realised`` is the exchange's realised profit of this fill, where it gives one.
     """

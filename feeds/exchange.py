@@ -8,7 +8,7 @@ test, a simulator.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -29,6 +29,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     body: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Without parameters and headers: they may hold a key or a signature."""
+        return f"Request({self.method} {self.product} {self.path})"
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
+    needs_key: bool = False  # market data need a key: the adapter takes ``credentials``, sessions log in (LoggedIn)
+    cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
+    may_be_silent: bool = False  # markets may be silent for hours: only pongs tell that a connection lives
+    probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
 
 
 class MarketIndex:
@@ -158,3 +166,23 @@ class Exchange(Protocol):
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """The error that a REST answer means, or None if it is good. Never raises."""
+
+
+@runtime_checkable
+class Authorises(Protocol):
+    """What an exchange has besides, whose public REST calls carry a key."""
+
+    def authorise(self, request: Request) -> Request:
+        """The request with its key, made just before it is sent and not kept."""
+
+
+@runtime_checkable
+class PagesCandles(Protocol):
+    """What an exchange has besides, whose histories of candles come in pages."""
+
+    def next_candles(self, request: Request, raw: bytes) -> Request | None:
+        """The request for the page that follows the answer to ``request``; None if it was the last one.
+        Raises ParseError."""
+
+    def join_candles(self, market: Market, interval: str, pages: Sequence[bytes]) -> list[Candle]:
+        """What ``parse_candles`` is for a single page."""

@@ -30,8 +30,9 @@ from feeds.domain import (
     Ticker,
     Trade,
 )
-from feeds.errors import FeedError
+from feeds.errors import FeedError, Verdict
 from feeds.exchange import Exchange, MarketIndex, Request
+from feeds.history import fetch_candles
 from feeds.keeper import BookKeeper
 from feeds.latency import Histogram
 from feeds.market import MarketFeed
@@ -184,7 +185,8 @@ class Venue:
         if self.adapter.facts.markets_by_stream:
             self._open_lane(self.adapter.opening_route())
         else:
-            requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
+            products = self.config.products
+            requests = [r for r in self.adapter.markets_requests() if r.product.partition(".")[0] in products]
             self._missing_lists = {request.path for request in requests}
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
@@ -227,6 +229,8 @@ class Venue:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
                 self.notice = error.sentence
+                if error.verdict is Verdict.FATAL:
+                    return  # asking again cannot help: a person must act
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
@@ -258,7 +262,10 @@ class Venue:
         if feed is None:
             market, facts = self.markets[symbol], self.adapter.facts
             sync = BookSync(
-                from_rest=facts.snapshot_by_rest, verify=self.adapter.checksum(market), truncates=facts.truncates
+                from_rest=facts.snapshot_by_rest or not market.book,
+                verify=self.adapter.checksum(market),
+                truncates=facts.truncates,
+                best_only=not market.book,
             )
             feed = MarketFeed(
                 market,
@@ -344,6 +351,7 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
+            may_be_silent=self.adapter.facts.may_be_silent,
             gate=self.gate,
             clock=self._clock,
         )
@@ -366,9 +374,8 @@ class Venue:
 
     async def fetch_candles(self, symbol: str, interval: str, limit: int) -> list[Candle]:
         """History by REST, oldest first. Raises FeedError."""
-        market = self.markets[symbol]
-        answer = await self.rest.send(self.adapter.candles_request(market, interval, limit))
-        return self.adapter.parse_candles(market, interval, answer.raw)
+        bars, _ = await fetch_candles(self.adapter, self.rest, self.markets[symbol], interval, limit)
+        return bars
 
     async def wait_for_markets(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):

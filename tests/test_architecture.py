@@ -18,7 +18,19 @@ LAYERS: list[set[str]] = [
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
-        *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        *(
+            "rest",
+            "signed_rest",
+            "budget",
+            "pacing",
+            "latency",
+            "buffer",
+            "ledger",
+            "wire",
+            "journal",
+            "recording",
+            "history",
+        ),
     },
     # one exchange each
     {"exchanges", "accounts"},
