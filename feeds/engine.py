@@ -21,6 +21,7 @@ from feeds.config import Config, ExchangeConfig
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
+from feeds.exchange import Authorises
 from feeds.pictures import candle_row
 from feeds.publisher import Publisher, Render, Sink
 from feeds.rest import RestClient, rest_bases
@@ -74,13 +75,24 @@ class Engine:
         self._problem: ConfigError | None = None
 
     def _venue(self, config: ExchangeConfig) -> Venue:
-        options = {} if config.book_depth is None else {"book_depth": config.book_depth}
+        options: dict[str, Any] = {} if config.book_depth is None else {"book_depth": config.book_depth}
+        if config.credentials is not None:
+            options["credentials"] = config.credentials
         adapter = exchanges.create(config.name, config.endpoints, **options)
+        if adapter.facts.needs_key and config.credentials is None:
+            raise config.no_key(config.key_env)
         budgets = {
             product: msgspec.structs.replace(budget, share=config.budget_share)
             for product, budget in adapter.budgets().items()
         }
-        rest = RestClient(config.name, rest_bases(adapter.endpoints), budgets, adapter.error_of, clock=self._clock)
+        rest = RestClient(
+            config.name,
+            rest_bases(adapter.endpoints),
+            budgets,
+            adapter.error_of,
+            prepare=adapter.authorise if isinstance(adapter, Authorises) else None,
+            clock=self._clock,
+        )
         return Venue(
             config,
             adapter,
@@ -218,6 +230,8 @@ class Engine:
             if not venue.markets_loaded.is_set():
                 return None
             raise ValueError(f"{topic.exchange} has no market {topic.symbol!r}.")
+        if topic.kind == "book" and not venue.markets[topic.symbol].book:
+            raise ValueError(f"{topic.exchange} gives no order book of {topic.symbol}, only its best prices.")
         new = topic.symbol not in venue.feeds
         feed = venue.feed(topic.symbol)
         saved = self._saved.pop((topic.exchange, topic.symbol), None) if new else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from feeds.simulator.alpaca import Alpaca
 from feeds.simulator.binance import Binance
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
@@ -9,6 +10,7 @@ from feeds.simulator.krakenfutures import KrakenFutures
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
+    "alpaca": Alpaca,
     "binance": Binance,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,

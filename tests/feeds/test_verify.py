@@ -427,7 +427,7 @@ class TestFiles:
             ('{"capture":1,"product":"spot"}', '"venue" is missing'),
             ('{"capture":1,"venue":"binance"}', '"product" is None; binance has: spot, usdm'),
             ('{"capture":1,"venue":"binance","product":"coinm"}', "\"product\" is 'coinm'; binance has: spot, usdm"),
-            ('{"capture":1,"venue":"okx","product":"spot"}', "'okx', which has no adapter; there are: binance, kraken"),
+            ('{"capture":1,"venue":"okx","product":"spot"}', "'okx', which has no adapter; there are: alpaca, binance"),
         ],
     )
     def test_headers_that_do_not_do(self, tmp_path: Path, first: str, reason: str) -> None:
