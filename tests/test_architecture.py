@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        "history",
     },
     # one exchange each
     {"exchanges", "accounts"},
@@ -43,7 +44,7 @@ LAYERS: list[set[str]] = [
             "desk",
         ),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices", "alarm"),
-        *("inquiry", "candle_polls"),
+        *("inquiry", "candle_polls", "gateway"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
