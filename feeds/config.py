@@ -47,6 +47,7 @@ _EXCHANGE_KEYS = (
     "ws_url",
     "rest_url",
     "ws_api_url",
+    "trading_url",
     "stale_s",
     "reconnect_s",
     "buffer_frames",
@@ -60,14 +61,15 @@ _EXCHANGE_KEYS = (
     "alarm_factor",
     "alarm_s",
 )
-_PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
+_PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url", "trading_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
 _FEEDS_KEYS = ("depth", "conflation_ms", "linger_s", "save_s", "state_dir")
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange. ``endpoints`` holds overrides only ("<product>.ws", "<product>.rest", "<product>.ws_api");
-    ``pinned`` markets are always open, whether they exist is known once the instruments are loaded."""
+    """One exchange. ``endpoints`` holds overrides only ("<product>.ws", "<product>.rest", "<product>.ws_api",
+    "<product>.trading"); ``pinned`` markets are always open, whether they exist is known once the instruments are
+    loaded. ``credentials`` are for market data that need a key (``Facts.needs_key``)."""
 
     name: str
     enabled: bool = True
@@ -89,6 +91,29 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
     alarm_s: float = 10.0  # if it lasts for so long
     options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
+    credentials: Credentials | None = None
+
+    @property
+    def key_env(self) -> str:
+        return _variable(self.name, "KEY")
+
+    @property
+    def secret_env(self) -> str:
+        return _variable(self.name, "SECRET")
+
+    def no_key(self, variable: str) -> ConfigError:
+        """The error to raise where market data need a key and there is none."""
+        return ConfigError(
+            f"exchanges.{self.name}: its market data need a key, and the environment variable {variable} is not set"
+        )
+
+    def with_key(self, env: Mapping[str, str]) -> "ExchangeConfig":
+        """With the key from the environment. Raises ConfigError naming a variable that is not set."""
+        for variable in (self.key_env, self.secret_env):
+            if not env.get(variable, "").strip():
+                raise self.no_key(variable)
+        key = Credentials(key=env[self.key_env].strip(), secret=env[self.secret_env].strip())
+        return msgspec.structs.replace(self, credentials=key)
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +187,8 @@ DEMO_ACROSS = AcrossConfig(watch=("matrix@0.1:BTC/USDT", "matrix@2:ETH/USDT"))
 def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     """Read and check; ``path`` None is the demo. Raises ConfigError naming file, key, value and what is allowed.
 
-    ``env`` gives SPREADBOARD_VAR, the folder for what is kept; secrets are not read here.
+    ``env`` gives SPREADBOARD_VAR, the folder for what is kept, and the keys of exchanges whose market data need one;
+    those of accounts are not read here.
     """
     var = Path(env.get("SPREADBOARD_VAR") or "var")
     if path is None:
@@ -172,7 +198,11 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     feeds = root.table("feeds", _FEEDS_KEYS)
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
-    enabled = {exchange.name: exchange for exchange in found if exchange.enabled}
+    enabled = {
+        exchange.name: exchange.with_key(env) if exchanges.create(exchange.name).facts.needs_key else exchange
+        for exchange in found
+        if exchange.enabled
+    }
     if not enabled:
         raise ConfigError(f"{root.file}: exchanges: none is enabled; add a table [exchanges.<name>]")
     state_dir = feeds.text("state_dir", "")
@@ -199,11 +229,23 @@ def _read(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path.name}: is not valid TOML: {error}") from error
 
 
+def _no_secrets(file: str, path: str, name: str, content: object) -> None:
+    """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
+    if isinstance(content, dict):
+        for key in content.keys() & SECRETS.keys():
+            raise ConfigError(
+                f"{file}: {path}.{key}: secrets do not belong into this file; "
+                f"set the environment variable {_variable(name, SECRETS[key])} instead"
+            )
+
+
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
     path = f"exchanges.{name}"
     if name not in exchanges.REGISTRY:
         raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
     adapter = exchanges.create(name)
+    if adapter.facts.needs_key:
+        _no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
     table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
     products = table.texts("products", adapter.products, adapter.products, least=1)
@@ -217,7 +259,7 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         simulated=table.flag("simulated", False),
         products=products,
         endpoints=_endpoints(table, adapter.endpoints, adapter.products),
-        pinned=_symbols(table, "pinned", products),
+        pinned=_symbols(table, "pinned", products, adapter.facts.cash_products),
         candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
         stale_s=stale_s,
         reconnect_s=reconnect_s,
@@ -277,6 +319,7 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
             ("ws_url", "ws", ("ws", "wss")),
             ("rest_url", "rest", ("http", "https")),
             ("ws_api_url", "ws_api", ("ws", "wss")),
+            ("trading_url", "trading", ("http", "https")),
         ):
             url = part.url(key, schemes)
             targets = [f"{p}.{kind}" for p in ((product,) if product else products) if f"{p}.{kind}" in known]
@@ -292,10 +335,10 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
     return overrides
 
 
-def _symbols(table: Table, key: str, products: tuple[str, ...]) -> tuple[str, ...]:
+def _symbols(table: Table, key: str, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> tuple[str, ...]:
     """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
     symbols = table.texts(key, ())
-    derivatives = [product for product in products if product != "spot"]
+    derivatives = [product for product in products if product not in cash]
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
             raise table.wrong(
@@ -303,7 +346,7 @@ def _symbols(table: Table, key: str, products: tuple[str, ...]) -> tuple[str, ..
             )
         if ":" in symbol and not derivatives:
             raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
-        if ":" not in symbol and "spot" not in products:
+        if ":" not in symbol and not set(cash) & set(products):
             raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
     return symbols
 
@@ -319,12 +362,7 @@ def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[Accou
             )
         if name.upper() in found:
             raise ConfigError(f"{root.file}: {path}: another account has the same environment variables")
-        if isinstance(content, dict):
-            for key in content.keys() & SECRETS.keys():
-                raise ConfigError(
-                    f"{root.file}: {path}.{key}: secrets do not belong into this file; "
-                    f"set the environment variable {_variable(name, SECRETS[key])} instead"
-                )
+        _no_secrets(root.file, path, name, content)
         found[name.upper()] = _account(Table(root.file, path, content, _ACCOUNT_KEYS, private=True), name, enabled)
     return tuple(found.values())
 

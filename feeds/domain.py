@@ -82,6 +82,12 @@ class Market(Value, frozen=True, kw_only=True):
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
     book_of: str | None = None  # symbol of the market whose book this is, where two names lead to one book
+    book: bool = True  # False: the exchange gives no order book, only best prices, of sizes in an unknown unit
+
+    @property
+    def no_book(self) -> str:
+        """Why there is no order book, as a sentence; "" if there is one."""
+        return "" if self.book else f"{self.exchange} gives no order book of {self.symbol}, only its best prices."
 
     @property
     def price_decimals(self) -> int:
@@ -178,11 +184,11 @@ class Bbo(Value, frozen=True, kw_only=True):
 
 
 class Trade(Value, frozen=True, kw_only=True):
-    """A print. ``side`` is the taker's."""
+    """A print. ``side`` is the taker's, None where the exchange does not tell it."""
 
     symbol: str
     id: str
-    side: Side
+    side: Side | None
     price: Decimal
     size: Decimal
     exchange_ms: int
@@ -273,9 +279,15 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon, or does not serve us on it."""
+    """The exchange announced that it will close this connection soon, or that it does not serve us on it. ``fatal``:
+    nor on another one, until a person acts; ``reason`` is a sentence then."""
 
     reason: str
+    fatal: bool = False
+
+
+class LoggedIn(Value, frozen=True, kw_only=True):
+    """The exchange accepted the login (``Facts.needs_key``): subscriptions may be asked for from now on."""
 
 
 Event: TypeAlias = (
@@ -293,4 +305,5 @@ Event: TypeAlias = (
     | Markets
     | Notice
     | Closing
+    | LoggedIn
 )

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from feeds import exchanges
 from feeds.account import AccountSpec, AccountStore
 from feeds.arbitrage import AcrossStore
 from feeds.board import Board
@@ -22,9 +21,9 @@ from feeds.config import Config, ExchangeConfig
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
+from feeds.gateway import open_gateway
 from feeds.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
-from feeds.rest import RestClient, rest_bases
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.together import Together
 from feeds.topics import ACCOUNT_KINDS, ARBITRAGE, LEG, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
@@ -94,15 +93,7 @@ class Engine:
         self._problem: ConfigError | None = None
 
     def _venue(self, config: ExchangeConfig) -> Venue:
-        options: dict[str, Any] = dict(config.options)
-        if config.book_depth is not None:
-            options["book_depth"] = config.book_depth
-        adapter = exchanges.create(config.name, config.endpoints, **options)
-        budgets = {
-            product: msgspec.structs.replace(budget, share=config.budget_share)
-            for product, budget in adapter.budgets().items()
-        }
-        rest = RestClient(config.name, rest_bases(adapter.endpoints), budgets, adapter.error_of, clock=self._clock)
+        adapter, rest = open_gateway(config, self._clock)
         return Venue(
             config,
             adapter,
@@ -263,6 +254,8 @@ class Engine:
             if not venue.markets_loaded.is_set():
                 return None
             raise ValueError(f"{topic.exchange} has no market {topic.symbol!r}.")
+        if topic.kind == "book" and (why := venue.markets[topic.symbol].no_book):
+            raise ValueError(why)
         new = topic.symbol not in venue.feeds
         feed = venue.feed(topic.symbol)
         saved = self._saved.pop((topic.exchange, topic.symbol), None) if new else None

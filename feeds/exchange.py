@@ -29,6 +29,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bool = False
     headers: tuple[tuple[str, str], ...] = ()
 
+    def __repr__(self) -> str:
+        """Without parameters and headers: they may hold a key or a signature."""
+        return f"Request({self.method} {self.product} {self.path})"
+
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """A REST budget: ``limit`` weight per ``per_s`` seconds (windows on the wall clock), and the response header that
@@ -58,7 +62,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
     ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
     connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
-    silent_routes: tuple[str, ...] = ()  # silence says nothing there: what they carry comes with trades only
+    silent_routes: tuple[str, ...] = ()  # silence says nothing there: only pongs tell that a connection lives
     pong: bytes | None = None  # what answers keepalive(), where WebSocket pings prove nothing: it is asked instead
     products_mixed: bool = False  # one connection may carry all products, and so may a recording
     polled_routes: tuple[str, ...] = ()  # what has no stream goes by these: see PolledExchange
@@ -68,6 +72,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None  # header "Origin" of WebSockets
     options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
     recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange
+    needs_key: bool = False  # market data need a key: the adapter takes ``credentials``, sessions log in (LoggedIn)
+    one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
+    cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
+    probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
 
 
 class MarketIndex:
@@ -219,3 +227,23 @@ class TellsTime(Protocol):
 
     def parse_time(self, raw: bytes) -> int:
         """Milliseconds since 1970, UTC. Raises ParseError."""
+
+
+@runtime_checkable
+class Authorises(Protocol):
+    """What an exchange has besides, whose public REST calls carry a key."""
+
+    def authorise(self, request: Request) -> Request:
+        """The request with its key, made just before it is sent and not kept."""
+
+
+@runtime_checkable
+class PagesCandles(Protocol):
+    """What an exchange has besides, whose histories of candles come in pages."""
+
+    def next_candles(self, request: Request, raw: bytes) -> Request | None:
+        """The request for the page that follows the answer to ``request``; None if it was the last one.
+        Raises ParseError."""
+
+    def join_candles(self, market: Market, interval: str, pages: Sequence[bytes]) -> list[Candle]:
+        """What ``parse_candles`` is for a single page."""

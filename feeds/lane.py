@@ -161,7 +161,10 @@ class Lane:
         self.venue.status_changed()
 
     def on_closing(self, reason: str) -> bool:
-        """The exchange will end this connection: it is kept until then, and replaced before."""
+        """The exchange will end this connection: it is kept until then, and replaced before. False: give it up now,
+        since it may have no other one beside it."""
+        if self.venue.adapter.facts.one_connection:
+            return False
         self.announced = reason
         self.venue.status_changed()
         return not self.venue.stopping

@@ -9,13 +9,13 @@ from websockets.exceptions import ConnectionClosed
 
 from feeds.account_domain import Expired
 from feeds.buffer import Frame, FrameBuffer
-from feeds.domain import Ack, Closing, Heartbeat, Lost, Notice, Rejected, StreamState, Subscription
+from feeds.domain import Ack, Closing, Heartbeat, LoggedIn, Lost, Notice, Rejected, StreamState, Subscription
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
 from feeds.wire import Counters, Delegate, Ending, Setup, WireSession, why_closed
 
-_NO_DATA = frozenset({Ack, Rejected, Heartbeat, Lost, Notice, Closing, Expired})
+_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired})
 """Events that say something about the connection, not about a market or an account."""
 
 
@@ -71,6 +71,7 @@ class Link:
         self._kept_s = now_s  # last keepalive
         self._asked_s: float | None = None  # a ping of a stream that may be silent is under way
         self._opening = session.opening()
+        self._may_ask = not setup.facts.needs_key  # else: once the session is logged in
         self._proven = False  # had data, or what counts as data for a stream that may be silent
         self._had_data = False
         self._burst = 0
@@ -211,9 +212,16 @@ class Link:
             self._reject(self._ledger.refused(event.subscriptions), event.reason)
         elif isinstance(event, Closing):
             self._log.info("exchange announces the end of the connection", reason=event.reason)
+            if event.fatal:
+                self.end(Ending(reason=event.reason, fatal=True))
+                return
             if self._had_data and self._delegate.link_closing(event.reason):
                 return  # it serves us until then, and the owner replaces it
             self.end(Ending(reason=f"the exchange announced the end: {event.reason}", prompt=True))
+        elif isinstance(event, LoggedIn):
+            self._may_ask, self._opening = True, []  # answered: from here on silence is judged by what is asked for
+            self._counted_s = self._clock.monotonic_s()
+            self._work.set()
 
     def _reject(self, subscriptions: list[Subscription], reason: str) -> None:
         self._work.set()
@@ -276,7 +284,7 @@ class Link:
             elif batch:
                 self._ledger.sent(batch, self._clock.monotonic_s())
                 batch = None
-            elif batch := self._ledger.next():
+            elif self._may_ask and (batch := self._ledger.next()):
                 messages.extend(self._messages(batch))
             else:
                 self._work.clear()
@@ -335,7 +343,9 @@ class Link:
             self._judge_lag(now_s)
             self._judge_silence(now_s)
             self._keep_alive(now_s)
-            self._reject(self._ledger.overdue(now_s, self._frame_s), NO_ANSWER)
+            self._reject(self._ledger.overdue(now_s, max(self._frame_s, self._heard_s)), NO_ANSWER)
+            if not self._may_ask and now_s - self._opened_s > self._timing.answer_s:
+                self.end(Ending(reason=f"no answer to the login within {self._timing.answer_s:g} s"))
             if self._burst and now_s - self._burst_s > self._timing.burst_s:
                 self._close_burst()
 

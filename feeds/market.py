@@ -250,9 +250,9 @@ class MarketFeed:
         if self.sync.ready:
             self._rebuild(reason)
 
-    def confirmed(self) -> None:
-        """The exchange was asked and has the same book."""
-        self.confirmed_s = self._clock.monotonic_s()
+    def confirmed(self, longer_s: float = 0.0) -> None:
+        """The exchange was asked and has the same book: that holds for twice ``stale_s``, and ``longer_s`` more."""
+        self.confirmed_s = self._clock.monotonic_s() + longer_s
         self.evaluate()
 
     def mute(self, reason: str) -> None:

@@ -88,9 +88,9 @@ def draw_quote(feed: "MarketFeed") -> Picture:
         change = last / ticker.open - 1
     data = {
         "bid": price(bid),
-        "bid_size": size(bid),
+        "bid_size": size(bid) if feed.market.book else None,
         "ask": price(ask),
-        "ask_size": size(ask),
+        "ask_size": size(ask) if feed.market.book else None,
         "last": paid(last),
         "open": paid(ticker.open) if ticker else None,
         "high": paid(ticker.high) if ticker else None,

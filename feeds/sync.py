@@ -22,14 +22,12 @@ THIN = 150
 anew in the background."""
 
 
-<<<<<<< HEAD
-DISORDER = 10
-"""Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
-=======
 LEAST = 10
 """A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
 the price has moved through what was known."""
->>>>>>> merge
+
+DISORDER = 10
+"""Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
 
 
 class Need(enum.Enum):
@@ -49,6 +47,9 @@ class Want(enum.Enum):
 class BookSync:
     """The book of one market, and what it needs to be right.
 
+    ``best_only``: the exchange gives best prices instead of a book. They come as snapshots of one level a side, the
+    first one by REST, the others by stream, and the later one holds.
+
     ``pending_limit`` bounds the changes kept while waiting for a snapshot; beyond it the oldest are dropped and the
     snapshot must be newer, so a hole is never applied over. A snapshot that would lead to a book older than the newest
     update seen is refused as well: REST answers may come from a cache, and the past must not be shown as the present.
@@ -60,10 +61,12 @@ class BookSync:
         from_rest: bool,
         verify: Checksum | None = None,
         truncates: bool = False,
+        best_only: bool = False,
         pending_limit: int = 2_000,
     ) -> None:
         self.from_rest = from_rest
         self.truncates = truncates
+        self.best_only = best_only
         self.book = OrderBook(verify)
         self.resyncs = 0
         self.needs = Need.NOTHING
@@ -140,6 +143,8 @@ class BookSync:
         if at is not None and snapshot.seq is not None and 0 < at - snapshot.seq <= DISORDER:
             self.drop()
             raise GapError(f"{snapshot.symbol}: a snapshot of {snapshot.seq} came when the book was at {at}")
+        if self.best_only and self.ready and _before(snapshot.exchange_ms, self.book.exchange_ms):
+            return True  # what is here is newer
         pending = list(self._pending)
         if pending and _before(snapshot.seq, pending[0].prev):
             self.needs = Need.SNAPSHOT

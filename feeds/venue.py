@@ -6,6 +6,7 @@ into the market they belong to: frame received to picture marked is one synchron
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from itertools import count
@@ -24,10 +25,11 @@ from feeds.domain import (
     Notice,
     Subscription,
 )
-from feeds.errors import FeedError
+from feeds.errors import FeedError, Verdict
 from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsStatus
 from feeds.fallback import Fallback
 from feeds.fresh_books import FreshBooks
+from feeds.history import fetch_candles
 from feeds.inquiry import fetch_markets, watch_status
 from feeds.keeper import BookKeeper
 from feeds.lane import Lane, missing
@@ -112,7 +114,8 @@ class Venue:
         if self.adapter.facts.markets_by_stream:
             self._open_lane(self.adapter.opening_route())
         else:
-            requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
+            products = self.config.products
+            requests = [r for r in self.adapter.markets_requests() if r.product.partition(".")[0] in products]
             self._missing_lists = set(requests)  # two may share a path
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
@@ -160,6 +163,8 @@ class Venue:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
                 self._trouble = error.sentence
+                if error.verdict is Verdict.FATAL:
+                    return  # asking again cannot help: a person must act
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
@@ -220,7 +225,10 @@ class Venue:
         """An empty book, to be kept by this exchange's rules."""
         facts = self.adapter.facts
         return BookSync(
-            from_rest=facts.snapshot_by_rest, verify=self.adapter.checksum(market), truncates=facts.truncates
+            from_rest=facts.snapshot_by_rest or not market.book,
+            verify=self.adapter.checksum(market),
+            truncates=facts.truncates,
+            best_only=not market.book,
         )
 
     def resubscribe(self, feed: MarketFeed) -> None:
@@ -272,7 +280,8 @@ class Venue:
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
 
     def _lane_for(self, route: str, beside: Lane | None = None) -> Lane:
-        limit = self.adapter.facts.streams_per_connection
+        facts = self.adapter.facts
+        limit = math.inf if facts.one_connection else facts.streams_per_connection
         for lane in self.lanes:
             if lane.route != route or not lane.open_to_new or lane is beside:
                 continue
@@ -354,9 +363,8 @@ class Venue:
 
     async def fetch_candles(self, symbol: str, interval: str, limit: int) -> list[Candle]:
         """History by REST, oldest first. Raises FeedError."""
-        market = self.markets[symbol]
-        answer = await self.rest.send(self.adapter.candles_request(market, interval, limit))
-        return self.adapter.parse_candles(market, interval, answer.raw)
+        bars, _ = await fetch_candles(self.adapter, self.rest, self.markets[symbol], interval, limit)
+        return bars
 
     async def wait_for_markets(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        "history",
     },
     # one exchange each
     {"exchanges", "accounts"},
@@ -31,7 +32,7 @@ LAYERS: list[set[str]] = [
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
         *("publisher", "state", "board", "desk"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
-        *("inquiry", "skew", "notices", "alarm"),
+        *("inquiry", "skew", "notices", "alarm", "gateway"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together

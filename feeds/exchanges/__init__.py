@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from feeds.errors import ConfigError
 from feeds.exchange import Exchange
+from feeds.exchanges.alpaca import Alpaca
 from feeds.exchanges.binance import Binance
 from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.coinbase import Coinbase
@@ -17,6 +18,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 """Makes an adapter: ``(endpoints, **options)``. ``endpoints`` replaces base URLs, the options are the adapter's own."""
 
 REGISTRY: dict[str, ExchangeFactory] = {
+    "alpaca": Alpaca,
     "binance": Binance,
     "bybit": Bybit,
     "coinbase": Coinbase,

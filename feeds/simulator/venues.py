@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from feeds.simulator.alpaca import Alpaca
 from feeds.simulator.binance import Binance
 from feeds.simulator.bybit import Bybit
 from feeds.simulator.coinbase import Coinbase
@@ -13,6 +14,7 @@ from feeds.simulator.okx import Okx
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
+    "alpaca": Alpaca,
     "binance": Binance,
     "bybit": Bybit,
     "coinbase": Coinbase,

@@ -20,10 +20,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, text: str) -> Config:
+def load(folder: Path, text: str, env: dict[str, str] | None = None) -> Config:
     path = folder / "spreadboard.toml"
     path.write_text(text, encoding="utf-8")
-    return load_config(path, {})
+    return load_config(path, env or {})
 
 
 def binance(folder: Path, text: str = "") -> ExchangeConfig:
@@ -404,6 +404,48 @@ def test_an_exchange_without_options_takes_none(folder: Path) -> None:
         load(folder, '[exchanges.binance.options]\nping = "x"')
 
 
+# Keys of market data
+
+KEY = {"SPREADBOARD_ALPACA_KEY": "PKTESTKEY0000000001 ", "SPREADBOARD_ALPACA_SECRET": "never to be seen 0000001"}
+
+
+def test_a_key_of_market_data_comes_from_the_environment(folder: Path) -> None:
+    loaded = load(folder, '[exchanges.alpaca]\npinned = ["BTC/USD", "LTC.US/USD"]', KEY)
+    credentials = loaded.exchanges["alpaca"].credentials
+    assert credentials is not None
+    assert (credentials.key, credentials.secret) == ("PKTESTKEY0000000001", "never to be seen 0000001")
+    assert "never to be seen" not in repr(loaded) and "TESTKEY" not in repr(loaded)
+
+
+@pytest.mark.parametrize("variable", sorted(KEY))
+def test_a_missing_key_of_market_data_stops_the_start(folder: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=rf"exchanges\.alpaca: .* environment variable {variable} is not set"):
+        load(folder, "[exchanges.alpaca]", {**KEY, variable: " "})
+
+
+def test_an_exchange_that_is_off_needs_no_key(folder: Path) -> None:
+    assert set(load(folder, "[exchanges.kraken]\n[exchanges.alpaca]\nenabled = false").exchanges) == {"kraken"}
+
+
+def test_a_key_in_the_file_is_refused_and_not_shown(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"set the environment variable SPREADBOARD_ALPACA_SECRET") as caught:
+        load(folder, '[exchanges.alpaca]\nsecret = "hush"', KEY)
+    assert "hush" not in str(caught.value)
+
+
+def test_addresses_of_the_trading_api(folder: Path) -> None:
+    loaded = load(folder, '[exchanges.alpaca]\ntrading_url = "https://paper-api.alpaca.markets"', KEY)
+    url = "https://paper-api.alpaca.markets"
+    assert loaded.exchanges["alpaca"].endpoints == {"crypto.trading": url, "stocks.trading": url}
+    with pytest.raises(ConfigError, match="there is no such address of kraken"):
+        load(folder, '[exchanges.kraken]\ntrading_url = "https://x"')
+
+
+def test_a_stock_is_no_derivative(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is a derivative"):
+        load(folder, '[exchanges.alpaca]\npinned = ["BTC/USD:USD"]', KEY)
+
+
 # The example
 
 
@@ -423,13 +465,13 @@ def uncommented() -> str:
 def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
-    shown = set(example["exchanges"]["binance"]) | set(example["exchanges"]["kraken"])
-    assert shown == {*config._EXCHANGE_KEYS, "usdm"}
+    shown = set().union(*example["exchanges"].values())
+    assert shown == {*config._EXCHANGE_KEYS, "usdm", "stocks"}
     assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
-    loaded, plain = load(folder, uncommented()), load_config(EXAMPLE, {})
+    loaded, plain = load(folder, uncommented(), KEY), load_config(EXAMPLE, {})
     assert loaded.state_dir == folder / "state"
     for name in ("depth", "conflation_ms", "linger_s", "save_s"):
         assert getattr(loaded, name) == getattr(plain, name)

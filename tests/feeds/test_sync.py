@@ -454,27 +454,6 @@ class TestByStream:
         assert sync.take_snapshot(snapshot(1))
         assert sync.book.seq == 1
 
-<<<<<<< HEAD
-
-def test_a_snapshot_by_stream_that_is_a_little_older_than_the_book_came_out_of_order():
-    sync = BookSync(from_rest=False)
-    sync.start()
-    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
-    sync.take_delta(BookDelta(symbol="A/B", bids=[(1.0, 2.0)], asks=[], prev=200, seq=201))
-    with pytest.raises(GapError, match="a snapshot of 200 came when the book was at 201"):
-        sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
-    assert not sync.ready
-    assert sync.needs is Need.RESUBSCRIBE
-    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 3.0)], asks=[(2.0, 1.0)], seq=202))
-
-
-def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
-    sync = BookSync(from_rest=False)
-    sync.start()
-    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
-    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
-    assert sync.book.seq == 1
-=======
     def test_a_chain_that_goes_back_is_another_numbering(self) -> None:
         """Ignored as old, the update and all after it would leave a frozen book that looks alive."""
         sync = BookSync(from_rest=False)
@@ -501,4 +480,23 @@ def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
         with pytest.raises(SyncError, match="fewer than 10 known levels"):
             sync.take_delta(delta(41, 42, bids=[(10.0, 0.0)]))
         assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
->>>>>>> merge
+
+
+def test_a_snapshot_by_stream_that_is_a_little_older_than_the_book_came_out_of_order():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    sync.take_delta(BookDelta(symbol="A/B", bids=[(1.0, 2.0)], asks=[], prev=200, seq=201))
+    with pytest.raises(GapError, match="a snapshot of 200 came when the book was at 201"):
+        sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    assert not sync.ready
+    assert sync.needs is Need.RESUBSCRIBE
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 3.0)], asks=[(2.0, 1.0)], seq=202))
+
+
+def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
+    assert sync.book.seq == 1
