@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        "reading",
     },
     # one exchange each
     {"exchanges", "accounts"},

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.bitstamp import Bitstamp
 from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
@@ -16,6 +17,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 
 REGISTRY: dict[str, ExchangeFactory] = {
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "bybit": Bybit,
     "coinbase": Coinbase,
     "kraken": Kraken,

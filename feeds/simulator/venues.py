@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from feeds.simulator.binance import Binance
+from feeds.simulator.bitstamp import Bitstamp
 from feeds.simulator.bybit import Bybit
 from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
@@ -12,6 +13,7 @@ from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "bybit": Bybit,
     "coinbase": Coinbase,
     "kraken": Kraken,

@@ -19,5 +19,10 @@ WAIVERS: dict[tuple[str, str], str] = {
     ("krakenfutures", "deltas.whole"): _LEVELS,
     ("krakenfutures", "subscribe.candles"): "it streams no candles: the first minute made of prints is the next one",
     ("kraken", "gap.deep"): "no sequence numbers: the checksum covers the best ten levels a side",
+    ("bitstamp", "gap"): "every message is a whole book, so the next one makes up for one that is lost",
+    (
+        "bitstamp",
+        "rejected.unknown",
+    ): "as observed, what does not exist is acknowledged like anything else, and stays mute",
     ("binance", "rejected.unknown"): "what does not exist is acknowledged like anything else, and stays mute",
 }
