@@ -12,7 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 from feeds.book import Checksum
-from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Event, Market, Notice, Subscription
+from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Channel, Event, Market, Notice, Subscription, Ticker
+from feeds.errors import ParseError
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
     cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
     probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
+    unstreamed: tuple[Channel, ...] = ()  # BBO: best prices are the book's; TICKER: figures by REST (see TellsDay)
 
 
 class MarketIndex:
@@ -201,6 +203,85 @@ class Exchange(Protocol):
         """The error that a REST answer means, or None if it is good. Never raises."""
 
 
+class OneProduct:
+    """What is the same in every adapter of one product without checksums: to be built upon.
+
+    ``defaults`` are the base URLs, of which ``endpoints`` replaces some. All streams come by one kind of connection,
+    which has the product's name; candles by the first of ``facts.polled_routes``, where there is one. The probe is the
+    whole book, for exchanges that have no smaller answer.
+    """
+
+    products: tuple[str, ...]
+    facts: Facts
+    defaults: Mapping[str, str]
+    budget: Budget
+
+    def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:
+        given = endpoints or {}
+        self.endpoints: Mapping[str, str] = {key: given.get(key, url).rstrip("/") for key, url in self.defaults.items()}
+
+    def budgets(self) -> Mapping[str, Budget]:
+        return {self.products[0]: self.budget}
+
+    def route(self, subscription: Subscription, market: Market) -> str:
+        """Raises ValueError for what no stream has."""
+        if subscription.channel in self.facts.unstreamed:
+            raise ValueError(f"{subscription}: there is no such stream")
+        polled = self.facts.polled_routes if subscription.channel is Channel.CANDLES else ()
+        return polled[0] if polled else self.products[0]
+
+    def opening_route(self) -> str:
+        return self.products[0]
+
+    def url(self, route: str) -> str:
+        return self.endpoints[f"{self.products[0]}.{'rest' if route in self.facts.polled_routes else 'ws'}"]
+
+    def checksum(self, market: Market | None) -> Checksum | None:
+        return None
+
+    def snapshot_request(self, market: Market) -> Request:
+        raise NotImplementedError
+
+    def parse_snapshot(self, market: Market, raw: bytes) -> BookSnapshot:
+        raise NotImplementedError
+
+    def probe_request(self, market: Market) -> Request:
+        return self.snapshot_request(market)
+
+    def parse_probe(self, market: Market, raw: bytes) -> Bbo:
+        """Prices and sizes alone: the number of a whole book may rise by what our stream does not show."""
+        book = self.parse_snapshot(market, raw)
+        if not book.bids or not book.asks:
+            raise ParseError(f"book of {market.symbol}: a side is empty", raw)
+        (bid, bid_size), (ask, ask_size) = max(book.bids), min(book.asks)
+        return Bbo(symbol=market.symbol, bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size)
+
+
+class OneByOne:
+    """What is the same in every session that sends one message for each subscription: to be built upon."""
+
+    ping: str | None = None  # our keepalive
+
+    def __init__(self, markets: MarketIndex) -> None:
+        self._markets = markets
+
+    def opening(self) -> list[str]:
+        return []
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        return [self.message(subscription, end=False) for subscription in subscriptions]
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        return [self.message(subscription, end=True) for subscription in subscriptions]
+
+    def keepalive(self) -> str | None:
+        return self.ping
+
+    def message(self, subscription: Subscription, *, end: bool) -> str:
+        """Asks for it, or for its end."""
+        raise NotImplementedError
+
+
 @runtime_checkable
 class Paged(Protocol):
     """What an exchange has besides, whose lists of instruments come in pages."""
@@ -217,6 +298,16 @@ class TellsStatus(Protocol):
 
     def parse_status(self, raw: bytes) -> Notice:
         """What is the matter now; an empty text if nothing is."""
+
+
+@runtime_checkable
+class TellsDay(Protocol):
+    """What an exchange has besides, that streams no 24 h figures: one REST answer with those of a whole product."""
+
+    def day_request(self, product: str) -> Request: ...
+
+    def parse_day(self, raw: bytes, markets: MarketIndex) -> list[Ticker]:
+        """Of the markets that are listed. Raises ParseError."""
 
 
 @runtime_checkable

@@ -184,7 +184,8 @@ class BookKeeper:
                 due = now_s - self._probed_s.get(symbol, float("-inf")) > pause_s
                 quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
                 # SLOW: the answer to a silence may wait in our own buffer, and a pong behind it.
-                asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET)
+                # SYNCING: accepted, the book is here by REST, and nothing has happened since.
+                asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET, StreamState.SYNCING)
                 if due and quiet and asks and facts.probe_by_rest:
                     self._probed_s[symbol] = now_s
                     self._spawn(self._probe(feed), f"probe {symbol}")

@@ -160,8 +160,7 @@ class BookSync:
                 self._pending.extend(d for d in pending if d.seq is not None and d.seq > (fresh.seq or 0))
             raise
         if self.from_rest and _before(fresh.seq, self._newest):
-            self.needs = Need.SNAPSHOT
-            return False
+            return False  # old news; if there is no book yet, or another one is wanted, that is still needed
         self.book = fresh
         self._newest = fresh.seq
         self._thin = THIN if snapshot.depth is None else min(THIN, snapshot.depth // 2)

@@ -9,6 +9,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -24,13 +25,14 @@ from feeds.domain import (
     Markets,
     Notice,
     Subscription,
+    Ticker,
 )
 from feeds.errors import FeedError, Verdict
-from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsStatus
+from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsDay, TellsStatus
 from feeds.fallback import Fallback
 from feeds.fresh_books import FreshBooks
 from feeds.history import fetch_candles
-from feeds.inquiry import fetch_markets, watch_status
+from feeds.inquiry import fetch_markets, watch_day, watch_status
 from feeds.keeper import BookKeeper
 from feeds.lane import Lane, missing
 from feeds.market import MarketFeed
@@ -121,6 +123,11 @@ class Venue:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         if isinstance(self.adapter, TellsStatus):
             self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
+        if isinstance(self.adapter, TellsDay):
+            for product in self.config.products:
+                watched, tell = partial(self._quoted, product), self._on_day
+                asking = watch_day(self.adapter, self.name, self.rest, product, watched, tell)
+                self._spawn(asking, f"24 h figures {product}")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
         self._spawn(keep_time(self, self.clock), "clock")
@@ -264,11 +271,15 @@ class Venue:
         if not topics:
             return
         yield Subscription(channel=Channel.BOOK, symbol=market.symbol)
+        unstreamed = self.adapter.facts.unstreamed
         for topic in topics:
             match topic.kind:
                 case "quote":
-                    yield Subscription(channel=Channel.BBO, symbol=market.symbol)
-                    yield Subscription(channel=Channel.TICKER, symbol=market.symbol)
+                    if Channel.BBO not in unstreamed:
+                        yield Subscription(channel=Channel.BBO, symbol=market.symbol)
+                    # Where figures are asked for now and then, prints tell the last price meanwhile.
+                    ticker = Channel.TRADES if Channel.TICKER in unstreamed else Channel.TICKER
+                    yield Subscription(channel=ticker, symbol=market.symbol)
                     if market.settle is not None:
                         yield Subscription(channel=Channel.MARK, symbol=market.symbol)
                 case "trades":
@@ -278,6 +289,15 @@ class Venue:
                         yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                     interval = source_of(topic.interval or "1m", self.adapter.facts.candle_intervals)
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
+
+    def _quoted(self, product: str) -> MarketIndex:
+        """The markets of a product whose 24 h figures somebody watches."""
+        feeds = [feed for feed in self.feeds.values() if feed.market.product == product]
+        return MarketIndex(feed.market for feed in feeds if any(topic.kind == "quote" for topic in feed.watched()))
+
+    def _on_day(self, ticker: Ticker, recv_ns: int) -> None:
+        if (feed := self.feeds.get(ticker.symbol)) is not None:  # closed meanwhile, perhaps
+            feed.on_ticker(ticker, recv_ns)
 
     def _lane_for(self, route: str, beside: Lane | None = None) -> Lane:
         facts = self.adapter.facts

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
         "history",
+        *("reading", "bar_polls"),
     },
     # one exchange each
     {"exchanges", "accounts"},

@@ -7,6 +7,7 @@ from feeds.errors import ConfigError
 from feeds.exchange import Exchange
 from feeds.exchanges.alpaca import Alpaca
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.bitstamp import Bitstamp
 from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.coinbase import Coinbase
 from feeds.exchanges.kraken import Kraken
@@ -20,6 +21,7 @@ ExchangeFactory: TypeAlias = Callable[..., Exchange]
 REGISTRY: dict[str, ExchangeFactory] = {
     "alpaca": Alpaca,
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "bybit": Bybit,
     "coinbase": Coinbase,
     "kraken": Kraken,

@@ -32,12 +32,13 @@ from typing import TypeVar
 import structlog
 from msgspec import json, structs
 
+from feeds.bar_polls import BarPolls
 from feeds.book import Checksum
 from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Channel, Market, Subscription
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import Budget, Facts, MarketIndex, Request
 from feeds.exchanges import coinbase_messages as messages
-from feeds.exchanges.coinbase_bars import POLLED, BarPolls
+from feeds.exchanges.coinbase_bars import POLLED
 from feeds.exchanges.coinbase_messages import GRANULARITIES, MALFORMED
 from feeds.exchanges.coinbase_session import ROUTE, CoinbaseSession, channel_of, route_of
 

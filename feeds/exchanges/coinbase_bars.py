@@ -1,24 +1,21 @@
 """Coinbase's running bars: those of one minute, which it does not stream, made of the prints; those of five, which it
-does; and the questions for all others.
+does. All others are asked for by REST.
 
 A market's trade ids rise by one, so it is known whether every print of a minute is here. A bar is told only if it is:
 the minute in which we came, or in which prints were missed, is left to the history by REST until the next one begins,
 unless the snapshot of the last hundred prints reaches back beyond its beginning.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import structs
 
-from feeds.domain import Candle, Event, Market, Subscription, Trade
-from feeds.exchange import MarketIndex, Request
+from feeds.domain import Candle, Trade
 
 MINUTE_MS = 60_000
 POLLED = ("15m", "1h", "4h", "1d")
 """Intervals that no stream has."""
-_POLLED_BARS = 2
-"""The running one, and the one before it with its last figures."""
 _MOST_FLAT = 2
 """Bars without a print that are told between two: the history has the others."""
 
@@ -109,30 +106,3 @@ class StreamedBars:
                 told = [*told[:-1], bar]  # the first, or the same with later figures
             self._last = bar
         return told
-
-
-class BarPolls:
-    """The running bars that are asked for by REST (``feeds.exchange.PollSession``)."""
-
-    def __init__(
-        self,
-        markets: MarketIndex,
-        ask: Callable[[Market, str, int], Request],
-        read: Callable[[Market, str, bytes], list[Candle]],
-    ) -> None:
-        self._markets = markets
-        self._ask = ask
-        self._read = read
-        self._asked: dict[Request, tuple[Market, str]] = {}  # of the last round
-
-    def requests(self, subscriptions: Iterable[Subscription]) -> list[Request]:
-        self._asked = {}
-        for subscription in subscriptions:
-            market, interval = self._markets.get(subscription.symbol), subscription.interval
-            if market is not None and interval in POLLED:
-                self._asked[self._ask(market, interval, _POLLED_BARS)] = market, interval
-        return list(self._asked)
-
-    def parse(self, request: Request, raw: bytes) -> list[Event]:
-        market, interval = self._asked[request]
-        return [*self._read(market, interval, raw)[-_POLLED_BARS:]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from feeds.simulator.alpaca import Alpaca
 from feeds.simulator.binance import Binance
+from feeds.simulator.bitstamp import Bitstamp
 from feeds.simulator.bybit import Bybit
 from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
@@ -16,6 +17,7 @@ from feeds.simulator.place import Place, SimulatedExchange
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
     "alpaca": Alpaca,
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "bybit": Bybit,
     "coinbase": Coinbase,
     "kraken": Kraken,

@@ -10,7 +10,7 @@ from feeds.simulator.sockets import SocketRules
 from tests.conformance import checks as _checks  # noqa: F401  (importing it registers them)
 from tests.conformance.check import CHECKS, Check, Outcome, Where, not_applicable, waived
 from tests.conformance.checks.aging import LIFE_S, TOLD_S
-from tests.conformance.checks.crowd import STREAMS
+from tests.conformance.checks.crowd import MARKETS, streams
 from tests.conformance.grounds import Ground, chosen, engined, shortened, simulated, smaller
 from tests.conformance.subject import Subject, registered
 from tests.conformance.tape import record
@@ -26,7 +26,7 @@ LONGEST_S = 60.0
 """A check that takes longer has failed."""
 
 # where -> markets of every product, and whether its checks run at once
-GROUNDS = {Where.CALM: (3, True), Where.CROWD: (5, True), Where.ROUGH: (2, False), Where.DIRTY: (1, False)}
+GROUNDS = {Where.CALM: (3, True), Where.CROWD: (MARKETS, True), Where.ROUGH: (2, False), Where.DIRTY: (1, False)}
 GROUNDS[Where.AGING] = (1, False)
 
 
@@ -35,7 +35,9 @@ async def opened(subject: Subject, where: Where) -> AsyncIterator[Ground]:
     ground = Ground(subject, chosen(subject, GROUNDS[where][0]))
     aging, crowd = where is Where.AGING, where is Where.CROWD
     rules = SocketRules(life_s=LIFE_S) if aging else None
-    changes: dict[str, Any] = {"max_life_s": TOLD_S} if aging else {"streams_per_connection": STREAMS} if crowd else {}
+    changes: dict[str, Any] = (
+        {"max_life_s": TOLD_S} if aging else {"streams_per_connection": streams(subject.facts)} if crowd else {}
+    )
     lossy = where in (Where.CALM, Where.DIRTY) and waived(subject, "gap.deep")
     depth = 10 if lossy else 20
     async with simulated(ground, rules), engined(ground, lambda facts: smaller(facts, **changes), depth=depth):

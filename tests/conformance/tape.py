@@ -12,7 +12,7 @@ from yarl import URL
 
 from feeds.domain import BookDelta, BookSnapshot, Channel, Event, Markets, Subscription
 from feeds.errors import ParseError
-from feeds.exchange import Exchange, MarketIndex, Request
+from feeds.exchange import Exchange, MarketIndex, Request, TellsDay
 from feeds.rest import encode, rest_bases
 from feeds.simulator.instruments import Instrument
 from tests.conformance.grounds import Ground, adapter, chosen, simulated
@@ -27,7 +27,7 @@ BOOKS, LONGEST_S = 24, 20.0
 
 
 class Answer(NamedTuple):
-    """A REST answer and what was asked: "markets", "snapshot", "probe" or "candles"."""
+    """A REST answer and what was asked: "markets", "snapshot", "probe", "candles" or "day"."""
 
     what: str
     request: Request
@@ -147,8 +147,7 @@ class _Recorder:
                 self.markets.update(event.markets)
                 if event.complete:
                     self.loaded.set()
-            by_rest = self.adapter.facts.snapshot_by_rest and isinstance(event, BookSnapshot)
-            if isinstance(event, BookSnapshot | BookDelta) and not by_rest:
+            if isinstance(event, BookSnapshot | BookDelta):
                 heard.books.append(event)
 
     async def snapshots(self, each: Instrument, heard: Heard) -> None:
@@ -165,6 +164,8 @@ class _Recorder:
         if self.adapter.facts.probe_by_rest:
             await self.ask("probe", self.adapter.probe_request(market), each.symbol)
         await self.ask("candles", self.adapter.candles_request(market, "1m", 10), each.symbol)
+        if isinstance(self.adapter, TellsDay):
+            await self.ask("day", self.adapter.day_request(market.product), each.symbol)
 
     async def ask(self, what: str, request: Request, symbol: str = "") -> bytes:
         base = rest_bases(self.adapter.endpoints)[request.product]

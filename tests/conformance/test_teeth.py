@@ -138,18 +138,18 @@ def test_a_wrong_adapter_fails(adapter: str, wrong_in: str) -> None:
 
 def test_a_half_written_adapter_gets_a_list() -> None:
     class Half:
-        name = "bitstamp"
+        name = "atlantis"
         products = ("spot",)
 
-    outcomes = asyncio.run(run_all([Subject("bitstamp", Half, None)]))["bitstamp"]
+    outcomes = asyncio.run(run_all([Subject("atlantis", Half, None)]))["atlantis"]
     assert set(outcomes) == set(CHECKS)
     lacking = outcomes["complete"].detail
     for part in (
-        "no line for 'bitstamp' in feeds/exchanges/__init__.py",
+        "no line for 'atlantis' in feeds/exchanges/__init__.py",
         "the adapter lacks facts, endpoints, budgets",
-        "no simulator: a package feeds/simulator/bitstamp",
-        "no test tests/feeds/test_bitstamp.py",
-        "no section on bitstamp in docs/exchanges.md",
+        "no simulator: a package feeds/simulator/atlantis",
+        "no test tests/feeds/test_atlantis.py",
+        "no section on atlantis in docs/exchanges.md",
     ):
         assert part in lacking
     assert {each.verdict for each in outcomes.values()} == {"failed"}

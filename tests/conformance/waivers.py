@@ -1,4 +1,4 @@
-"""What an exchange cannot keep, by its own documentation, and why. Everything that is not here is asked of everybody.
+"""What an exchange cannot keep, by its own rules, and why. Everything that is not here is asked of everybody.
 
 The key is (exchange, check) or (exchange, "check.part"). The parts:
 
@@ -8,7 +8,8 @@ The key is (exchange, check) or (exchange, "check.part"). The parts:
 ``gap.alone``          after a lost update other markets may be rebuilt as well
 ``rejected.unknown``   a market that does not exist is not refused (it must not become usable all the same)
 
-A line must say what the exchange's documentation says: "our adapter does not do it" is no reason.
+A line must say what the exchange's documentation says, or what it was seen to do where that says otherwise: "our
+adapter does not do it" is no reason.
 """
 
 _LEVELS = "one message changes one level, so a book between two states of the market is what the exchange told"
@@ -19,5 +20,10 @@ WAIVERS: dict[tuple[str, str], str] = {
     ("krakenfutures", "deltas.whole"): _LEVELS,
     ("krakenfutures", "subscribe.candles"): "it streams no candles: the first minute made of prints is the next one",
     ("kraken", "gap.deep"): "no sequence numbers: the checksum covers the best ten levels a side",
+    ("bitstamp", "gap"): "every message is a whole book, so the next one makes up for one that is lost",
+    (
+        "bitstamp",
+        "rejected.unknown",
+    ): "as observed, what does not exist is acknowledged like anything else, and stays mute",
     ("binance", "rejected.unknown"): "what does not exist is acknowledged like anything else, and stays mute",
 }

@@ -404,6 +404,15 @@ class TestRefresh:
         assert not sync.take_snapshot(self.wide(5, 1, 4))
         assert sync.book.seq == 6
         assert sync.ready
+        assert sync.needs is Need.NOTHING, "the newer book is here: nothing has to be asked for"
+
+    def test_whole_books_by_stream_and_one_by_rest_are_taken_in_their_order(self) -> None:
+        """An exchange whose every message is a whole book: the first one by REST, which may be of before or after."""
+        for order, taken in (((5, 6, 7), (True, True, True)), ((6, 5, 7), (True, False, True))):
+            sync = BookSync(from_rest=True)
+            sync.start()
+            assert tuple(sync.take_snapshot(self.wide(seq, 3, 3)) for seq in order) == taken
+            assert (sync.book.seq, sync.needs) == (7, Need.NOTHING)
 
     def test_an_update_that_came_twice_does_not_look_like_a_gap(self) -> None:
         """It is in the book, so it must not become the first of the updates kept for the new snapshot."""

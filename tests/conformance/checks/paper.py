@@ -9,7 +9,7 @@ from feeds import levels
 from feeds.book import OrderBook
 from feeds.domain import BookDelta, BookSnapshot, Channel, Market, Subscription
 from feeds.errors import FeedError, ParseError, RateLimited, SyncError
-from feeds.exchange import MarketIndex
+from feeds.exchange import MarketIndex, TellsDay
 from feeds.simulator.instruments import Instrument
 from feeds.sync import BookSync, Need
 from tests.conformance.check import Where, check
@@ -55,6 +55,7 @@ class Replay:
         self._sync = BookSync(from_rest=facts.snapshot_by_rest, verify=self.verify, truncates=facts.truncates)
         self._sync.start()
         self._depth: int | None = None
+        self._whole = not any(isinstance(event, BookDelta) for event in heard.books)  # every message is a whole book
         for event in heard.books:
             if event.symbol == market.symbol:
                 self._take(event)
@@ -65,7 +66,7 @@ class Replay:
             if isinstance(event, BookDelta):
                 if sync.take_delta(event):
                     self._note(event)
-            elif not sync.from_rest or sync.needs is Need.SNAPSHOT:
+            elif self._whole or not sync.from_rest or sync.needs is Need.SNAPSHOT:
                 self._depth = event.depth
                 if sync.take_snapshot(event):
                     self.steps.clear()
@@ -182,6 +183,8 @@ def _reader(tape: Tape, answer: Answer) -> Callable[[bytes], list[object]]:
     assert market is not None
     if answer.what == "candles":
         return lambda raw: list(adapter.parse_candles(market, "1m", raw))
+    if answer.what == "day" and isinstance(adapter, TellsDay):
+        return lambda raw: list(adapter.parse_day(raw, tape.markets))
     parse = adapter.parse_snapshot if answer.what == "snapshot" else adapter.parse_probe
     return lambda raw: [parse(market, raw)]
 
