@@ -11,6 +11,8 @@ import * as format from "./format.js";
 import { exchangeCode, exchangeName } from "./exchanges.js";
 
 const IMBALANCE_LEVELS = 10;
+const MOST_PLACES = 5; // of a size, and
+const MOST_DIGITS = 7; // of the largest of them
 
 const { fromInteger } = decimal;
 
@@ -73,10 +75,15 @@ export function build(data, { rows, unit, off }) {
   const chosen = wanted(data.legs, off);
   const asks = side(data, merge(data.legs, "asks", chosen).slice(0, rows), unit, chosen);
   const bids = side(data, merge(data.legs, "bids", chosen).slice(0, rows), unit, chosen);
-  const last = (list) => list.at(-1)?.cumulative.n ?? 0n;
-  const scale = last(asks) > last(bids) ? last(asks) : last(bids);
-  for (const row of [...asks, ...bids]) scaleBar(row, scale);
-  return { chosen, asks, bids, scale };
+  const last = (list) => list.at(-1)?.cumulative ?? decimal.ZERO;
+  const largest = decimal.compare(last(asks), last(bids)) > 0 ? last(asks) : last(bids);
+  for (const row of [...asks, ...bids]) {
+    scaleBar(row, largest.n);
+    const text = (d) => (unit === "quote" ? format.compact(d) : sizeText(d, placesFor(largest)));
+    row.sizeText = text(row.amount);
+    row.totalText = text(row.cumulative);
+  }
+  return { chosen, asks, bids, scale: largest.n };
 }
 
 function side(data, merged, unit, chosen) {
@@ -93,6 +100,7 @@ function side(data, merged, unit, chosen) {
     result.push({
       price: exactPrice,
       base,
+      amount,
       cumulative: total,
       sums: [...sums],
       where: shares.toSorted((a, b) => b[1] - a[1]).map(([i]) => i),
@@ -100,16 +108,21 @@ function side(data, merged, unit, chosen) {
       bar: 0,
       parts: [],
       priceText: format.price(exactPrice),
-      sizeText: unit === "quote" ? format.compact(amount) : short(amount),
-      totalText: unit === "quote" ? format.compact(total) : short(total),
     });
   }
   return result;
 }
 
-/** Sizes of several exchanges have as many places as the finest has; five say enough beside a bar. */
-function short(amount) {
-  return format.fixed(amount, Math.min(amount.places, 5));
+/** A size that is there is never printed as nothing. */
+function sizeText(d, places) {
+  const rounded = decimal.rescale(d, places);
+  return rounded.n === 0n && d.n > 0n ? `<${decimal.text({ n: 1n, places })}` : format.fixed(rounded);
+}
+
+/** Of all sizes in a picture the same: five, fewer where the largest total leaves no room for so many. */
+function placesFor(largest) {
+  const whole = (largest.n / decimal.power(largest.places)).toString().length;
+  return Math.max(0, Math.min(largest.places, MOST_PLACES, MOST_DIGITS - whole));
 }
 
 function scaleBar(row, scale) {

@@ -34,10 +34,10 @@ function cell(pair, laterMs) {
   return { pair, text: bpsText(net), heat: heat(net), ageMs };
 }
 
-/** "+7.25", "−48.25", and without places where they say nothing: "−1,250". */
+/** "+7.25", "−48.25", "−100.3", "−1,250": fewer places where they say nothing. */
 export function bpsText(bps) {
-  const large = decimal.compare(decimal.absolute(bps), decimal.parse("1000")) >= 0;
-  return format.fixed(floored(bps, large ? 0 : 2), undefined, { plus: true });
+  const above = (limit) => decimal.compare(decimal.absolute(bps), decimal.parse(limit)) >= 0;
+  return format.fixed(floored(bps, above("1000") ? 0 : above("100") ? 1 : 2), undefined, { plus: true });
 }
 
 /** Rounded down, as the server does: a spread is never shown larger than it is. */

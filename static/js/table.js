@@ -36,9 +36,9 @@ export class Table {
   /**
    * @param rows in the order to be shown
    * @param keyOf row -> key, unique
-   * @param options {note, className(row), fresh: Set of keys that slide in}
+   * @param options {note, className(row), attributes(row): of its element, fresh: Set of keys that slide in}
    */
-  draw(rows, keyOf, { note = "", className = () => "", fresh = null } = {}) {
+  draw(rows, keyOf, { note = "", className = () => "", attributes = null, fresh = null } = {}) {
     const keys = new Set(rows.map(keyOf));
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
@@ -57,6 +57,9 @@ export class Table {
       if (held.element !== place) this.#body.insertBefore(held.element, place);
       after = held.element;
       setAttribute(held.element, "class", [className(row), held.fresh ? "fresh" : ""].join(" ").trim() || null);
+      if (attributes) {
+        for (const [name, value] of Object.entries(attributes(row))) setAttribute(held.element, name, value);
+      }
       this.#columns.forEach((column, i) => held.cells[i].show(column.cell(row)));
     }
     setText(this.#note, note);

@@ -15,11 +15,13 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tests.browser import fakepages
+from tests.browser.fakeacross import Together, venues
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.1
 BUNDLE_S = 0.05
+BUDGET = {"limit": 6000, "allowed": 3000, "waiting": 0, "blocked_s": 0.0, "requests": 124, "failures": 0}
 
 
 class Browser:
@@ -40,10 +42,12 @@ class Server:
         self.browsers: set[Browser] = set()
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, markets: dict[str, Market] | None = None) -> None:
         """As at the start, for the next test."""
-        self.markets = {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
-        self.accounts = {7: Account(7, "Main", self.markets)}
+        self.markets = markets or {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
+        self.together = Together(self.markets)
+        self.notices: dict[str, str] = {}
+        self.accounts = {} if markets else {7: Account(7, "Main", self.markets)}
         self.numbers: dict[str, int] = defaultdict(int)
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
@@ -62,6 +66,11 @@ class Server:
             return head | {"recv_us": 0, "sent_us": now_us(), "data": self._streams()}
         kind, _, rest = topic.partition(":")
         kind, _, parameter = kind.partition("@")
+        if kind == "arbitrage":
+            return head | {"recv_us": now_us(), "sent_us": now_us(), "data": self.together.arbitrage()}
+        if kind in ("across", "matrix"):
+            frame = head | {"state": self.together.state(rest), "recv_us": self.together.recv_us(rest)}
+            return frame | {"sent_us": now_us(), "data": self.together.data(kind, parameter, rest)}
         if rest.isdigit():
             account = self.accounts[int(rest)]
             return head | {"recv_us": now_us(), "sent_us": now_us(), "data": account.data(kind)}
@@ -73,22 +82,31 @@ class Server:
         kind, _, rest = topic.partition(":")
         if rest.isdigit():
             return int(rest) in self.accounts and kind in ("balances", "positions", "orders", "fills")
-        return topic == "streams" or (
+        if kind.partition("@")[0] in ("across", "matrix"):
+            return any(market.symbol == rest for market in self.markets.values())
+        return topic in ("streams", "arbitrage") or (
             rest in self.markets and kind.partition("@")[0] in ("book", "quote", "trades", "candles")
         )
 
     def _streams(self) -> dict[str, Any]:
+        exchanges = list(dict.fromkeys(market.exchange for market in self.markets.values()))
         connections = [
             self._connection("binance", "spot", 1, 214.0),
             self._connection("binance", "usdm public", 1, 96.4),
             self._connection("binance", "usdm market", 1, 8.1),
-            self._connection("kraken", "spot", 1, 61.7),
+            *(self._connection(name, "spot", 1, 61.7) for name in exchanges[1:]),
         ]
         return {
             "worker": {"started_ms": self.started_ms, "cpu": 0.21, "rss_mb": 120.5},
             "exchanges": [
-                {"exchange": name, "simulated": True, "notice": "", "markets": 9, "budget": {}}
-                for name in ("binance", "kraken")
+                {
+                    "exchange": name,
+                    "simulated": True,
+                    "notice": self.notices.get(name, ""),
+                    "markets": 9,
+                    "budget": {"spot": {**BUDGET, "used": 40 + 300 * number}},
+                }
+                for number, name in enumerate(exchanges)
             ],
             "connections": connections,
             "markets": [
@@ -148,6 +166,12 @@ class Server:
             if topic.endswith(f":{market.key}") and topic.partition(":")[0].partition("@")[0] in kinds:
                 self.send(topic)
 
+    def send_together(self) -> None:
+        """Everything over several exchanges that somebody watches."""
+        for topic in {topic for browser in self.browsers for topic in browser.topics}:
+            if topic == "arbitrage" or topic.startswith(("across", "matrix")):
+                self.send(topic)
+
     async def move(self) -> None:
         while True:
             await asyncio.sleep(STEP_S)
@@ -165,6 +189,7 @@ class Server:
             for market in self.markets.values():
                 if market.state == "LIVE":
                     self.send_kinds(market, market.move())
+            self.send_together()
 
     async def flush(self, browser: Browser) -> None:
         while not browser.socket.closed:
@@ -184,7 +209,8 @@ class Server:
         browser = Browser(socket)
         self.browsers.add(browser)
         hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
-        await socket.send_json(hello | {"simulated": ["binance", "kraken"]})
+        simulated = sorted({market.exchange for market in self.markets.values()})
+        await socket.send_json(hello | {"simulated": simulated})
         task = asyncio.create_task(self.flush(browser))
         try:
             async for message in socket:
@@ -266,6 +292,39 @@ class Server:
     async def sealing_key(self, _: web.Request) -> web.Response:
         return web.json_response({"public_key": self.public_key, "key_id": "test"})
 
+    async def arbitrage(self, request: web.Request) -> web.Response:
+        limit, before = int(request.query.get("limit", 100)), int(request.query.get("before", 2**53))
+        rows = sorted((e for e in self.together.events if e["id"] < before), key=lambda event: -event["id"])
+        return web.json_response({"events": rows[:limit], "more": len(rows) > limit})
+
+    async def settings(self, request: web.Request) -> web.Response:
+        if request.method != "GET":
+            body = await self.changed(request)
+            self.together.threshold = (body["threshold_bps"], body["duration_s"]) if body else None
+            self.send_together()
+        return web.json_response(self.together.settings())
+
+    async def fees(self, _: web.Request) -> web.Response:
+        return web.json_response({"fees": self.together.fee_rows()})
+
+    async def fee(self, request: web.Request) -> web.Response:
+        exchange, product = request.match_info["exchange"], request.match_info["product"]
+        body = await self.changed(request)
+        if body and body["maker_bps"] == "666":
+            error = {"code": "bad_field", "message": "maker_bps: the stand-in refuses 666.", "field": "maker_bps"}
+            return web.json_response({"error": error}, status=400)
+        self.together.fees.pop((exchange, product), None)
+        if body:
+            self.together.fees[exchange, product] = (body["maker_bps"], body["taker_bps"])
+        self.send_together()
+        return web.json_response(self.together.fee_row(exchange))
+
+    async def changed(self, request: web.Request) -> dict[str, Any]:
+        """The body of a change, which is kept for the test; empty for DELETE."""
+        body: dict[str, Any] = await request.json() if request.method == "PUT" else {}
+        self.posted.append({"body": body, "csrf": request.headers.get("X-CSRFToken"), "path": request.path})
+        return body
+
     # -- pages -------------------------------------------------------------------------------------------------------
 
     async def pages(self, request: web.Request) -> web.Response:
@@ -300,6 +359,21 @@ class Server:
                 for name, value in given.items():
                     setattr(market, name, value)
                 self.send_kinds(market, {"book", "quote", "trades", "candles"})
+                self.send_together()
+                self.send("streams")
+            case "venues":
+                self.kill()
+                self.reset(venues(given["count"]))
+            case "together":
+                for name, value in given.items():
+                    setattr(self.together, name, value)
+                self.send_together()
+            case "event":
+                event = self.together.add_event(**given)
+                self.send_together()
+                return web.json_response(event)
+            case "notice":
+                self.notices[given["exchange"]] = given["text"]
                 self.send("streams")
             case "account":
                 for name, value in given.items():
@@ -339,6 +413,10 @@ class Server:
         app.router.add_route("*", "/api/accounts/", self.accounts_list)
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
+        app.router.add_get("/api/arbitrage/", self.arbitrage)
+        app.router.add_route("*", "/api/arbitrage/settings/", self.settings)
+        app.router.add_get("/api/fees/", self.fees)
+        app.router.add_route("*", "/api/fees/{exchange}/{product}/", self.fee)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)

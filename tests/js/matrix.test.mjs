@@ -91,6 +91,7 @@ describe("the matrix", () => {
     assert.equal(model.bpsText(parse("-7.2511")), "−7.26");
     assert.equal(model.bpsText(parse("-0.0001")), "−0.01");
     assert.equal(model.bpsText(parse("1234.5")), "+1,234");
+    assert.equal(model.bpsText(parse("-100.31")), "−100.4");
     assert.equal(model.bpsText(parse("0")), "0.00");
     assert.equal(text(model.floored(parse("-1.5"), 3)), "-1.500");
   });
