@@ -23,10 +23,10 @@ export class AcrossLadder {
   #app;
   #parts;
   #badge = new Badge();
-  #rows = new AcrossRows();
+  #rows = null; // it, and all that the book consists of, is made when it is shown for the first time
   #chips = new LegChips((key) => this.toggle(key));
-  #tools;
-  #hover;
+  #tools = null;
+  #hover = null;
   #shown = false; // chosen, and seen
   #seen = false;
   #topic = null;
@@ -44,18 +44,33 @@ export class AcrossLadder {
   constructor(app, parts) {
     this.#app = app;
     this.#parts = parts;
-    this.#tools = new LadderTools(parts.tools, {
+  }
+
+  start() {
+    const { selection, instruments, prefs, scheduler } = this.#app;
+    onShown(this.#parts.body, (seen) => {
+      this.#seen = seen;
+      this.#watch();
+    });
+    selection.addEventListener("change", () => this.#watch());
+    instruments.addEventListener("change", () => this.#watch());
+    prefs.onChange("unit", () => scheduler.invalidate(this));
+    prefs.onChange("off", () => this.#watch());
+    scheduler.ageing(this);
+  }
+
+  #build() {
+    const app = this.#app;
+    const { tools, chips, body, columns, foot, state } = this.#parts;
+    this.#rows = new AcrossRows();
+    this.#tools = new LadderTools(tools, {
       step: (step) => this.#setStep(step),
       unit: (unit) => app.prefs.set("unit", unit),
       pause: () => this.pause(),
     });
-    this.#hover = new LadderHover(parts.body, this.#rows, (text) =>
+    this.#hover = new LadderHover(body, this.#rows, (text) =>
       app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
     );
-  }
-
-  start() {
-    const { chips, body, columns, foot, state } = this.#parts;
     body.tabIndex = 0;
     body.append(this.#rows.element);
     body.after(this.#overlay);
@@ -67,20 +82,11 @@ export class AcrossLadder {
       body.addEventListener(event, () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#fit()).observe(body);
     this.#hover.start();
-    onShown(body, (seen) => {
-      this.#seen = seen;
-      this.#watch();
-    });
-    const { selection, instruments, prefs, scheduler } = this.#app;
-    selection.addEventListener("change", () => this.#watch());
-    instruments.addEventListener("change", () => this.#watch());
-    prefs.onChange("unit", () => scheduler.invalidate(this));
-    prefs.onChange("off", () => this.#watch());
-    scheduler.ageing(this);
   }
 
   show(on) {
     this.#shown = on;
+    if (on && !this.#rows) this.#build();
     this.#watch();
   }
 
@@ -151,7 +157,7 @@ export class AcrossLadder {
 
   #watch() {
     const { symbol } = this.#app.selection;
-    const wanted = this.#shown && this.#seen && symbol;
+    const wanted = this.#rows && this.#shown && this.#seen && symbol;
     const topic = wanted ? across.acrossTopic(symbol, this.#step, this.#tick) : null;
     // Of a grouped frame the figures hold for all exchanges only; without some of them they come from ungrouped books.
     const fine = topic?.startsWith("across@") && this.#off.size > 0 ? `across:${symbol}` : topic;

@@ -19,7 +19,7 @@ export class Matrix {
   #parts;
   #badge = new Badge();
   #words = new PairWords();
-  #tip = el("div", { class: "ladder-tip matrix-tip", hidden: true }, this.#words.element);
+  #tip = el("div", { class: "matrix-tip", hidden: true }, this.#words.element);
   #note = el("p", { class: "note", role: "note", hidden: true, text: "" });
   #table = el("table", { class: "matrix-table", "aria-label": "Net spread in basis points: rows buy, columns sell" });
   #heads = [];

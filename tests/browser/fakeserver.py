@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 
 from tests.browser import fakepages
 from tests.browser.fakeacross import Together, venues
+from tests.browser.fakeapi import AcrossApi
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -292,39 +293,6 @@ class Server:
     async def sealing_key(self, _: web.Request) -> web.Response:
         return web.json_response({"public_key": self.public_key, "key_id": "test"})
 
-    async def arbitrage(self, request: web.Request) -> web.Response:
-        limit, before = int(request.query.get("limit", 100)), int(request.query.get("before", 2**53))
-        rows = sorted((e for e in self.together.events if e["id"] < before), key=lambda event: -event["id"])
-        return web.json_response({"events": rows[:limit], "more": len(rows) > limit})
-
-    async def settings(self, request: web.Request) -> web.Response:
-        if request.method != "GET":
-            body = await self.changed(request)
-            self.together.threshold = (body["threshold_bps"], body["duration_s"]) if body else None
-            self.send_together()
-        return web.json_response(self.together.settings())
-
-    async def fees(self, _: web.Request) -> web.Response:
-        return web.json_response({"fees": self.together.fee_rows()})
-
-    async def fee(self, request: web.Request) -> web.Response:
-        exchange, product = request.match_info["exchange"], request.match_info["product"]
-        body = await self.changed(request)
-        if body and body["maker_bps"] == "666":
-            error = {"code": "bad_field", "message": "maker_bps: the stand-in refuses 666.", "field": "maker_bps"}
-            return web.json_response({"error": error}, status=400)
-        self.together.fees.pop((exchange, product), None)
-        if body:
-            self.together.fees[exchange, product] = (body["maker_bps"], body["taker_bps"])
-        self.send_together()
-        return web.json_response(self.together.fee_row(exchange))
-
-    async def changed(self, request: web.Request) -> dict[str, Any]:
-        """The body of a change, which is kept for the test; empty for DELETE."""
-        body: dict[str, Any] = await request.json() if request.method == "PUT" else {}
-        self.posted.append({"body": body, "csrf": request.headers.get("X-CSRFToken"), "path": request.path})
-        return body
-
     # -- pages -------------------------------------------------------------------------------------------------------
 
     async def pages(self, request: web.Request) -> web.Response:
@@ -413,10 +381,7 @@ class Server:
         app.router.add_route("*", "/api/accounts/", self.accounts_list)
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
-        app.router.add_get("/api/arbitrage/", self.arbitrage)
-        app.router.add_route("*", "/api/arbitrage/settings/", self.settings)
-        app.router.add_get("/api/fees/", self.fees)
-        app.router.add_route("*", "/api/fees/{exchange}/{product}/", self.fee)
+        AcrossApi(self).add_to(app.router)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)
