@@ -41,7 +41,7 @@ def venues(count: int) -> dict[str, Market]:
 
 
 class Together:
-    """Frames over all markets of a symbol. ``fees`` are the user's own, ``rates`` of tied symbols: symbol -> bid, ask."""
+    """Frames over all markets of a symbol. ``fees`` are the user's own, ``ties`` the rates of tied symbols."""
 
     def __init__(self, markets: dict[str, Market]) -> None:
         self.markets = markets
