@@ -19,6 +19,7 @@ BENCHMARKS = (
     "ingest",
     "overhead",
     "markets200",
+    "matrix",
     "fanout",
     "slowreader",
     "endtoend",

@@ -244,9 +244,11 @@ def _nearest(sides: Sequence[tuple[Units, int | None]]) -> tuple[list[Units], li
 
 def _band(ladders: Sequence[Ladder], bid: dict[str, Any], ask: dict[str, Any]) -> dict[str, Any]:
     """Where exchanges cross: prices, legs, and how much bids and asks could take of one another."""
-    bids = merge([ladder.bids for ladder in ladders], [ladder.bid_reach for ladder in ladders], falling=True)
-    asks = merge([ladder.asks for ladder in ladders], [ladder.ask_reach for ladder in ladders], falling=False)
     low, high = ask["price"], bid["price"]
+    crossing_bids = [[level for level in ladder.bids if level[0] >= low] for ladder in ladders]
+    crossing_asks = [[level for level in ladder.asks if level[0] <= high] for ladder in ladders]
+    bids = merge(crossing_bids, [ladder.bid_reach for ladder in ladders], falling=True)
+    asks = merge(crossing_asks, [ladder.ask_reach for ladder in ladders], falling=False)
     return {
         "low": low,
         "high": high,

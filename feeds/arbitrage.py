@@ -17,11 +17,10 @@ import msgspec
 import structlog
 
 from feeds.clock import Clock
-from feeds.fees import MOST_DECIMALS, Fee
-from feeds.matrix import Pair
+from feeds.fees import Fee
+from feeds.pairs import Pair
 from feeds.publisher import Picture
 from feeds.topics import ARBITRAGE
-from feeds.walk import plain
 
 log = structlog.get_logger(__name__)
 
@@ -92,26 +91,28 @@ class Watch:
 
     def __init__(self, threshold: Threshold, report: Callable[[Event], None], clock: Clock) -> None:
         self.settings = threshold
-        self.threshold = _units(threshold.bps)
+        self.threshold = threshold.bps
         self._report = report
         self._started = clock.now_ns()
         self._count = 0
-        self._since: dict[Pair, tuple[int, int, int, str, int]] = {}  # since, first, largest bps, its net, when
+        self._since: dict[
+            Pair, tuple[int, Decimal, Decimal, Decimal, int]
+        ] = {}  # since, first, largest bps, its net, when
         self._events: dict[Pair, Event] = {}
 
     def set(self, threshold: Threshold) -> None:
         """New settings. The matrices must begin anew: see ``Matrix.new_fees``."""
         self.settings = threshold
-        self.threshold = _units(threshold.bps)
+        self.threshold = threshold.bps
 
     def above(self, pair: Pair, now_ns: int) -> None:
-        bps, net = pair.bps, pair.row.net
-        assert bps is not None and net is not None
+        bps, net = pair.bps, pair.net
+        assert bps is not None
         event = self._events.get(pair)
         if event is not None:
             event.seen_ns = now_ns
-            if _decimal(bps) > event.largest_bps:
-                event.largest_bps, event.largest_net, event.largest_ns = _decimal(bps), Decimal(net), now_ns
+            if bps > event.largest_bps:
+                event.largest_bps, event.largest_net, event.largest_ns = bps, net, now_ns
             self._report(event)
             return
         since, first, largest, largest_net, largest_ns = self._since.get(pair, (now_ns, bps, bps, net, now_ns))
@@ -137,9 +138,9 @@ class Watch:
             sell_symbol=sell.symbol,
             threshold_bps=self.settings.bps,
             started_ns=since,
-            first_bps=_decimal(first),
-            largest_bps=_decimal(largest),
-            largest_net=Decimal(largest_net),
+            first_bps=first,
+            largest_bps=largest,
+            largest_net=largest_net,
             largest_ns=largest_ns,
             seen_ns=now_ns,
         )
@@ -198,7 +199,7 @@ class Recorder:
             return None
         now_ms = self._clock.now_ns() // 1_000_000
         rows = [row | {"lasted_ms": max(0, now_ms - row["started_ms"])} if row["open"] else row for row in self._rows]
-        data = {"threshold_bps": plain(_units(threshold.bps), MOST_DECIMALS), "duration_s": threshold.duration_s}
+        data = {"threshold_bps": f"{threshold.bps.normalize():f}", "duration_s": threshold.duration_s}
         return Picture(recv_ns=self._read_ns, data=data | {"events": rows})
 
     # -- the store ---------------------------------------------------------------------------------------------------
@@ -255,11 +256,3 @@ class Recorder:
         self._rows = await self._store.newest_events(SHOWN)
         self._read_ns = read_ns
         self._changed(ARBITRAGE)
-
-
-def _units(bps: Decimal) -> int:
-    return int(bps.scaleb(MOST_DECIMALS))
-
-
-def _decimal(units: int) -> Decimal:
-    return Decimal(plain(units, MOST_DECIMALS))

@@ -16,9 +16,6 @@ import msgspec
 
 Charged: TypeAlias = Literal["taker", "maker"]
 
-ONE = 10**8
-"""A fee of 100 % in units: a fee of ``bps`` with at most 4 decimals is the whole number ``bps * 10**4`` of these."""
-
 LOWEST_BPS, HIGHEST_BPS = Decimal(-100), Decimal(1000)
 MOST_DECIMALS = 4
 
@@ -36,10 +33,6 @@ class Fee(msgspec.Struct, frozen=True, kw_only=True):
 
     def bps(self, charged: Charged) -> Decimal:
         return self.taker_bps if charged == "taker" else self.maker_bps
-
-    def units(self, charged: Charged) -> int:
-        """In units of ``1 / ONE``."""
-        return int(self.bps(charged).scaleb(MOST_DECIMALS))
 
 
 def _fee(maker: str, taker: str, note: str) -> Fee:

@@ -44,13 +44,13 @@ class Source:
     ``watchers`` are the names of what is to be drawn anew when it changes.
     """
 
-    __slots__ = ("_find", "market", "version", "watchers")
+    __slots__ = ("find", "market", "version", "watchers")
 
     def __init__(self, market: Market, find: Callable[[], BookHolder | None]) -> None:
         self.market = market
+        self.find = find
         self.version = 0
         self.watchers: dict[str, None] = {}
-        self._find = find
 
     @property
     def name(self) -> str:
@@ -58,30 +58,24 @@ class Source:
 
     @property
     def state(self) -> StreamState:
-        feed = self._find()
+        feed = self.find()
         return StreamState.CONNECTING if feed is None else feed.state
 
     @property
     def reason(self) -> str:
-        feed = self._find()
+        feed = self.find()
         return "The market is being opened." if feed is None else feed.reason
 
     @property
     def recv_ns(self) -> int:
         """When the last applied update of the book came, 0 if none."""
-        feed = self._find()
+        feed = self.find()
         return 0 if feed is None else feed.book_ns
-
-    @property
-    def restored(self) -> bool:
-        """Is what is there from before the start?"""
-        feed = self._find()
-        return feed is not None and feed.old is not None
 
     @property
     def book(self) -> OrderBook | None:
         """The book, if it may be used at this moment."""
-        feed = self._find()
+        feed = self.find()
         return feed.live_book if feed is not None and feed.state.usable else None
 
 
@@ -107,7 +101,7 @@ class RateNow(msgspec.Struct, frozen=True):
     decimals: int
 
 
-_PAR = RateNow(1, 1, 0)
+PAR = RateNow(1, 1, 0)
 
 
 class Rate:
@@ -138,7 +132,7 @@ class Rate:
     def now(self) -> RateNow | None:
         """The rate, None if there is no usable one."""
         if self.par:
-            return _PAR
+            return PAR
         source = self.source()
         if source is None:
             return None
@@ -242,19 +236,26 @@ class Leg:
 
     def picture(self, now_ns: int) -> dict[str, Any]:
         """What every frame tells of a leg, as docs/protocol.md section 2.7 shows it."""
-        source = self.source
-        recv_ns = source.recv_ns
+        source, rate = self.source, self.rate
+        feed = source.find()
+        if feed is None:
+            state, reason, recv_ns, usable = StreamState.CONNECTING, source.reason, 0, False
+        else:
+            state, reason, recv_ns = feed.state, feed.reason, feed.book_ns
+            usable = state.usable and feed.live_book is not None
+        if usable and rate is not None and rate.now() is None:
+            usable, reason = False, rate.lacking
         shown: dict[str, Any] = {
             "exchange": source.market.exchange,
             "symbol": source.market.symbol,
-            "state": source.state,
-            "reason": self.reason,
-            "usable": self.book is not None,
+            "state": state,
+            "reason": reason,
+            "usable": usable,
             "recv_us": recv_ns // 1000,
             "age_ms": age_ms(now_ns, recv_ns),
-            "rate": None if self.rate is None else self.rate.picture(now_ns),
+            "rate": None if rate is None else rate.picture(now_ns),
         }
-        if source.restored:
+        if feed is not None and feed.old is not None:
             shown["restored"] = True
         return shown
 

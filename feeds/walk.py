@@ -4,7 +4,7 @@ A float of a printed decimal gives its units by one multiplication; dividing the
 (see ``levels``). Only the levels that the size needs are looked at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -15,15 +15,32 @@ from feeds.levels import MOST_DECIMALS
 
 _PROVABLE = 2**52
 
-FIRST_LEVELS = 4
-"""How many levels are asked for at first; four times as many whenever they do not suffice."""
+_SCALES = [float(10**places) for places in range(23)]  # exact as floats
+
+
+class Wanted:
+    """A size that is to be taken, again and again: its units are worked out once."""
+
+    __slots__ = ("_units", "decimals", "size")
+
+    def __init__(self, size: Decimal) -> None:
+        self.size = size
+        self.decimals = decimals(size)
+        self._units: dict[int, int] = {}
+
+    def units(self, places: int) -> int:
+        """In units of ``10 ** -places``, which must be enough for it."""
+        units = self._units.get(places)
+        if units is None:
+            units = self._units[places] = int(self.size.scaleb(places))
+        return units
 
 
 class Taken(msgspec.Struct, frozen=True):
     """What taking a size gives. ``cost`` is the sum of price times size, a whole number of ``10 ** -decimals``.
 
     ``size`` is what could be taken, in units of ``10 ** -size_decimals``; where it is less than was wanted the side
-    holds no more that is known. ``worst`` is the last price taken, None if there was none.
+    holds no more that is known. ``worst`` is the last price taken, None if there was none; ``levels`` how many were.
     """
 
     cost: int
@@ -32,9 +49,10 @@ class Taken(msgspec.Struct, frozen=True):
     size_decimals: int
     whole: bool
     worst: float | None
+    levels: int
 
 
-NOTHING = Taken(0, 0, 0, 0, False, None)
+NOTHING = Taken(0, 0, 0, 0, False, None, 0)
 
 
 class _Finer(Exception):
@@ -46,30 +64,40 @@ class _Finer(Exception):
         self.size = size
 
 
-def take(side: BookSide, wanted: Decimal, price_decimals: int, size_decimals: int) -> Taken:
+def look(side: BookSide, count: int) -> list[Level]:
+    """The best ``count`` levels, fewer if there are not so many. One is had without putting anything in order."""
+    if count > 1:
+        return side.top(count)
+    return [(side.best, side.levels[side.best])] if side.levels else []
+
+
+def take(
+    side: BookSide, wanted: Wanted, price_decimals: int, size_decimals: int, count: int, first: list[Level]
+) -> Taken:
     """Take ``wanted`` from a side, best price first, the last level in part if need be.
 
-    ``price_decimals`` and ``size_decimals`` are those that its values are expected to have; more are used if needed.
-    Raises ValueError for a value that needs more than ``MOST_DECIMALS`` (or the given, if more) decimals.
+    ``first`` is what :func:`look` gave for ``count``: a guess of how many levels will do. ``price_decimals`` and
+    ``size_decimals`` are those that the side's values are expected to have; more are used if needed. Raises ValueError
+    for a value that needs more than ``MOST_DECIMALS`` (or the given, if more) decimals.
     """
-    size_decimals = max(size_decimals, decimals(wanted))
-    count = FIRST_LEVELS
+    if size_decimals < wanted.decimals:
+        size_decimals = wanted.decimals
+    levels = first
     while True:
-        levels = side.top(count)
         try:
-            taken = _take(levels, wanted, price_decimals, size_decimals)
+            taken = _take(levels, wanted.units(size_decimals), price_decimals, size_decimals)
         except _Finer as finer:
             price_decimals, size_decimals = finer.price, finer.size
             continue
         if taken.whole or len(levels) < count:
             return taken
         count *= 4
+        levels = look(side, count)
 
 
-def _take(levels: Iterable[Level], wanted: Decimal, price_decimals: int, size_decimals: int) -> Taken:
-    price_scale, size_scale = float(10**price_decimals), float(10**size_decimals)
-    left = target = int(wanted.scaleb(size_decimals))
-    cost, worst = 0, None
+def _take(levels: Sequence[Level], target: int, price_decimals: int, size_decimals: int) -> Taken:
+    price_scale, size_scale = _SCALES[price_decimals], _SCALES[size_decimals]
+    left, cost, count = target, 0, 0
     for price, size in levels:
         price_units, size_units = round(price * price_scale), round(size * size_scale)
         if (
@@ -79,12 +107,14 @@ def _take(levels: Iterable[Level], wanted: Decimal, price_decimals: int, size_de
             or size_units >= _PROVABLE
         ):
             price_units, size_units = _exactly(price, size, price_decimals, size_decimals)
-        worst = price
+        count += 1
         if size_units >= left:
-            return Taken(cost + price_units * left, price_decimals + size_decimals, target, size_decimals, True, worst)
+            cost += price_units * left
+            return Taken(cost, price_decimals + size_decimals, target, size_decimals, True, price, count)
         cost += price_units * size_units
         left -= size_units
-    return Taken(cost, price_decimals + size_decimals, target - left, size_decimals, False, worst)
+    worst = levels[-1][0] if levels else None
+    return Taken(cost, price_decimals + size_decimals, target - left, size_decimals, False, worst, count)
 
 
 def _exactly(price: float, size: float, price_decimals: int, size_decimals: int) -> tuple[int, int]:
@@ -104,10 +134,19 @@ def _exactly(price: float, size: float, price_decimals: int, size_decimals: int)
 
 def plain(units: int, places: int) -> str:
     """``units`` of ``10 ** -places`` as decimal text, without trailing zeros."""
-    if not places:
-        return str(units)
-    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
-    if len(digits) <= places:
-        digits = digits.rjust(places + 1, "0")
-    part = digits[-places:].rstrip("0")
-    return f"{sign}{digits[:-places]}.{part}" if part else f"{sign}{digits[:-places]}"
+    digits = str(units)
+    point = len(digits) - places
+    if point < 2:  # the sign may be one of the two
+        sign, digits = ("-", digits[1:]) if units < 0 else ("", digits)
+        digits = sign + digits.rjust(places + 1, "0")
+        point = len(digits) - places
+    part = digits[point:].rstrip("0")
+    return f"{digits[:point]}.{part}" if part else digits[:point]
+
+
+def price_text(price: float) -> str:
+    """A price as decimal text, as short as it is exact."""
+    text = repr(price)
+    if text.endswith(".0"):
+        return text[:-2]
+    return text if "e" not in text else f"{Decimal(text):f}"

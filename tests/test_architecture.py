@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
         *("config", "across_config"),
-        *("across", "matrix", "arbitrage", "together"),
+        *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "market", "pictures", "venue", "keeper", "publisher", "state", "board", "desk"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },

@@ -42,12 +42,6 @@ def test_every_product_has_a_fee(exchange: str, product: str) -> None:
     assert default_fee(exchange, product).taker_bps >= default_fee(exchange, product).maker_bps
 
 
-def test_units_are_exact():
-    assert fee("5.5", "0.0001", "user").units("maker") == 55_000
-    assert fee("5.5", "0.0001", "user").units("taker") == 1
-    assert fee("-1", "10", "user").units("maker") == -10_000
-
-
 @pytest.mark.parametrize("good", ["0", "10", "-100", "1000", "5.5", "0.1234", "10.00000"])
 def test_what_may_be_entered(good: str) -> None:
     assert read_bps(good) == Decimal(good)

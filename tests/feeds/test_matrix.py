@@ -3,6 +3,7 @@
 from decimal import Decimal as D
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from feeds.clock import FakeClock
 from feeds.fees import Fee, default_fee
 from feeds.legs import Leg, Rate
-from feeds.matrix import HourMax, Matrix
+from feeds.matrix import Matrix
+from feeds.pairs import HourMax
 from tests.feeds.legs_help import LIVE, POLLED, STALE, Place
 
 FEES = {"alpha": ("2", "10"), "beta": ("25", "40"), "gamma": ("-1", "0")}
@@ -36,8 +38,30 @@ def matrix(size: str, *places: Place, charged: str = "taker", clock: FakeClock |
     return made
 
 
-def pair(made: Matrix, buy: int, sell: int) -> Any:
-    return next(row for row in made.draw().data["pairs"] if (row.buy, row.sell) == (buy, sell))
+def rows(made: Matrix) -> list[Any]:
+    """The pairs as they arrive."""
+    encoded = msgspec.json.encode(made.draw().data["pairs"])
+    return msgspec.json.decode(encoded, type=list[Arrived])
+
+
+class Arrived(msgspec.Struct, forbid_unknown_fields=True):
+    """A pair as a client reads it: money as text."""
+
+    buy: int
+    sell: int
+    gross_bps: str | None
+    net_bps: str | None
+    gross: str | None
+    net: str | None
+    age_ms: int | None
+    positive_since_ms: int | None
+    largest_bps: str | None
+    largest_ms: int | None
+    reason: str
+
+
+def pair(made: Matrix, buy: int, sell: int) -> Arrived:
+    return next(row for row in rows(made) if (row.buy, row.sell) == (buy, sell))
 
 
 def two() -> tuple[Place, Place]:
@@ -60,7 +84,7 @@ class TestByHand:
         assert row.gross == "21.086"
         # 21.086 - 42060.164 * 0.001 - 42081.25 * 0.004
         assert row.net == "-189.299164"
-        assert row.gross_bps == "5.0132"  # 5.013294955...
+        assert row.gross_bps == "5.0132"  # 5.01324...
         assert row.net_bps == "-45.0068"  # -45.00675... rounded down
         assert row.reason == ""
 
@@ -102,6 +126,21 @@ class TestByHand:
         assert pair(matrix("0.5", alpha, coarse), 0, 1).reason == "beta BTC/USDT: 0.5 is not a multiple of 0.2 BTC."
         halted = Place("beta", status="halt").book([(84165.0, 4.0)], [(84170.0, 4.0)])
         assert pair(matrix("0.5", alpha, halted), 0, 1).reason == "beta BTC/USDT is not traded now: halt."
+
+    def test_tiny_and_whole_amounts_are_plain_text(self) -> None:
+        alpha = Place("alpha", lot="0.00000001").book([(0.01, 1.0)], [(0.02, 1.0)])
+        gamma = Place("gamma", lot="0.00000001").book([(0.03, 1.0)], [(0.04, 1.0)])
+        row = pair(matrix("0.00000001", alpha, gamma, charged="maker"), 0, 1)
+        assert row.gross == "0.0000000001"
+        assert D(row.net or "") == D("0.0000000001") - D("2e-10") * D("0.0002") + D("3e-10") * D("0.0001")
+        assert "E" not in (row.net or "")
+        alpha.book([(1e6, 9e5)], [(2e6, 9e5)])
+        gamma.book([(3e6, 9e5)], [(4e6, 9e5)])
+        made = matrix("500000", alpha, gamma)
+        assert pair(made, 0, 1).gross == "500000000000"
+        assert made.draw().data["legs"][0]["buy"]["cost"] == "1000000000000"
+        gamma.book([(2e6, 9e5)], [(4e6, 9e5)])
+        assert pair(made, 0, 1).gross == "0"
 
 
 class TestStates:
@@ -160,25 +199,30 @@ class TestTime:
         gamma = Place("gamma").book([(100.05, 10.0)], [(101.0, 10.0)])
         made = matrix("1", alpha, gamma, clock=clock)
         row = pair(made, 0, 1)
-        assert (row.net_bps, row.positive_since_ms, row.largest_bps) == ("-5", None, "-5")
+        assert (row.net_bps, row.positive_since_ms, row.largest_bps) == ("-5.0000", None, "-5.0000")
         clock.advance(1)
         gamma.book([(100.5, 10.0)], [(101.0, 10.0)])
         row = pair(made, 0, 1)
         began_ms = clock.now_ns() // 1_000_000
-        assert (row.net_bps, row.positive_since_ms, row.largest_ms) == ("40", began_ms, began_ms)
+        assert (row.net_bps, row.positive_since_ms, row.largest_ms) == ("40.0000", began_ms, began_ms)
         clock.advance(1)
         gamma.book([(100.3, 10.0)], [(101.0, 10.0)])
         row = pair(made, 0, 1)
-        assert (row.net_bps, row.positive_since_ms, row.largest_bps, row.largest_ms) == ("20", began_ms, "40", began_ms)
+        assert (row.net_bps, row.positive_since_ms, row.largest_bps, row.largest_ms) == (
+            "20.0000",
+            began_ms,
+            "40.0000",
+            began_ms,
+        )
         gamma.state(STALE)
         assert pair(made, 0, 1).positive_since_ms is None, "nobody knows: a break"
         gamma.state(LIVE)
         assert pair(made, 0, 1).positive_since_ms == clock.now_ns() // 1_000_000
         clock.advance(3540)
         made.tick()
-        assert pair(made, 0, 1).largest_bps == "40"
+        assert pair(made, 0, 1).largest_bps == "40.0000"
         clock.advance(61)
-        assert pair(made, 0, 1).largest_bps == "20", "what stands still counts as long as it stands"
+        assert pair(made, 0, 1).largest_bps == "20.0000", "what stands still counts as long as it stands"
 
     def test_new_fees_begin_anew(self) -> None:
         clock, fees = FakeClock(), {"alpha": D(0), "gamma": D(0)}
@@ -187,12 +231,12 @@ class TestTime:
         made = matrix(
             "1", alpha, gamma, clock=clock, fee_of=lambda leg: Fee(maker_bps=D(0), taker_bps=fees[leg.exchange])
         )
-        assert pair(made, 0, 1).net_bps == "10"
+        assert pair(made, 0, 1).net_bps == "10.0000"
         fees["alpha"] = D(20)
         clock.advance(5)
         made.new_fees()
         row, data = pair(made, 0, 1), made.draw().data
-        assert (row.net_bps, row.largest_bps, data["since_ms"]) == ("-10", "-10", clock.now_ns() // 1_000_000)
+        assert (row.net_bps, row.largest_bps, data["since_ms"]) == ("-10.0000", "-10.0000", clock.now_ns() // 1_000_000)
         assert row.positive_since_ms is None
         assert data["legs"][0]["fee_bps"] == "20"
 
@@ -204,8 +248,7 @@ class TestTime:
             hour.add(value, now_s * 10**9)
             seen.append((now_s // 10, value))
             expected = max(v for bucket, v in seen if bucket > now_s // 10 - 360)
-            found = hour.get(now_s * 10**9)
-            assert found is not None and found[0] == expected
+            assert hour.top is not None and hour.top[0] == expected
 
 
 class TestQuotes:
@@ -272,7 +315,7 @@ class TestLaws:
         places = [Place("alpha", lot="0.0001").book(*one), Place("beta", lot="0.0001").book(*other)]
         rates = dict(zip(("alpha", "beta"), paid, strict=True))
         made = matrix(f"{size:f}", *places, fee_of=lambda leg: Fee(maker_bps=D(0), taker_bps=rates[leg.exchange]))
-        for row in made.draw().data["pairs"]:
+        for row in rows(made):
             buy, sell = (one, other) if row.buy == 0 else (other, one)
             cost, proceeds = plainly(buy[1], size, 1), plainly(sell[0], size, -1)
             if cost is None or proceeds is None:
@@ -289,10 +332,10 @@ class TestLaws:
         places = [Place("alpha", lot="0.0001").book(*one), Place("beta", lot="0.0001").book(*other)]
         rates = dict(zip(("alpha", "beta"), paid, strict=True))
         small, large = (
-            matrix(f"{size:f}", *places, fee_of=lambda leg: Fee(maker_bps=D(0), taker_bps=rates[leg.exchange])).draw()
+            rows(matrix(f"{size:f}", *places, fee_of=lambda leg: Fee(maker_bps=D(0), taker_bps=rates[leg.exchange])))
             for size in sorted(two_sizes)
         )
-        for less, more in zip(small.data["pairs"], large.data["pairs"], strict=True):
+        for less, more in zip(small, large, strict=True):
             if more.net_bps is not None:
                 assert less.net_bps is not None
                 assert D(more.net_bps) <= D(less.net_bps)
@@ -312,12 +355,12 @@ def test_legs_that_come_later_keep_what_was() -> None:
     alpha, beta = two()
     gamma = Place("gamma").book([(84100.0, 1.0)], [(84200.0, 1.0)])
     made = matrix("0.3", alpha, beta)
-    before = pair(made, 0, 1)
+    before = made.draw().data["pairs"][0]
     made.set_legs([alpha.leg, beta.leg, gamma.leg])
-    rows = made.draw().data["pairs"]
-    assert [(row.buy, row.sell) for row in rows] == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
-    assert rows[0] is before
-    assert all(row.net is not None for row in rows)
+    after = made.draw().data["pairs"]
+    assert [(row.buy, row.sell) for row in after] == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert after[0] is before
+    assert all(row.net is not None for row in after)
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kraken"])

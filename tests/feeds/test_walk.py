@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feeds import walk
 from feeds.book import BookSide
-from feeds.walk import plain, take
+from feeds.walk import Taken, Wanted, plain
 
 
 def asks(levels: list[tuple[float, float]]) -> BookSide:
@@ -17,7 +18,12 @@ def asks(levels: list[tuple[float, float]]) -> BookSide:
     return side
 
 
-def cost(taken) -> D:
+def take(side: BookSide, size: D, price_decimals: int, size_decimals: int) -> Taken:
+    first = walk.look(side, 1)
+    return walk.take(side, Wanted(size), price_decimals, size_decimals, 1, first)
+
+
+def cost(taken: Taken) -> D:
     return D(taken.cost).scaleb(-taken.decimals)
 
 
