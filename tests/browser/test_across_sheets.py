@@ -1,4 +1,4 @@
-"""Arbitrage events, the status board, fees, the folded list of markets, and the sizes of the view over all exchanges."""
+"""Arbitrage events, the status board, fees, the folded list of markets, and the layouts of the view over all."""
 
 import time
 from typing import Any
