@@ -113,7 +113,7 @@ class FeedsWorker:
     async def _with_simulator(self) -> Config:
         if not self.config.demo:
             return self.config
-        self._simulator = await asyncio.to_thread(simulator.run)
+        self._simulator = await asyncio.to_thread(simulator.run, exchanges=tuple(self.config.exchanges))
         return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
 
     async def stop(self) -> None:

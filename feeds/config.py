@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from feeds import accounts, exchanges
+from feeds import accounts, demo, exchanges
 from feeds.account import Credentials
 from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
@@ -165,21 +165,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
 
 
-DEMO = (
-    ExchangeConfig(
-        name="binance",
-        simulated=True,
-        products=("spot", "usdm"),
-        pinned=("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "BTC/USDT:USDT", "ETH/USDT:USDT"),
-    ),
-    ExchangeConfig(
-        name="kraken",
-        simulated=True,
-        products=("spot",),
-        pinned=("BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "BTC/USDT", "ETH/USDT"),
-    ),
+DEMO = tuple(
+    ExchangeConfig(name=name, simulated=True, products=products, pinned=tuple(pinned.split()))
+    for name, (products, pinned) in demo.MARKETS.items()
 )
-"""Without a file: two exchanges, both made up."""
+"""Without a file: exchanges that are all made up."""
 
 DEMO_ACROSS = AcrossConfig(watch=("matrix@0.1:BTC/USDT", "matrix@2:ETH/USDT"))
 

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        *("config", "across_config"),
+        *("config", "demo", "across_config"),
         *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
         *("publisher", "state", "board", "desk"),
