@@ -227,7 +227,7 @@ class Leg:
     def why_not(self) -> str:
         """Why it is not usable, as a sentence."""
         source = self.source
-        if source.book is not None:
+        if source.book is not None or source.market.no_book:
             return self.reason
         return (
             f"{source.name} is {source.state}: {source.reason}"

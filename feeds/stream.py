@@ -286,7 +286,8 @@ class Connection:
         while True:
             link, ending = await self._attempt()
             good = link is not None and link.good and not ending.failed
-            self.set_state(StreamState.CONNECTING if good else StreamState.DOWN, ending.reason)
+            goes_on = good and not ending.fatal
+            self.set_state(StreamState.CONNECTING if goes_on else StreamState.DOWN, ending.reason)
             if ending.fatal:
                 self._awake.clear()
                 await self._awake.wait()

@@ -2,7 +2,7 @@
 
 Facts, from docs.alpaca.markets (docs: real-time-crypto-pricing-data, real-time-stock-pricing-data,
 streaming-market-data; reference: cryptolatestorderbooks, cryptobars, stocklatestquotes, get-v2-assets) and Alpaca's own
-SDK, as of 2026:
+SDK, as of 2026; what is marked **unconfirmed** comes from elsewhere and could not be backed:
 
 * **Market data need a key**, which the first message of a connection tells; subscriptions before ``authenticated`` are
   an error. 402 is a wrong key. Keys of paper trading work on ``paper-api`` only, where orders and instruments are.
@@ -12,15 +12,19 @@ SDK, as of 2026:
 * A book begins with a message of ``r: true``, which may also come again at any time. Changes have **no numbers and no
   checksum**: what shows a fault is a crossed book, a frame that is not understood, or REST's book that differs. It is
   built anew by ending the subscription and subscribing again.
-* Stocks have no book at all: best prices and trades. Sizes of their quotes are round lots, whose number of shares
-  depends on the stock's price and changed in 2025: they are not shown. Their trades have no taker's side.
-* Tickers name other things than coins do (BTC, ETH, LTC are also funds and companies), so a stock is ``LTC.US/USD``.
+* Stocks have no book at all: best prices and trades. Their trades have no taker's side. **Unconfirmed**: sizes
+  of their quotes are round lots, whose number of shares depends on the stock's price and changed in 2025. So they are
+  not shown.
+* Tickers name other things than coins do (BTC, ETH, LTC are also funds and companies; which ones, **unconfirmed**), so
+  a stock is ``LTC.US/USD``.
 * Bars come after the minute, and again after late trades (``u``). Of crypto they also hold middle prices of quotes
-  where nobody trades. The daily bar (``d``) begins at midnight in America: it is neither 24 hours nor a day of UTC.
+  where nobody trades. The daily bar (``d``) begins at midnight in America (**unconfirmed**): it is neither 24 hours nor
+  a day of UTC, and not used.
 * No heartbeats: pings are answered, and a quiet market says nothing for long. A slow client gets 407 and is dropped.
 * Free plan: 30 channels of trades and quotes, 10 books; beyond that 405, and nothing of that message is done.
 * Messages are JSON text; MessagePack (a header) is offered too, and would save little: books are the mass of it.
-* 200 REST requests a minute and account (trading; market data as reported by others).
+* 200 REST requests a minute and account for trading; for market data as many, **unconfirmed**.
+* **Unconfirmed**: messages are answered in their order, so an error is about the one that waits longest.
 
 What the messages look like is in ``alpaca_messages.py``, one connection's side in ``alpaca_session.py``.
 """

@@ -33,5 +33,10 @@ WITHDRAW_KEY, WITHDRAW_SECRET = _WITHDRAW.key, _WITHDRAW.secret
 READ_KEY, READ_SECRET = _READ.key, _READ.secret
 TEST_KEY, TEST_SECRET = _TEST.key, _TEST.secret
 
-DATA_KEY, DATA_SECRET = "SIMULATEDDATA0000001", "PlayMoneySecretOfMarketData0000000000001"
-"""Opens the market data of simulated exchanges that want a key for them."""
+DATA_KEYS = (
+    ("SIMULATEDDATA0000001", "PlayMoneySecretOfMarketData0000000000001"),
+    ("SIMULATEDDATA0000002", "PlayMoneySecretOfMarketData0000000000002"),
+)
+"""Open the market data of simulated exchanges that want a key for them; of two accounts, where each may have one
+connection only."""
+DATA_KEY, DATA_SECRET = DATA_KEYS[0]

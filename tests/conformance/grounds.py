@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from feeds import keeper, pacing
+from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.exchange import Exchange, Facts
 from feeds.simulator import Settings, SimulatorServer
 from feeds.simulator.faults import Fault, Kind
 from feeds.simulator.instruments import Instrument
+from feeds.simulator.keys import DATA_KEYS
 from feeds.simulator.sockets import SocketRules
 from feeds.venue import Venue
 from tests.conformance.between import Proxy
@@ -88,12 +90,18 @@ class Ground:
         """The markets of a product, liveliest first."""
         return [each for each in self.markets if each.product == product]
 
+    @property
+    def products_with_books(self) -> list[str]:
+        return [product for product in self.products if self.of(product)[0].book]
+
     def lock(self, name: str) -> asyncio.Lock:
         return self.locks.setdefault(name, asyncio.Lock())
 
     def watch(self, *markets: Instrument, kinds: tuple[str, ...] = ("book",)) -> None:
-        """Lease these markets' topics, with what was leased before."""
-        self._topics |= {f"{kind}:{self.name}:{each.symbol}": None for each in markets for kind in kinds}
+        """Lease these markets' topics, with what was leased before; where there is no book, best prices instead."""
+        for each in markets:
+            asked = kinds if each.book else ["quote" if kind == "book" else kind for kind in kinds]
+            self._topics |= {f"{kind}:{self.name}:{each.symbol}": None for kind in asked}
         self.engine.lease(HOLDER, list(self._topics), 3600)
 
     def leave(self, *markets: Instrument) -> None:
@@ -222,9 +230,16 @@ def endpoints(ground: Ground) -> dict[str, str]:
     return dict(ground.subject.simulator.endpoints(f"ws://{host}", f"http://{host}"))
 
 
-def adapter(ground: Ground) -> Exchange:
-    """The adapter, its base URLs at the proxy."""
-    return ground.subject.factory(endpoints(ground))
+def key_of(ground: Ground, account: int = 0) -> Credentials | None:
+    """The key of one of the simulator's accounts, where market data need one."""
+    return Credentials(*DATA_KEYS[account]) if ground.subject.facts.needs_key else None
+
+
+def adapter(ground: Ground, account: int = 0) -> Exchange:
+    """The adapter, its base URLs at the proxy, with that account's key if it needs one."""
+    key = key_of(ground, account)
+    options = {} if key is None else {"credentials": key}
+    return ground.subject.factory(endpoints(ground), **options)
 
 
 def _engine(ground: Ground, config: Config, facts: Callable[[Facts], Facts] | None) -> Engine:
@@ -256,6 +271,7 @@ async def engined(
             stale_s=STALE_S,
             reconnect_s=RECONNECT_S,
             budget_share=0.95,
+            credentials=key_of(ground),
         )
         config = Config(
             path=None,

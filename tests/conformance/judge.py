@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from feeds.domain import StreamState
-from tests.conformance.truth import Book, Side, Truth
+from tests.conformance.truth import Book, Side, Truth, priced
 
+SIDES = ("bid", "ask")
 FEWEST = 10
 """Levels a side that a usable book must show, if there are so many."""
 
@@ -41,7 +42,7 @@ class Judge:
         head, _, rest = topic.partition(":")
         kind, symbol = head.partition("@")[0], rest.partition(":")[2]
         state = StreamState(content["state"]) if "state" in content else StreamState.CONNECTING
-        if kind == "book":
+        if kind == self._state_by(symbol):
             changes = self.states.setdefault(symbol, [])
             if not changes or changes[-1][1] is not state:
                 changes.append((time.monotonic(), state, self.reason_of(symbol)))
@@ -58,12 +59,19 @@ class Judge:
     def refuse(self, holder: str, topic: str, reason: str) -> None:
         self.refusals.append(f"{topic}: {reason}")
 
+    def _state_by(self, symbol: str) -> str:
+        """The kind of topic that tells this market's state: where there is no book, best prices."""
+        known = self.truth.books.get(symbol)
+        return "book" if known is None or known.instrument.book else "quote"
+
     # -- what is held against the truth ------------------------------------------------------------------------------
 
     def _look(self, kind: str, symbol: str, frame: dict[str, Any]) -> None:
         book, data = self.truth.books[symbol], frame["data"]
         if kind == "book":
             self._book(symbol, book, frame)
+        elif kind == "quote" and not book.instrument.book:
+            self._best(symbol, book, frame)
         elif kind == "quote" and data["bid"] is not None and data["ask"] is not None:
             i = book.instrument
             steps = (i.tick, i.lot, i.tick, i.lot)
@@ -74,7 +82,8 @@ class Judge:
             for row in data["trades"]:
                 price = book.in_units(row["price"], book.instrument.tick)
                 size = book.in_units(row["size"], book.instrument.lot)
-                assert book.traded(price, size, row["side"] == "buy"), f"{row} was never traded"
+                sides = (True, False) if row["side"] is None else (row["side"] == "buy",)
+                assert any(book.traded(price, size, buys) for buys in sides), f"{row} was never traded"
 
     def _book(self, symbol: str, book: Book, frame: dict[str, Any]) -> None:
         data = frame["data"]
@@ -86,11 +95,26 @@ class Judge:
             assert len(ours) >= min(FEWEST, len(theirs) // 2), f"only {len(ours)} {side}"
         before = self._last.get(symbol)
         state = book.find(bids, asks, seq=frame["seq"], after=-1 if before is None else before[0])
-        self._last[symbol] = state.number, bids, asks
+        self._shown(symbol, book, frame, (state.number, bids, asks))
+
+    def _best(self, symbol: str, book: Book, frame: dict[str, Any]) -> None:
+        """Best prices that stand for a book: no sizes."""
+        data, before = frame["data"], self._last.get(symbol)
+        assert data["bid_size"] is None and data["ask_size"] is None, "sizes of an unknown unit are shown"
+        shown = [
+            () if data[side] is None else ((book.in_units(data[side], book.instrument.tick), 0),) for side in SIDES
+        ]
+        bids, asks = (priced(side) for side in shown)
+        state = book.find(bids, asks, after=-1 if before is None else before[0])
+        self._shown(symbol, book, frame, (state.number, bids, asks))
+
+    def _shown(self, symbol: str, book: Book, frame: dict[str, Any], last: tuple[int, Side, Side]) -> None:
+        self._last[symbol] = last
+        number, bids, asks = last
         self.judged[symbol] = self.judged.get(symbol, 0) + 1
-        self.seen.setdefault(symbol, set()).add(state.number)
+        self.seen.setdefault(symbol, set()).add(number)
         self.first.setdefault(symbol, frame)
-        age_s = book.age_s(bids, asks, state.number)
+        age_s = book.age_s(bids, asks, number)
         assert age_s <= self.limit_s, f"usable, but what it shows is {age_s:.1f} s old"
 
     def look_for_stale(self) -> None:

@@ -99,19 +99,30 @@ def _negative(of: Sample) -> bytes:
     return written(replaced(of.content, path, f"-{was}" if isinstance(was, str) else -was))
 
 
+def _outermost(of: Sample) -> tuple[Path, dict[str, Any]]:
+    """The outermost object that holds the level, and where it stands: the frame, or an element of it."""
+    path, found = 0, of.content
+    while not isinstance(found, dict):
+        found, path = found[of.price[path]], path + 1
+    return of.price[:path], found
+
+
 def _without(of: Sample) -> bytes:
     """The outermost field that holds the level is gone."""
-    return written({key: value for key, value in of.content.items() if key != of.price[0]})
+    path, found = _outermost(of)
+    return written(replaced(of.content, path, {k: v for k, v in found.items() if k != of.price[len(path)]}))
 
 
 def _null(of: Sample) -> bytes:
-    return written(replaced(of.content, of.price[:1], None))
+    path, _ = _outermost(of)
+    return written(replaced(of.content, of.price[: len(path) + 1], None))
 
 
 def _twice(of: Sample) -> bytes:
-    """Every field of the frame twice, the second time null."""
-    head = written(of.content)[:-1]
-    return head + b"," + b",".join(json.dumps(key).encode() + b":null" for key in of.content) + b"}"
+    """Every field of that object twice, the second time null."""
+    path, found = _outermost(of)
+    nulls = ",".join(f"{json.dumps(key)}:null" for key in found)
+    return written(replaced(of.content, path, _Json(f"{written(found)[:-1].decode()},{nulls}}}")))
 
 
 def _words(of: Sample, word: str) -> bytes:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from yarl import URL
 
-from feeds.domain import BookDelta, BookSnapshot, Channel, Event, Markets, Subscription
+from feeds.domain import BookDelta, BookSnapshot, Channel, Event, LoggedIn, Markets, Subscription
 from feeds.errors import ParseError
-from feeds.exchange import Exchange, MarketIndex, Request, TellsDay
+from feeds.exchange import Authorises, Exchange, MarketIndex, Request, Session, TellsDay
 from feeds.rest import encode, rest_bases
 from feeds.simulator.instruments import Instrument
 from tests.conformance.grounds import Ground, adapter, chosen, simulated
@@ -81,7 +81,8 @@ class _Recorder:
             parts = []
             for each in followed:
                 book, *others = self.routes(each)
-                parts += [self.listen(*book, SECONDS, each), self.listen(*book, SECONDS - LATER_S, each, LATER_S)]
+                later = self.listen(*book, SECONDS - LATER_S, each, LATER_S, account=1)
+                parts += [self.listen(*book, SECONDS, each), later]
                 parts += [self.listen(*other, SECONDS) for other in others]
             heard = list(await asyncio.gather(*parts, *opening))
             for each in followed:
@@ -110,15 +111,21 @@ class _Recorder:
         seconds: float,
         book: Instrument | None = None,
         wait: float = 0,
+        account: int = 0,
     ) -> Heard:
+        """``account``: whose connection it is, where market data need a key; each may be allowed one."""
         await asyncio.sleep(wait)
         heard = Heard(route, subscriptions, [], [], [])
-        session = self.adapter.session(route, self.markets)
+        session = adapter(self.ground, account).session(route, self.markets)
         asking = None
         async with self.door:  # exchanges count attempts by the second, too
             await asyncio.sleep(BETWEEN_S)
         async with connect(self.adapter.url(route), compression=None, max_size=None, proxy=None) as socket:
-            for number, message in enumerate(session.opening() + session.subscribe(subscriptions)):
+            messages = session.opening()
+            if self.adapter.facts.needs_key:
+                await self.log_in(heard, session, socket, messages)
+                messages = []
+            for number, message in enumerate(messages + session.subscribe(subscriptions)):
                 await asyncio.sleep(1.2 / self.adapter.facts.messages_per_s if number else 0)
                 await socket.send(message)
             if book is not None and self.adapter.facts.snapshot_by_rest:
@@ -133,6 +140,12 @@ class _Recorder:
         if asking is not None:
             await asking
         return heard
+
+    async def log_in(self, heard: Heard, session: Session, socket: ClientConnection, messages: list[str]) -> None:
+        for message in messages:
+            await socket.send(message)
+        while not any(isinstance(event, LoggedIn) for event in heard.events):
+            self.take(heard, session.parse, await asyncio.wait_for(socket.recv(decode=False), 10))
 
     def take(self, heard: Heard, parse: object, raw: bytes) -> None:
         heard.raw.append(raw)
@@ -168,6 +181,8 @@ class _Recorder:
             await self.ask("day", self.adapter.day_request(market.product), each.symbol)
 
     async def ask(self, what: str, request: Request, symbol: str = "") -> bytes:
+        if isinstance(self.adapter, Authorises):
+            request = self.adapter.authorise(request)
         base = rest_bases(self.adapter.endpoints)[request.product]
         query = encode(request.params)
         url = f"{base}{request.path}" + (f"?{query}" if query and not request.body else "")

@@ -36,6 +36,7 @@ class State(NamedTuple):
 class Book:
     """All states of one market, oldest first.
 
+    Where the exchange publishes no book, they are of best prices alone (:func:`priced`).
     ``mixed``: the exchange tells each level for itself, so a client's book is between two neighbouring states now and
     then: every level is as in one of them.
     """
@@ -66,6 +67,8 @@ class Book:
         if self.states and self.states[-1].update_id == engine.update_id:
             return
         bids, asks = tuple(engine.bids.top(DEPTH)), tuple(engine.asks.top(DEPTH))
+        if not self.instrument.book:
+            bids, asks = priced(bids), priced(asks)
         state = State(len(self.states), engine.update_id, time.monotonic(), bids, asks)
         self.states.append(state)
         self._by_id[state.update_id] = state
@@ -155,6 +158,11 @@ class Book:
                 break
             total += other.size
             self._trades.add((row.price, total, row.taker_buys))
+
+
+def priced(side: Side) -> Side:
+    """The best price alone: all that is known of a side where there is no book, since its size is not shown."""
+    return tuple((price, 0) for price, _ in side[:1])
 
 
 def _shows(state: State, bids: Side, asks: Side) -> bool:

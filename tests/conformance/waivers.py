@@ -15,6 +15,9 @@ adapter does not do it" is no reason.
 _LEVELS = "one message changes one level, so a book between two states of the market is what the exchange told"
 
 WAIVERS: dict[tuple[str, str], str] = {
+    ("alpaca", "gap"): "its books have neither numbers nor checksums: nothing tells that an update is missing",
+    ("alpaca", "disorder"): "its books have neither numbers nor checksums: nothing tells which update is the earlier",
+    ("alpaca", "subscribe.candles"): "a minute is told when it is over: the first one after a subscription is the next",
     ("coinbase", "gap.alone"): "its numbers count a connection's frames: what was lost may be any market's",
     ("coinbase", "subscribe.candles"): "it streams no minutes: they are made of prints, the first is the next one",
     ("krakenfutures", "deltas.whole"): _LEVELS,

@@ -287,3 +287,20 @@ class TestKeys:
             await until(lambda: "another connection of this account" in engine.venues["alpaca"].feeds[BTC].reason)
             await until(lambda: sink.state(book) == "LIVE", 30)
             assert alpaca.server.logins - logins <= 5
+
+
+async def test_a_connection_that_may_have_none_beside_it_is_not_replaced_before_it_ends(tmp_path: Path) -> None:
+    """Too old, or announced to end: a second one would be refused (406), so the old one has to go first."""
+    async with simulated() as server, running(config(server, tmp_path, life_s=1.0, renew_at=0.5)) as (engine, sink):
+        book = f"book:alpaca:{BTC}"
+        await until(lambda: sink.state(book) == "LIVE")
+        venue, alpaca = engine.venues["alpaca"], server.exchanges["alpaca"]
+        (lane,) = venue.lanes
+        await until(lambda: (lane.connection.age_s or 0) > 2.0)
+        assert (alpaca.server.logins, venue.renewals.renewed, venue.lanes) == (1, 0, [lane])  # type: ignore[attr-defined]
+        for connection in alpaca.server.connections:  # type: ignore[attr-defined]
+            connection.socket.send('[{"T":"error","code":407,"msg":"slow client"}]')
+            connection.socket.close(1000, "")
+        await until(lambda: lane.connection.reconnects == 1 and sink.state(book) == "LIVE")
+        assert (alpaca.server.logins, venue.lanes) == (2, [lane])  # type: ignore[attr-defined]
+        assert not lane.on_closing("maintenance"), "an announced end is met by giving the connection up at once"

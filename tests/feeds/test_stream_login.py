@@ -114,3 +114,29 @@ async def test_a_subscription_that_is_not_answered_on_a_stream_that_may_be_silen
         await until(lambda: seen.of("rejected"))
         assert seen.of("rejected") == [([BOOK], "no answer")]
         assert len(peer.clients) == 1
+
+
+async def test_a_refusal_for_good_is_not_taken_for_an_end_that_was_announced() -> None:
+    """However well the connection served us, and although its owner would have it replaced."""
+    asked: list[str] = []
+
+    def replace(reason: str) -> bool:
+        asked.append(reason)
+        return True
+
+    async def play(client: Client) -> None:
+        await client.send({"hello": 1})
+        await until(lambda: len(client.got) == 2)
+        await client.answer(client.got[1])
+        await client.send({"n": 1})
+        await client.send({"never": "The key was revoked."})
+        await silent(client)
+
+    async with (
+        Peer(play) as peer,
+        connected(peer.url, facts=KEYED, new_session=Login, on_closing=replace) as (_, seen),
+    ):
+        await until(lambda: seen.of("state")[-1:] == [(StreamState.DOWN, "The key was revoked.")])
+        assert seen.numbers == [1]
+        await asyncio.sleep(0.1)  # many times the backoff
+        assert len(peer.clients) == 1 and asked == []

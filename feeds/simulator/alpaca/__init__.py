@@ -1,4 +1,4 @@
-"""The simulated Alpaca: everything below ``/alpaca``. Its market data need a key, and there is one."""
+"""The simulated Alpaca: everything below ``/alpaca``. Its market data need a key (``DATA_KEYS``)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from feeds.simulator.alpaca.listing import CRYPTO, LISTING, NAME, STOCKS
 from feeds.simulator.alpaca.rest import AlpacaRest
 from feeds.simulator.alpaca.sockets import AlpacaSockets
 from feeds.simulator.faults import Fault
-from feeds.simulator.keys import DATA_KEY, DATA_SECRET
+from feeds.simulator.keys import DATA_KEYS
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
@@ -29,7 +29,7 @@ class Alpaca:
         doors = {product: Door(limit=settings.connects.get(NAME, CONNECTS), per_s=60) for product in (CRYPTO, STOCKS)}
         self.server = AlpacaSockets(
             {product: place.world.of(NAME, product) for product in (CRYPTO, STOCKS)},
-            {DATA_KEY: DATA_SECRET},
+            dict(DATA_KEYS),
             settings.rules.get(NAME, RULES),
             place.faults,
             SocketSet(NAME, doors, place.faults, place.clock),

@@ -26,5 +26,5 @@ LTC/USD 0.01 1 1 0 4100 0.6
 """
 _CRYPTO = listing(NAME, CRYPTO, _PAIRS, native=lambda base, quote: f"{base}/{quote}", half_spread_bps=2.0, lag_s=0.3)
 _STOCKS = listing(NAME, STOCKS, _TICKERS, native=lambda base, quote: base, half_spread_bps=1.0, lag_s=0.3)
-LISTING: tuple[Instrument, ...] = (*_CRYPTO, *(replace(each, alias=f"{each.base}.US") for each in _STOCKS))
+LISTING: tuple[Instrument, ...] = (*_CRYPTO, *(replace(each, alias=f"{each.base}.US", book=False) for each in _STOCKS))
 ROUND_LOT = 100

@@ -12,12 +12,13 @@ from aiohttp import web
 from feeds.simulator.alpaca import frames
 from feeds.simulator.alpaca.listing import CRYPTO, NAME, STOCKS
 from feeds.simulator.alpaca.sockets import AlpacaSockets
-from feeds.simulator.candles import DAY
+from feeds.simulator.candles import DAY, MINUTE, Bar, Candles
 from feeds.simulator.faults import Faults
 from feeds.simulator.market import LiveMarket
 
 _TIMEFRAME = re.compile(r"([0-9]{1,2})(min|t|hour|h|day|d)", re.I)
 _UNITS = {"m": 60_000, "t": 60_000, "h": 3_600_000, "d": DAY}
+HOUR = 60 * MINUTE
 _MOST_ROWS, _USUAL_ROWS = 10_000, 1000
 
 
@@ -139,18 +140,19 @@ class AlpacaRest:
         except KeyError as error:
             raise AlpacaRestError(400, "invalid timeframe") from error
         market.candles.roll(self._clock_ms())
+        bars = _hours(market.candles) if length_ms == HOUR else market.candles.series(length_ms)
         start_ms, limit = self._start(request), self._limit(request)
         end_ms = _moment(request.query["end"]) if "end" in request.query else self._clock_ms()
         if token := request.query.get("page_token"):
             start_ms = int(urlsafe_b64decode(token).decode().rpartition("|")[2])
-        found = [bar for bar in market.candles.series(length_ms) if start_ms <= bar.open_ms <= end_ms]
+        found = [bar for bar in bars if start_ms <= bar.open_ms <= end_ms]
         native, page = market.instrument.native, found[:limit]
         token = "null"
         if len(found) > limit:
             token = f'"{urlsafe_b64encode(f"{native}|M|{found[limit].open_ms}".encode()).decode()}"'
         rows = ",".join(frames.bar_rest(market, bar) for bar in page)
-        bars = f'{{"{native}":[{rows}]}}' if page else "{}"
-        return f'{{"bars":{bars},"next_page_token":{token}}}'
+        told = f'{{"{native}":[{rows}]}}' if page else "{}"
+        return f'{{"bars":{told},"next_page_token":{token}}}'
 
     def _start(self, request: web.Request) -> int:
         """The beginning of the day, if nothing is said."""
@@ -163,6 +165,15 @@ class AlpacaRest:
         if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MOST_ROWS):
             raise AlpacaRestError(400, "invalid limit")
         return int(text)
+
+
+def _hours(candles: Candles) -> list[Bar]:
+    """Of the time before the market's hours begin, of which longer bars are known: one hour each, the first. In the
+    others nothing was traded, and such bars are left out."""
+    hours, fours, days = (candles.series(length_ms) for length_ms in (HOUR, 4 * HOUR, DAY))
+    older = [bar for bar in days if bar.open_ms < fours[0].open_ms]
+    older += [bar for bar in fours if bar.open_ms < hours[0].open_ms]
+    return older + hours
 
 
 def _moment(text: str) -> int:

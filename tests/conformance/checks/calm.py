@@ -23,7 +23,7 @@ async def instruments(ground: Ground) -> None:
     for each in ground.markets:
         market = ground.venue.markets[each.symbol]
         ours = (market.native, market.product, market.base, market.quote, market.settle, market.tick, market.lot)
-        theirs = (each.native, each.product, each.base, each.quote, each.settle, each.tick, each.lot)
+        theirs = (each.native, each.product, each.alias or each.base, each.quote, each.settle, each.tick, each.lot)
         names = ("native", "product", "base", "quote", "settle", "tick", "lot")
         wrong = [f"{n} is {o}, not {t}" for n, o, t in zip(names, ours, theirs, strict=True) if o != t]
         assert not wrong, f"{each.symbol}: {'; '.join(wrong)}"
@@ -91,7 +91,7 @@ def _candle_agrees(ground: Ground, market: Instrument) -> bool:
 
 @check("snapshot", Where.CALM, "the first book shown, and a book by REST, are the exchange's at that moment")
 async def snapshot(ground: Ground) -> None:
-    watched = bystanders(ground)
+    watched = [each for each in bystanders(ground) if each.book]
     await ground.usable(*watched)
     venue = ground.venue
     for each in watched:

@@ -19,7 +19,7 @@ AGAIN_S = 8.0
 
 async def strike(ground: Ground, kind: Kind, *, alone: bool = True) -> None:
     """One fault in one market of every product."""
-    await asyncio.gather(*(_strike(ground, product, kind, alone) for product in ground.products))
+    await asyncio.gather(*(_strike(ground, product, kind, alone) for product in ground.products_with_books))
 
 
 async def _strike(ground: Ground, product: str, kind: Kind, alone: bool) -> None:
