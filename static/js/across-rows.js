@@ -48,7 +48,7 @@ class Row {
   #price;
   #tag = new ExchangeTag("short");
   #more = el("span", { class: "ladder-more", text: "" });
-  #where = el("span", { class: "ladder-where", role: "cell" }, this.#tag.element, this.#more);
+  #where = el("span", { class: "ladder-where", role: "cell", hidden: true }, this.#tag.element, this.#more);
   #size = digits("ladder-size");
   #total = digits("ladder-total");
 
@@ -144,7 +144,7 @@ class AcrossMiddle {
       this.#buy.show(told.legs[band.buy].exchange, told.names[band.buy]);
       this.#sell.show(told.legs[band.sell].exchange, told.names[band.sell]);
       const size = format.fixed(band.size, Math.min(band.size.places, 5));
-      setText(this.#width, `${format.fixed(band.bps)}\u2009bps · ${size} ${told.base}`);
+      setText(this.#width, `${format.fixed(band.bps, 2)}\u2009bps · ${size} ${told.base}`);
     } else setText(this.#width, figures?.mid ? spreadText(figures) : "");
     setAttribute(
       this.#line,

@@ -59,11 +59,11 @@ class Chip {
     const { long, short } = leg.names;
     this.#tag.show(leg.exchange, { long: roomy ? long : short });
     const ageMs = leg.age_ms === null ? null : leg.age_ms + laterMs;
-    const age = ageMs === null ? "" : format.age(ageMs);
+    const age = ageMs === null ? "" : format.shortAge(ageMs);
     const word = leg.restored ? "OLD" : leg.state;
-    const told = leg.usable ? (leg.state === "POLLED" ? `POLLED ${age}` : "") : `${word} ${age}`;
+    const told = !leg.usable || leg.state === "POLLED";
     // Where there is no room for the word, colour and age tell; the matrix and the title have it.
-    setText(this.#age, roomy ? told.trim() : told && format.shortAge(ageMs ?? Number.NaN));
+    setText(this.#age, told ? `${roomy ? word : ""} ${age}`.trim() || format.NONE : "");
     setAttribute(this.element, "aria-pressed", String(on));
     setAttribute(this.element, "data-state", leg.usable ? null : leg.state);
     toggleClass(this.element, "gone", !leg.usable);

@@ -57,6 +57,14 @@ export function heat(bps) {
   return bps.n > 0n ? passed : -passed;
 }
 
+/** What a cell says besides, where there is room: "gross +0.54 · most −44.87". */
+export function moreText({ gross_bps: gross, largest_bps: largest }) {
+  const parts = [];
+  if (gross !== null) parts.push(`gross ${bpsText(decimal.parse(gross))}`);
+  if (largest !== null) parts.push(`most ${bpsText(decimal.parse(largest))}`);
+  return parts.join(" · ");
+}
+
 /** How long the net of a pair has been above zero, in ms; null if it is not. */
 export function positiveMs(pair, nowMs) {
   return pair.positive_since_ms === null ? null : Math.max(0, nowMs - pair.positive_since_ms);
@@ -128,9 +136,12 @@ export function feeText(leg) {
 function formula(data, pair, buy, sell) {
   if (pair.net === null) return "";
   const [cost, proceeds] = [money(buy.buy.cost), money(sell.sell.cost)];
-  const fee = (leg, amount) => `${format.plain(leg.fee_bps)}\u2009bps × ${amount}`;
-  const fees = `${fee(buy, cost)} − ${fee(sell, proceeds)}`;
-  return `(${proceeds} − ${cost}) − ${fees} = ${money(pair.net, { plus: true })} ${data.quote}`;
+  const fee = (leg, amount) => {
+    const bps = decimal.parse(leg.fee_bps);
+    // A rebate comes in.
+    return `${bps.n < 0n ? "+" : "−"} ${format.fixed(decimal.absolute(bps))}\u2009bps × ${amount}`;
+  };
+  return `(${proceeds} − ${cost}) ${fee(buy, cost)} ${fee(sell, proceeds)} = ${money(pair.net, { plus: true })} ${data.quote}`;
 }
 
 /** An amount with two places, or four significant ones where it is small. */

@@ -224,17 +224,20 @@ class Head {
 class Cell {
   #main = el("span", { class: "cell-bps", text: "" });
   #sub = el("span", { class: "cell-since", text: "" });
+  #more = el("span", { class: "cell-more", text: "" });
   button;
 
   constructor(row, column) {
     const at = `${row} ${column}`;
-    this.button = el("button", { type: "button", tabindex: "-1", "data-at": at }, this.#main, this.#sub);
+    this.button = el("button", { type: "button", tabindex: "-1", "data-at": at });
+    this.button.append(this.#main, this.#sub, this.#more);
     this.element = el("td", { class: "num" }, this.button);
   }
 
   clear() {
     setText(this.#main, "");
     setText(this.#sub, "");
+    setText(this.#more, "");
     setAttribute(this.button, "data-heat", null);
   }
 
@@ -242,6 +245,7 @@ class Cell {
     setText(this.#main, cell.text);
     const positive = matrixModel.positiveMs(cell.pair, nowMs);
     setText(this.#sub, positive !== null ? format.age(positive) : cell.heat === null ? whyShort(cell.pair.reason) : "");
+    setText(this.#more, matrixModel.moreText(cell.pair));
     setAttribute(this.button, "data-heat", cell.heat);
     setAttribute(this.button, "aria-pressed", String(Boolean(chosen)));
     const said = cell.heat === null ? cell.pair.reason : `${cell.text} basis points net`;

@@ -111,6 +111,8 @@ describe("the matrix", () => {
       formula,
       "(42,080.00 − 42,060.07) − 10\u2009bps × 42,060.07 − 40\u2009bps × 42,080.00 = −190.45 USDT",
     );
+    const rebate = { ...DATA, legs: [{ ...DATA.legs[0], fee_bps: "-0.5" }, DATA.legs[1]] };
+    assert.match(model.explain(rebate, DATA.pairs[0], NOW).formula, /\) \+ 0\.5\u2009bps × 42,060\.07 − 40\u2009bps/);
     const older = model.explain(DATA, DATA.pairs[0], { ...NOW, nowMs: DATA.since_ms + 3_600_001 });
     assert.ok(Object.hasOwn(Object.fromEntries(older.rows), "Largest, 1 h"));
   });
@@ -132,6 +134,11 @@ describe("the matrix", () => {
     assert.equal(model.positiveMs({ positive_since_ms: 1000 }, 4500), 3500);
     assert.equal(model.positiveMs({ positive_since_ms: 5000 }, 4500), 0);
     assert.equal(model.positiveMs(DATA.pairs[0], 4500), null);
+  });
+
+  it("says more where there is room", () => {
+    assert.equal(model.moreText(DATA.pairs[0]), "gross +4.73 · most −3.10");
+    assert.equal(model.moreText(DATA.pairs[1]), "");
   });
 
   it("has a topic in its canonical spelling", () => {
