@@ -114,7 +114,8 @@ class _Recorder:
         session = self.adapter.session(route, self.markets)
         asking = None
         async with self.door:  # exchanges count attempts by the second, too
-            await asyncio.sleep(BETWEEN_S)
+            per_s = self.adapter.facts.connects_per_s
+            await asyncio.sleep(BETWEEN_S if per_s is None else max(BETWEEN_S, 1.1 / per_s))
         async with connect(self.adapter.url(route), compression=None, max_size=None, proxy=None) as socket:
             for number, message in enumerate(session.opening() + session.subscribe(subscriptions)):
                 await asyncio.sleep(1.2 / self.adapter.facts.messages_per_s if number else 0)
