@@ -245,9 +245,8 @@ class MarketFeed:
         self.evaluate()
 
     def on_lost(self, reason: str) -> None:
-        """Frames were lost or not understood: the book cannot be trusted. One that is being rebuilt already is waited
-        for: asking again at every loss would put off the moment when the wait was long enough."""
-        if self.sync.ready:
+        """Frames were lost or not understood: the book cannot be trusted."""
+        if self.sync.ready or self.resyncing:
             self._rebuild(reason)
 
     def confirmed(self, longer_s: float = 0.0) -> None:

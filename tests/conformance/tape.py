@@ -119,7 +119,8 @@ class _Recorder:
         session = adapter(self.ground, account).session(route, self.markets)
         asking = None
         async with self.door:  # exchanges count attempts by the second, too
-            await asyncio.sleep(BETWEEN_S)
+            per_s = self.adapter.facts.connects_per_s
+            await asyncio.sleep(BETWEEN_S if per_s is None else max(BETWEEN_S, 1.1 / per_s))
         async with connect(self.adapter.url(route), compression=None, max_size=None, proxy=None) as socket:
             messages = session.opening()
             if self.adapter.facts.needs_key:
