@@ -22,7 +22,7 @@ THIN = 150
 anew in the background."""
 
 
-LEAST = 10
+LEAST = 5
 """A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
 the price has moved through what was known."""
 

@@ -484,10 +484,10 @@ class TestByStream:
         levels = [(float(price), 1.0) for price in range(50, 0, -1)]
         sync = BookSync(from_rest=False)
         sync.take_snapshot(BookSnapshot(symbol="X", bids=levels, asks=[(60.0, 1.0)], seq=1, depth=50))
-        for seq in range(2, 42):
+        for seq in range(2, 47):
             assert sync.take_delta(delta(seq - 1, seq, bids=[(float(52 - seq), 0.0)]))
-        with pytest.raises(SyncError, match="fewer than 10 known levels"):
-            sync.take_delta(delta(41, 42, bids=[(10.0, 0.0)]))
+        with pytest.raises(SyncError, match="fewer than 5 known levels"):
+            sync.take_delta(delta(46, 47, bids=[(5.0, 0.0)]))
         assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
 
 
