@@ -13,17 +13,16 @@ from typing import Any
 import msgspec
 import structlog
 
-from feeds import exchanges
 from feeds.account import AccountSpec, AccountStore
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
-from feeds.config import Config, ExchangeConfig
+from feeds.config import Config
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
+from feeds.opening import MakesVenue, make_venue
 from feeds.pictures import candle_row
 from feeds.publisher import Publisher, Render, Sink
-from feeds.rest import RestClient, rest_bases
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.topics import ACCOUNT_KINDS, STREAMS, Topic, parse_topic
 from feeds.venue import Venue
@@ -49,16 +48,33 @@ class Lease(msgspec.Struct):
 class Engine:
     """Opens and closes streams by lease, publishes frames, follows accounts. Use from one event loop.
 
-    ``store`` is where accounts live; without one there are no accounts.
+    ``store`` is where accounts live; without one there are no accounts. ``venue_of`` makes an exchange at work.
     """
 
-    def __init__(self, config: Config, sink: Sink, store: AccountStore | None = None, *, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sink: Sink,
+        store: AccountStore | None = None,
+        *,
+        venue_of: MakesVenue = make_venue,
+        clock: Clock = SYSTEM,
+    ) -> None:
         self.config = config
         self.sink = sink
         self._clock = clock
         self.publisher = Publisher(sink, interval_s=config.conflation_ms / 1000, clock=clock)
         self.venues: dict[str, Venue] = {
-            name: self._venue(exchange) for name, exchange in config.exchanges.items() if exchange.enabled
+            name: venue_of(
+                exchange,
+                depth=config.depth,
+                clock=clock,
+                changed=self.publisher.changed,
+                loaded=self._markets_loaded,
+                status_changed=lambda: self.publisher.changed(STREAMS),
+            )
+            for name, exchange in config.exchanges.items()
+            if exchange.enabled
         }
         pinned = {(name, symbol) for name in self.venues for symbol in config.exchanges[name].pinned}
         self.board = Board(self.venues, self.publisher, pinned, clock)
@@ -72,25 +88,6 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._bars: dict[tuple[str, str, str], tuple[float, list[dict[str, Any]]]] = {}
         self._problem: ConfigError | None = None
-
-    def _venue(self, config: ExchangeConfig) -> Venue:
-        options = {} if config.book_depth is None else {"book_depth": config.book_depth}
-        adapter = exchanges.create(config.name, config.endpoints, **options)
-        budgets = {
-            product: msgspec.structs.replace(budget, share=config.budget_share)
-            for product, budget in adapter.budgets().items()
-        }
-        rest = RestClient(config.name, rest_bases(adapter.endpoints), budgets, adapter.error_of, clock=self._clock)
-        return Venue(
-            config,
-            adapter,
-            rest,
-            depth=self.config.depth,
-            clock=self._clock,
-            changed=self.publisher.changed,
-            loaded=self._markets_loaded,
-            status_changed=lambda: self.publisher.changed(STREAMS),
-        )
 
     def _pinned_topics(self) -> set[str]:
         topics = set()

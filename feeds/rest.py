@@ -20,6 +20,7 @@ from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
 from feeds.hosts import is_local
+from feeds.tap import Tap
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class RestClient:
         *,
         timeout_s: float = 10.0,
         max_wait_s: float = 70.0,
+        tap: Tap | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         missing = bases.keys() - budgets.keys()
@@ -85,6 +87,7 @@ class RestClient:
         self._error_of = error_of
         self._timeout_s = timeout_s
         self._max_wait_s = max_wait_s
+        self._tap = tap
         self._clock = clock
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by: is it for this machine?
         self._closed = False
@@ -110,7 +113,7 @@ class RestClient:
         self._check_open()
         weight = request.weight
         await host.gate.acquire(weight, urgent=urgent, max_wait_s=self._max_wait_s)
-        sent_ns, told = self._clock.now_ns(), None
+        sent_ns, told, asked = self._clock.now_ns(), None, request
         try:
             self._check_open()
             if prepare:
@@ -119,6 +122,9 @@ class RestClient:
             host.requests += 1
             answer = await self._exchange_bytes(host, request, sent_ns)
             told = _count(answer.headers, host.gate.weights.budget.used_header)
+            if self._tap is not None:
+                private = prepare is not None or bool(asked.headers)
+                self._tap.answered(self._exchange, asked, answer.status, answer.raw, private=private)
         except TransportError as error:
             self._note_failure(host, request, error)
             raise

@@ -42,6 +42,7 @@ from feeds.pacing import SendGate
 from feeds.rest import RestClient
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
+from feeds.tap import Tap
 from feeds.topics import Topic
 
 log = structlog.get_logger(__name__)
@@ -167,11 +168,13 @@ class Venue:
         changed: Callable[[str], None],
         loaded: Callable[["Venue"], None],
         status_changed: Callable[[], None],
+        tap: Tap | None = None,
     ) -> None:
         self.name = config.name
         self.config = config
         self.adapter = adapter
         self.rest = rest
+        self.tap = tap
         self.markets = MarketIndex()
         self.markets_loaded = asyncio.Event()
         self.feeds: dict[str, MarketFeed] = {}
@@ -373,6 +376,7 @@ class Venue:
             buffer_frames=self.config.buffer_frames,
             gate=self.gate,
             send_gate=self._send_gate,
+            tap=self.tap,
             clock=self._clock,
         )
 

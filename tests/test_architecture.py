@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        *("tap", "redaction", "volumes", "findings"),
     },
     # one exchange each
     {"exchanges", "accounts"},
@@ -26,11 +27,11 @@ LAYERS: list[set[str]] = [
     {
         "config",
         *("stream", "link", "market", "pictures", "venue", "keeper", "inquiry", "publisher", "state", "board", "desk"),
-        "candle_polls",
+        *("candle_polls", "opening", "replay", "player", "played"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
-    {"engine", "verify"},
+    {"engine", "verify", "recorder", "record"},
 ]
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
