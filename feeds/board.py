@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from feeds.clock import Clock
 from feeds.domain import StreamState
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
+from feeds.replay import played_of
 from feeds.venue import Lane, Venue
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -52,6 +55,7 @@ class Board:
                 {
                     "exchange": venue.name,
                     "simulated": venue.config.simulated,
+                    "replay": venue.config.replay,
                     "notice": venue.notice,
                     "markets": len(venue.markets),
                     "budget": venue.rest.usage(),
@@ -61,6 +65,8 @@ class Board:
             "connections": [self._connection(v, lane) for v in self._venues.values() for lane in v.lanes],
             "markets": [self._market(v, feed) for v, feed in self._feeds()],
         }
+        if (played := played_of(self._venues.values())) is not None:
+            data["replay"] = msgspec.to_builtins(played)
         return Picture(data=data, recv_ns=0)
 
     def health(self) -> dict[str, Any]:
@@ -84,9 +90,12 @@ class Board:
                     "seq": None,
                     "pinned": True,
                     "simulated": venue is not None and venue.config.simulated,
+                    "replay": venue is not None and venue.config.replay,
                 }
             )
-        return {"started_ms": self.started_ms, "streams": rows}
+        played = played_of(self._venues.values())
+        told = {} if played is None else {"replay": msgspec.to_builtins(played)}
+        return {"started_ms": self.started_ms, "streams": rows, **told}
 
     def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
         """Why a pinned market is not open yet."""
@@ -146,6 +155,7 @@ class Board:
             "seq": feed.sync.book.seq,
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
+            "replay": venue.config.replay,
         }
 
 

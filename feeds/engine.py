@@ -314,6 +314,7 @@ class Engine:
                 "status": market.status,
                 "pinned": (market.exchange, market.symbol) in self._pinned,
                 "simulated": venue.config.simulated,
+                "replay": venue.config.replay,
             }
             for venue in self.venues.values()
             for market in venue.markets
