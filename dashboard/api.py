@@ -111,7 +111,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
     streams = [_aged(stream, age_ms, silent) for stream in report.body.get("streams", [])]
     ok = not silent and all(StreamState(stream["state"]).usable for stream in streams if stream["pinned"])
     worker = {"age_ms": age_ms, "started_ms": report.body.get("started_ms")}
-    return answer({"ok": ok, "worker": worker, "streams": streams}, 200 if ok else 503)
+    replay = {"replay": report.body["replay"]} if "replay" in report.body else {}
+    return answer({"ok": ok, "worker": worker, "streams": streams, **replay}, 200 if ok else 503)
 
 
 def _aged(stream: dict[str, Any], age_ms: int, silent: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 
 from dashboard.doorkeeper import Doorkeeper, Identity, UnknownTopic, header, own_origin
 from dashboard.outbox import Bundle, Outbox
@@ -114,6 +115,7 @@ class BrowserConsumer(AsyncConsumer):
                 "server_us": time.time_ns() // 1000,
                 "max_topics": MAX_TOPICS,
                 "simulated": await self._doorkeeper.simulated(),
+                "replay": settings.SPREADBOARD_REPLAY is not None,
             }
         )
         self._doorkeeper.admit(self)

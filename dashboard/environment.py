@@ -128,6 +128,25 @@ def _config_file(text: str) -> Path | None:
     return path
 
 
+def _recording(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("must be the path of a recording that exists.")
+    return path
+
+
+def _speed(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1e6:
+        raise ValueError("must be a number from 0 (as fast as possible) to 1000000; 1 is the recorded pace.")
+    return value
+
+
 def _folder(text: str) -> Path:
     path = Path(text)
     if path.exists() and not path.is_dir():
@@ -151,6 +170,8 @@ LOG_LEVEL = Variable("LOG_LEVEL", "INFO", _one_of("DEBUG", "INFO", "WARNING", "E
 SPREADBOARD_CONFIG = Variable("SPREADBOARD_CONFIG", "", _config_file)
 SPREADBOARD_VAR = Variable("SPREADBOARD_VAR", "var", _folder)
 SPREADBOARD_DEMO = Variable("SPREADBOARD_DEMO", "0", _flag)
+SPREADBOARD_REPLAY = Variable("SPREADBOARD_REPLAY", "", _recording)
+SPREADBOARD_REPLAY_SPEED = Variable("SPREADBOARD_REPLAY_SPEED", "1", _speed)
 
 VARIABLES: dict[str, Variable[Any]] = {
     variable.name: variable for variable in list(globals().values()) if isinstance(variable, Variable)

@@ -9,6 +9,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -211,6 +212,7 @@ def market_rows(found: QuerySet[MarketRow]) -> list[Row]:
     listed = [dict(zip(names, row, strict=True)) for row in values]
     for row in listed:
         row["settle"] = row["settle"] or None
+        row["replay"] = settings.SPREADBOARD_REPLAY is not None
     return listed
 
 

@@ -92,6 +92,8 @@ except OSError as error:
     raise ImproperlyConfigured(f"SPREADBOARD_VAR={str(VAR)!r}: cannot be made ({error.strerror}).") from None
 SPREADBOARD_CONFIG = environment.SPREADBOARD_CONFIG.read(os.environ)
 SPREADBOARD_DEMO = environment.SPREADBOARD_DEMO.read(os.environ)
+SPREADBOARD_REPLAY = environment.SPREADBOARD_REPLAY.read(os.environ)
+SPREADBOARD_REPLAY_SPEED = environment.SPREADBOARD_REPLAY_SPEED.read(os.environ)
 HOST = environment.HOST.read(os.environ)
 PORT = environment.PORT.read(os.environ)
 
@@ -113,8 +115,10 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # pages carry the CSRF token, scripts need no cookie
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_NAME = "spreadboard_session"
-CSRF_COOKIE_NAME = "spreadboard_csrf"
+# Cookies do not tell ports apart: a replay beside the running board must not sign anybody out of it.
+_COOKIES = "spreadboard_replay" if SPREADBOARD_REPLAY else "spreadboard"
+SESSION_COOKIE_NAME = f"{_COOKIES}_session"
+CSRF_COOKIE_NAME = f"{_COOKIES}_csrf"
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,11 @@ from feeds.config import Config, load_config
 from feeds.engine import Engine
 from feeds.errors import ConfigError, FeedError
 from feeds.keys import KeyPair
+from feeds.opening import MakesVenue, make_venue
+from feeds.player import Player
+from feeds.recorder import Limits, Recorder
+from feeds.recording import RecordingError
+from feeds.replay import PlayedVenue
 
 log = structlog.get_logger(__name__)
 
@@ -54,12 +60,20 @@ def configuration() -> Config:
 
 
 class FeedsWorker:
-    """Everything that a worker process owns. :attr:`failed` is set, with a sentence, when it cannot go on."""
+    """Everything that a worker process owns. :attr:`failed` is set, with a sentence, when it cannot go on.
+
+    ``record``: a folder, and how much of it, to write down what comes. ``player``: plays a recording instead of
+    following the exchanges; then there are no accounts.
+    """
 
     current: ClassVar["FeedsWorker | None"] = None
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, config: Config, *, record: tuple[Path, Limits] | None = None, player: Player | None = None
+    ) -> None:
         self.config = config
+        self._player = player
+        self._recorder = Recorder(record[0], config.exchanges, record[1]) if record is not None else None
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.sink = ChannelSink(worker=time.time_ns() // 1_000_000)
         self.engine: Engine | None = None
@@ -80,19 +94,25 @@ class FeedsWorker:
         FeedsWorker.current = self
         try:
             await asyncio.to_thread(self._lock.acquire)
-            keys = KeyPair.load_or_create(Path(settings.VAR) / "worker.key")
             config = await self._with_simulator()
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:
                     logs.hide(exchange.credentials.key, exchange.credentials.secret)
-            self.engine = Engine(config, self.sink, self._store, DjangoAcrossStore(self._store))
-            self._roster = Roster(config, self.engine, self._store, keys)
+            across = DjangoAcrossStore(self._store)
+            if self._player is not None:
+                venue_of = partial(PlayedVenue, self._player)
+                self.engine = Engine(config, self.sink, venue_of=venue_of)
+            else:
+                keys = KeyPair.load_or_create(Path(settings.VAR) / "worker.key")
+                self.engine = Engine(config, self.sink, self._store, across, venue_of=self._recorded())
+                self._roster = Roster(config, self.engine, self._store, keys)
             await self._store.run(records.keep_exchanges, list(config.exchanges))
             await self._write_settings(config)
             self.sink.start()
             await self.engine.start()
             await self._write_markets()
-            await self._roster.start(os.environ)
+            if self._roster is not None:
+                await self._roster.start(os.environ)
         except BaseException:
             await self.stop()
             raise
@@ -100,6 +120,8 @@ class FeedsWorker:
             asyncio.create_task(self._guarded(loop), name=f"worker {loop.__name__}")
             for loop in (self._report, self._look_at_accounts)
         ]
+        if self._recorder is not None:
+            self._tasks.append(asyncio.create_task(self._recorder.keep(self.engine), name="worker recording"))
         log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
 
     async def _write_settings(self, config: Config) -> None:
@@ -109,6 +131,16 @@ class FeedsWorker:
         fees = self.engine.together.fees
         await self._store.run(spreads.put_fees, {key: fees.without_user(*key) for key in followed})
         await self._store.run(spreads.put_threshold, config.across.threshold)
+
+    def _recorded(self) -> MakesVenue:
+        """How venues are made: with the recorder listening, if there is one. Raises ConfigError if it cannot begin."""
+        if self._recorder is None:
+            return make_venue
+        try:
+            self._recorder.start()
+        except (OSError, RecordingError) as error:
+            raise ConfigError(f"--record: {error}") from error
+        return partial(make_venue, tap=self._recorder)
 
     async def _with_simulator(self) -> Config:
         if not self.config.demo:
@@ -124,6 +156,8 @@ class FeedsWorker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.sink.stop()
+        if self._recorder is not None:
+            self._recorder.finish()
         try:
             async with asyncio.timeout(STOP_S):
                 if self._roster is not None:
@@ -132,6 +166,8 @@ class FeedsWorker:
                     await self.engine.stop()
         except TimeoutError:
             log.error("feeds did not stop in time", seconds=STOP_S)
+        if self._recorder is not None:
+            await self._recorder.stop()
         if self._simulator is not None:
             await asyncio.to_thread(self._simulator.stop, 1.0)
             self._simulator = None
@@ -159,6 +195,8 @@ class FeedsWorker:
 
     def lease(self, relay: str, topics: list[str], again: list[str], ttl_s: float) -> None:
         assert self.engine is not None
+        if self._player is not None and topics:
+            self._player.begin()  # somebody looks
         before, _ = self._leases.get(relay, (frozenset[str](), 0.0))
         self._leases[relay] = (frozenset(topics), time.monotonic() + ttl_s)
         self._note_leases()
@@ -205,8 +243,8 @@ class FeedsWorker:
             log.warning("candles not delivered", error=str(problem))
 
     async def accounts_changed(self) -> None:
-        assert self._roster is not None
-        await self._roster.refresh()
+        if self._roster is not None:
+            await self._roster.refresh()
 
     async def across_changed(self) -> None:
         assert self.engine is not None

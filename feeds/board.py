@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from feeds.clock import Clock
 from feeds.domain import StreamState
 from feeds.lane import Lane
 from feeds.latency import BOUNDS_MS
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
+from feeds.replay import played_of
 from feeds.venue import Venue
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -59,6 +62,7 @@ class Board:
                 {
                     "exchange": venue.name,
                     "simulated": venue.config.simulated,
+                    "replay": venue.config.replay,
                     "notice": venue.notice,
                     "notices": venue.notices.rows(),
                     "markets": len(venue.markets),
@@ -72,6 +76,8 @@ class Board:
             "connections": [self._connection(v, lane) for v in self._venues.values() for lane in v.lanes],
             "markets": [self._market(v, feed) for v, feed in self._feeds()],
         }
+        if (played := played_of(self._venues.values())) is not None:
+            data["replay"] = msgspec.to_builtins(played)
         return Picture(data=data, recv_ns=0)
 
     def metrics(self) -> dict[str, Any]:
@@ -107,10 +113,13 @@ class Board:
                     "seq": None,
                     "pinned": True,
                     "simulated": venue is not None and venue.config.simulated,
+                    "replay": venue is not None and venue.config.replay,
                 }
             )
+        played = played_of(self._venues.values())
+        told = {} if played is None else {"replay": msgspec.to_builtins(played)}
         offsets = {name: _rounded(venue.clock_offset.offset_ms) for name, venue in self._venues.items()}
-        return {"started_ms": self.started_ms, "streams": rows, "clock_offsets_ms": offsets}
+        return {"started_ms": self.started_ms, "streams": rows, "clock_offsets_ms": offsets, **told}
 
     def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
         """Why a pinned market is not open yet."""
@@ -178,6 +187,7 @@ class Board:
             "seq": feed.book.seq,
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
+            "replay": venue.config.replay,
         }
 
 

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import NamedTuple
 
+from feeds.tap import Spool
+
 
 class Frame(NamedTuple):
     recv_ns: int  # wall clock
@@ -22,6 +24,7 @@ class FrameBuffer:
             raise ValueError(f"limit is {limit}: a buffer needs at least 2 frames")
         self.limit = limit
         self.dropped = 0  # since the beginning
+        self.spool: Spool | None = None  # listens in: to what is dropped here as well
         self._hole = 0
         self._frames: deque[Frame] = deque()
 
@@ -36,6 +39,8 @@ class FrameBuffer:
             self.dropped += self.limit // 2
             self._hole += self.limit // 2
         frames.append(frame)
+        if self.spool is not None:
+            self.spool.frame(frame.raw, frame.recv_s)
 
     def take_hole(self) -> int:
         """How many frames were dropped before the next one; asking makes it 0."""

@@ -74,6 +74,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     enabled: bool = True
     simulated: bool = False
+    replay: bool = False  # a recording is played; no key of the file
     products: tuple[str, ...]
     endpoints: Mapping[str, str] = {}
     pinned: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ class Desk:
             stale_s=venue.config.stale_s,
             reconnect_s=venue.config.reconnect_s,
             gate=venue.gate,
+            tap=venue.tap,
             clock=self._clock,
         )
         self.followers[spec.id] = follower

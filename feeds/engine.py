@@ -17,11 +17,11 @@ from feeds.account import AccountSpec, AccountStore
 from feeds.arbitrage import AcrossStore
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
-from feeds.config import Config, ExchangeConfig
+from feeds.config import Config
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
-from feeds.gateway import open_gateway
+from feeds.opening import MakesVenue, make_venue
 from feeds.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
 from feeds.state import SavedMarket, StateFile, recall, remember
@@ -56,7 +56,7 @@ class Engine:
     """Opens and closes streams by lease, publishes frames, follows accounts. Use from one event loop.
 
     ``store`` is where accounts live; without one there are no accounts. ``across_store`` is where arbitrage events and
-    the user's fees live; without one there are none.
+    the user's fees live; without one there are none. ``venue_of`` makes an exchange at work.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Engine:
         store: AccountStore | None = None,
         across_store: AcrossStore | None = None,
         *,
+        venue_of: MakesVenue = make_venue,
         clock: Clock = SYSTEM,
     ) -> None:
         self.config = config
@@ -73,7 +74,16 @@ class Engine:
         self._clock = clock
         self.publisher = Publisher(sink, interval_s=config.conflation_ms / 1000, clock=clock)
         self.venues: dict[str, Venue] = {
-            name: self._venue(exchange) for name, exchange in config.exchanges.items() if exchange.enabled
+            name: venue_of(
+                exchange,
+                depth=config.depth,
+                clock=clock,
+                changed=self._market_changed,
+                loaded=self._markets_loaded,
+                status_changed=lambda: self.publisher.changed(STREAMS),
+            )
+            for name, exchange in config.exchanges.items()
+            if exchange.enabled
         }
         pinned = {(name, symbol) for name in self.venues for symbol in config.exchanges[name].pinned}
         self.board = Board(self.venues, self.publisher, pinned, clock)
@@ -91,19 +101,6 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._bars: dict[tuple[str, str, str], tuple[float, list[dict[str, Any]]]] = {}
         self._problem: ConfigError | None = None
-
-    def _venue(self, config: ExchangeConfig) -> Venue:
-        adapter, rest = open_gateway(config, self._clock)
-        return Venue(
-            config,
-            adapter,
-            rest,
-            depth=self.config.depth,
-            clock=self._clock,
-            changed=self._market_changed,
-            loaded=self._markets_loaded,
-            status_changed=lambda: self.publisher.changed(STREAMS),
-        )
 
     def _pinned_topics(self) -> set[str]:
         topics = set(self.config.across.watch)
@@ -348,7 +345,7 @@ class Engine:
     def markets(self) -> list[dict[str, Any]]:
         """All instruments known, as rows of ``/api/markets/``."""
         return [
-            market_row(market, (market.exchange, market.symbol) in self._pinned, venue.config.simulated)
+            market_row(market, (market.exchange, market.symbol) in self._pinned, venue.config)
             for venue in self.venues.values()
             for market in venue.markets
         ]

@@ -35,6 +35,7 @@ from feeds.private_stream import STANDING, PrivateStream
 from feeds.rest import RestClient
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, backoff
+from feeds.tap import Tap
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,7 @@ class AccountFollower:
         reload_markets: Callable[[], None] = lambda: None,
         delays: Callable[[], Iterator[float]] = backoff,
         store_delays: Callable[[], Iterator[float]] = retry_delays,
+        tap: Tap | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self.spec = spec
@@ -116,6 +118,8 @@ class AccountFollower:
             labels=labels,
             clock=clock,
         )
+        secrets = spec.credentials.key, spec.credentials.secret, spec.credentials.passphrase
+        listening = tap.account(spec.exchange, *secrets) if tap is not None else None
         self.streams = [
             PrivateStream(
                 f"{spec.exchange}/private-{route.name}/{spec.id}",
@@ -127,6 +131,7 @@ class AccountFollower:
                 reconnect_s=reconnect_s,
                 gate=gate,
                 delays=delays,
+                tap=listening,
                 clock=clock,
             )
             for route in api.routes()

@@ -23,6 +23,7 @@ from feeds.domain import Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, Connection, backoff
+from feeds.tap import Tap
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ class PrivateStream:
         reconnect_s: float = 30.0,
         gate: ConnectGate | None = None,
         delays: Callable[[], Iterator[float]] = backoff,
+        tap: Tap | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self.route = route
@@ -95,6 +97,7 @@ class PrivateStream:
         self._api = api
         self._rest = rest
         self._owner = owner
+        self._tap = tap
         self._clock = clock
         self._log = log.bind(exchange=name.partition("/")[0], stream=name)
         self._token: str | None = None
@@ -113,6 +116,7 @@ class PrivateStream:
             may_be_silent=True,
             delays=delays,
             gate=gate,
+            tap=tap,
             clock=clock,
         )
 
@@ -171,6 +175,8 @@ class PrivateStream:
             try:
                 told = await self._rest.ask(self.route.token_request, urgent=True)
                 self._token = self._api.parse_token(self.route, told.raw)
+                if self._tap is not None:
+                    self._tap.hide(self._token)
             except CredentialsError as error:
                 self._owner.stream_refused(self, error)
                 raise

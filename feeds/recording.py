@@ -2,7 +2,11 @@
 
 A recording is JSON lines, plain or gzip: first a header ``{"capture": 1, "venue": "binance", "product": "spot", ...}``,
 then one line per frame, ``{"t": seconds, "via": "ws" or "rest", "conn": id, "raw": text as received}``, REST answers
-with their ``"path"``.
+with their ``"path"``, and ``"status"`` if it is not 200.
+
+Our own recorder also tells what a reader could only guess: ``"began_ms"`` in the header, the time of day at ``t`` 0;
+``"via": "closed"``, a connection ended, with its ``"reason"``; ``"via": "lost"``, so many ``"frames"`` of ``"conn"``
+(of any, if that is empty) were received and not recorded.
 """
 
 import gzip
@@ -11,13 +15,27 @@ import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from msgspec import DecodeError, Struct, json, structs
 
-from feeds.domain import Bbo, BookDelta, BookSnapshot, Channel, Event, Level, Market, Markets, Subscription, decimals
+from feeds.domain import (
+    Bbo,
+    BookDelta,
+    BookSnapshot,
+    Channel,
+    Event,
+    Level,
+    Market,
+    Markets,
+    Subscription,
+    Trade,
+    decimals,
+)
 from feeds.errors import ParseError
 from feeds.exchange import Exchange, MarketIndex, Request, Session
+
+VIAS = ("ws", "rest", "closed", "lost")
 
 _UNREADABLE = (OSError, EOFError, zlib.error)
 _MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
@@ -34,6 +52,9 @@ class Header(Struct, frozen=True):
     venue: str | None = None
     product: str | None = None
     recorded: str | None = None
+    began_ms: int | None = None
+    simulated: bool = False
+    private: bool = False  # an account's: there is no book in it
 
 
 class Record(Struct):
@@ -44,6 +65,9 @@ class Record(Struct):
     raw: str
     conn: str | int = ""
     path: str = ""
+    status: int = 200
+    frames: int = 0
+    reason: str = ""
     line: int = 0
 
     def when(self) -> tuple[float, int]:
@@ -94,8 +118,8 @@ class Recording:
                 except _MALFORMED as error:
                     yield BadLine(number, f"it is not a record ({error}).")
                     continue
-                if record.via not in ("ws", "rest"):
-                    yield BadLine(number, f'"via" is {record.via!r}, neither "ws" nor "rest".')
+                if record.via not in VIAS:
+                    yield BadLine(number, f'"via" is {record.via!r}, none of {", ".join(VIAS)}.')
                     continue
                 record.line = number
                 yield record
@@ -128,7 +152,7 @@ class Products:
         self._said = said = recording.header.product or ""
         self._mixed = exchange.facts.products_mixed
         self._named = {conn: each for each in self._known for conn in re.findall(rf"\b{each} \(conn ([^)]+)\)", said)}
-        among = [each for each in self._known if each in said.lower().split()]
+        self._among = among = [each for each in self._known if each in said.lower().split()]
         only = said if said in self._known else among[0] if len(among) == 1 and not self._named else None
         self._only = only or (self._known[0] if self._mixed or len(self._known) == 1 else None)
 
@@ -149,6 +173,8 @@ class Products:
             return (self._only,)
         frames = (record for record in self._recording if isinstance(record, Record) and record.via == "ws")
         conns = dict.fromkeys(str(record.conn) for record in frames)
+        if not conns and self._among:
+            return tuple(self._among)  # a file that was begun just before the end: answers only
         return tuple(dict.fromkeys(map(self, conns or [""])))
 
 
@@ -160,6 +186,15 @@ def asks(request: Request, path: str, *, wholly: bool = True) -> bool:
     return request.path == address.path and all(
         query.get(name, [] if wholly else [value]) == [value] for name, value in request.params if not value.isdecimal()
     )
+
+
+def probes(exchange: Exchange, market: Market, path: str) -> bool:
+    """Is this the path of a probe, which asks for a few levels only and is no basis of a book?"""
+    request = exchange.probe_request(market)
+    if request == exchange.snapshot_request(market):
+        return False
+    address = urlsplit(path)
+    return request.path == address.path and tuple(parse_qsl(address.query)) == request.params
 
 
 class _LearningIndex(MarketIndex):
@@ -199,6 +234,7 @@ class Scan:
     ``markets``: the instruments. Where the recording holds none, a market is known by its native name alone, and its
     tick and lot are the digits that were printed. ``told``: only those that the recording itself holds.
     ``rest``: the REST answers. ``quoting``: the (connection, symbol) pairs that carry best prices with update ids.
+    ``seen``: by symbol, the kinds of events that came. ``last_s``: when the last line was recorded.
     ``products``: those of its connections. Raises RecordingError if these cannot be known.
     """
 
@@ -206,6 +242,8 @@ class Scan:
         self.told = MarketIndex()
         self.rest: list[Record] = []
         self.quoting: dict[tuple[str, str], None] = {}
+        self.seen: dict[str, set[type]] = {}
+        self.last_s = 0.0
         self._exchange = exchange
         self._product_of = Products(recording, exchange)
         self.products = self._product_of.all()
@@ -215,6 +253,15 @@ class Scan:
         self._read(recording)
         self.markets = MarketIndex(self._with_digits(market) for market in self._learned)
         self.markets.update(self.told)
+
+    def market(self, symbol: str) -> Market:
+        """One that was seen. Where adapters need no list to know a symbol, it may be in none."""
+        known = self.markets.get(symbol)
+        if known is not None:
+            return known
+        base, _, quote = symbol.partition(":")[0].partition("/")
+        unknown = self._learned.unknown(self.products[0], symbol)
+        return structs.replace(self._with_digits(unknown), symbol=symbol, base=base if quote else "", quote=quote)
 
     def session(self, conn: str, markets: MarketIndex) -> Session:
         """One for a connection, by its product."""
@@ -231,6 +278,9 @@ class Scan:
         sessions: dict[str, Session] = {}
         for record in recording:
             if not isinstance(record, Record):
+                continue
+            self.last_s = max(self.last_s, record.t)
+            if record.via not in ("ws", "rest"):
                 continue
             if record.via == "rest":
                 self.rest.append(record)
@@ -259,6 +309,8 @@ class Scan:
         self._learned.update(market for market in markets if market.product in self.products)
 
     def _learn(self, conn: str, event: Event) -> None:
+        if (symbol := getattr(event, "symbol", None)) is not None:
+            self.seen.setdefault(symbol, set()).add(type(event))
         if isinstance(event, Markets):
             self._tell(event.markets)
         elif isinstance(event, Bbo):
@@ -268,6 +320,8 @@ class Scan:
         elif isinstance(event, BookDelta | BookSnapshot):
             self._measure(event.symbol, event.bids)
             self._measure(event.symbol, event.asks)
+        elif isinstance(event, Trade):
+            self._measure(event.symbol, [(float(event.price), float(event.size))])
 
     def _measure(self, symbol: str, levels: Sequence[Level]) -> None:
         digits = self._digits.setdefault(symbol, [0, 0])

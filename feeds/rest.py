@@ -21,6 +21,7 @@ from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
 from feeds.hosts import is_local
 from feeds.pacing import wait_s
+from feeds.tap import Tap
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class RestClient:
         prepare: Callable[[Request], Request] | None = None,
         timeout_s: float = 10.0,
         max_wait_s: float = 70.0,
+        tap: Tap | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         missing = bases.keys() - budgets.keys()
@@ -88,6 +90,7 @@ class RestClient:
         self._prepare = prepare
         self._timeout_s = timeout_s
         self._max_wait_s = max_wait_s
+        self._tap = tap
         self._clock = clock
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by: is it for this machine?
         self._closed = False
@@ -113,7 +116,7 @@ class RestClient:
         self._check_open()
         weight = request.weight
         await host.gate.acquire(weight, urgent=urgent, max_wait_s=self._max_wait_s)
-        sent_ns, told = self._clock.now_ns(), None
+        sent_ns, told, asked = self._clock.now_ns(), None, request
         try:
             self._check_open()
             ready = prepare or self._prepare
@@ -122,6 +125,9 @@ class RestClient:
             host.requests += 1
             answer = await self._exchange_bytes(host, prepared, sent_ns)
             told = _count(answer.headers, host.gate.weights.budget.used_header)
+            if self._tap is not None:
+                private = prepare is not None or bool(asked.headers)
+                self._tap.answered(self._exchange, asked, answer.status, answer.raw, private=private)
         except TransportError as error:
             self._note_failure(host, request, error)
             raise

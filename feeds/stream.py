@@ -34,6 +34,7 @@ from feeds.hosts import is_local
 from feeds.ledger import Ledger
 from feeds.link import Link
 from feeds.pacing import ConnectGate, SendGate, backoff, wait_s
+from feeds.tap import Tap
 from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
 __all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]
@@ -106,6 +107,7 @@ class Connection:
         gate: ConnectGate | None = None,
         send_gate: SendGate | None = None,
         timing: Timing | None = None,
+        tap: Tap | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self.name = name
@@ -120,6 +122,7 @@ class Connection:
         self._handler = handler
         self._on_closing = on_closing
         self._delays = delays
+        self._tap = tap
         self._clock = clock
         self._timing = timing or Timing()
         self._gate = gate or ConnectGate(facts.connects_per_minute, clock=clock)
@@ -162,6 +165,7 @@ class Connection:
         await asyncio.wait([task])
         if self._task is task:
             self._task = None
+            self._close_spool("stopped")
             self.set_state(StreamState.DOWN, "stopped")
 
     def add(self, subscriptions: Iterable[Subscription]) -> None:
@@ -285,6 +289,7 @@ class Connection:
         delays = self._delays()
         while True:
             link, ending = await self._attempt()
+            self._close_spool(ending.reason)
             good = link is not None and link.good and not ending.failed
             goes_on = good and not ending.fatal
             self.set_state(StreamState.CONNECTING if goes_on else StreamState.DOWN, ending.reason)
@@ -344,6 +349,8 @@ class Connection:
         )
         try:
             self._ledger.restart()
+            if self._tap is not None:
+                self._buffer.spool = self._tap.connected(self.name)
             link = Link(
                 ws,
                 self._new_session(),
@@ -361,6 +368,11 @@ class Connection:
             ws.transport.abort()
             raise
         return link
+
+    def _close_spool(self, reason: str) -> None:
+        spool, self._buffer.spool = self._buffer.spool, None
+        if spool is not None:
+            spool.closed(reason)
 
     def _wake(self) -> None:
         if self._link:

@@ -44,6 +44,7 @@ from feeds.rest_rounds import RestRounds
 from feeds.skew import ClockOffset, keep_time
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
+from feeds.tap import Tap
 from feeds.topics import Topic
 
 log = structlog.get_logger(__name__)
@@ -79,11 +80,13 @@ class Venue:
         changed: Callable[[str], None],
         loaded: Callable[["Venue"], None],
         status_changed: Callable[[], None],
+        tap: Tap | None = None,
     ) -> None:
         self.name = config.name
         self.config = config
         self.adapter = adapter
         self.rest = rest
+        self.tap = tap
         self.markets = MarketIndex()
         self.markets_loaded = asyncio.Event()
         self.feeds: dict[str, MarketFeed] = {}
@@ -352,6 +355,7 @@ class Venue:
             on_closing=lane.on_closing,
             gate=self.gate,
             send_gate=self._send_gate,
+            tap=self.tap,
             clock=self.clock,
         )
 

@@ -27,43 +27,11 @@ from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Lost, Marke
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create, recorded_as
-from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, asks
+from feeds.findings import Report, describe
+from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, asks, probes
 from feeds.sync import BookSync, Need
 
-SHOWN = 20  # faults that are told one by one; all are counted
 EMPTY: Level = (0.0, 0.0)  # what an exchange prints as best level of an empty side
-
-
-class Report(Struct, kw_only=True):
-    """What was found. Corrupt lines are no frames, but count as not understood."""
-
-    file: str
-    venue: str
-    product: str
-    recorded: str | None
-    ok: bool = True
-    frames: int = 0  # of streams
-    events: int = 0
-    gaps: int = 0
-    checksums_right: int = 0
-    checksums_wrong: int = 0
-    crossed: int = 0
-    bbo_equal: int = 0
-    bbo_different: int = 0
-    not_understood: int = 0
-    corrupt_lines: int = 0
-    rest_answers: int = 0
-    updates: int = 0
-    updates_applied: int = 0
-    snapshots: int = 0
-    snapshots_too_old: int = 0
-    incomplete: list[str] = []  # markets whose book was not complete at the end
-    faults: list[str] = []  # the first ones, each a sentence
-
-    def fault(self, line: int, sentence: str) -> None:
-        self.ok = False
-        if len(self.faults) < SHOWN:
-            self.faults.append(f"Line {line}: {sentence}")
 
 
 class _Best(Struct, frozen=True):
@@ -171,6 +139,13 @@ class _Book:
             report.crossed += 1
         report.fault(line, f"{self.symbol}: {error}.")
 
+    def lost(self) -> None:
+        """Frames were not recorded: what follows begins anew, and that is no fault of the exchange or of ours."""
+        self.sync.drop()
+        self._seq = self._early = None
+        for each in (self._kept, self._quotes, self._waiting):
+            each.clear()
+
     def take_quote(self, quote: Bbo) -> None:
         if quote.seq is None:
             return
@@ -227,11 +202,12 @@ class _Verifier:
         for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=Record.when), key=Record.when):
             if record.via == "rest":
                 self._take_answer(record)
+            elif record.via == "lost":
+                self._take_hole(record)
             else:
                 self._take_frame(record)
-        for (_, symbol), book in self._books.items():
-            if not book.sync.ready and symbol not in report.incomplete:
-                report.incomplete.append(symbol)
+        newest = {symbol: book for (_, symbol), book in self._books.items()}  # of the connection that came last
+        report.incomplete += [symbol for symbol, book in newest.items() if not book.sync.ready]
         return report
 
     def _frames(self) -> Iterator[Record]:
@@ -239,8 +215,15 @@ class _Verifier:
             if isinstance(record, BadLine):
                 self.report.corrupt_lines += 1
                 self._not_understood(record.line, record.reason)
-            elif record.via == "ws":
+            elif record.via in ("ws", "lost"):
                 yield record
+
+    def _take_hole(self, record: Record) -> None:
+        self.report.not_recorded += record.frames
+        self.report.fault(record.line, f"{record.frames} frames were not recorded.")
+        for (conn, _), book in self._books.items():
+            if str(record.conn) in ("", conn):
+                book.lost()
 
     def _not_understood(self, line: int, reason: object) -> None:
         self.report.not_understood += 1
@@ -299,7 +282,7 @@ class _Verifier:
         """Snapshots go to every book that needs one. Other answers are not used (instruments were read before)."""
         report, raw = self.report, record.raw.encode()
         report.rest_answers += 1
-        if self._exchange.error_of(200, raw, {}) is not None:
+        if self._exchange.error_of(record.status, raw, {}) is not None:
             return  # an error is an answer too: understood, and no snapshot
         try:
             for request in self._scan.requests():
@@ -321,8 +304,9 @@ class _Verifier:
 
     def _asked_for(self, path: str) -> Market | None:
         """The market whose snapshot was asked for: path and parameters are as we would ask, but for the depth."""
-        markets = (market for market in self._scan.markets)
-        return next((each for each in markets if asks(self._exchange.snapshot_request(each), path)), None)
+        exchange, markets = self._exchange, self._scan.markets
+        found = next((each for each in markets if asks(exchange.snapshot_request(each), path)), None)
+        return None if found is None or probes(exchange, found, path) else found
 
 
 def verify(path: Path) -> Report:
@@ -332,34 +316,9 @@ def verify(path: Path) -> Report:
     if name is None:
         known = ", ".join(REGISTRY)
         raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
+    if recording.header.private:
+        raise RecordingError(f"{path} is a recording of an account's streams: there is no book in it to verify.")
     return _Verifier(recording, create(name)).run()
-
-
-def describe(report: Report) -> str:
-    """The report for a person."""
-    recorded = f", recorded {report.recorded}" if report.recorded else ""
-    corrupt = f"{report.corrupt_lines:,} corrupt lines"
-    rows = [
-        (report.frames, f"frames were read, which became {report.events:,} events"),
-        (report.not_understood, f"frames, answers or lines were not understood ({corrupt})"),
-        (report.updates_applied, f"of {report.updates:,} book updates were applied, on {report.snapshots:,} snapshots"),
-        (report.snapshots_too_old, "snapshots were too old to begin with"),
-        (report.gaps, "gaps: updates that are missing"),
-        (report.checksums_right, "checksums were right"),
-        (report.checksums_wrong, "checksums were wrong"),
-        (report.crossed, "times a book was crossed"),
-        (report.bbo_equal, "times best bid and ask equalled the exchange's own, price and size"),
-        (report.bbo_different, "times they differed"),
-    ]
-    lines = [f"{report.venue} {report.product}{recorded}: {report.file}", ""]
-    lines += [f"{count:>12,}  {sentence}" for count, sentence in rows]
-    if report.incomplete:
-        lines += ["", f"Not complete at the end: {', '.join(report.incomplete)} (no snapshot that fits was recorded)."]
-    lines += ["", "Nothing was wrong." if report.ok else "Something was wrong:", *report.faults]
-    missed = report.gaps + report.checksums_wrong + report.crossed + report.bbo_different + report.not_understood
-    if (more := missed - len(report.faults)) > 0:
-        lines.append(f"... and {more:,} more.")
-    return "\n".join(lines)
 
 
 def run(path: Path, *, as_json: bool, out: Callable[[str], object], err: Callable[[str], object]) -> int:

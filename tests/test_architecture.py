@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        "history",
+        *("history", "tap", "redaction", "volumes", "findings"),
         *("reading", "bar_polls"),
     },
     # one exchange each
@@ -33,11 +33,11 @@ LAYERS: list[set[str]] = [
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
         *("publisher", "state", "board", "desk"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
-        *("inquiry", "skew", "notices", "alarm", "gateway"),
+        *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
-    {"engine", "verify"},
+    {"engine", "verify", "recorder", "record"},
 ]
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""

@@ -2,6 +2,7 @@
 
 import { setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
+import { replayText, replayTitle } from "./replay.js";
 
 /** Link state -> word of docs/protocol.md 2.6 that the light shows. */
 const WORDS = {
@@ -20,7 +21,7 @@ export class LinkLight {
   #parts;
   #said = "";
 
-  /** @param parts {link, state, age, latency, clock, announcer, simulated} */
+  /** @param parts {link, state, age, latency, clock, announcer, simulated, replay} */
   constructor(app, parts) {
     this.#app = app;
     this.#parts = parts;
@@ -31,7 +32,7 @@ export class LinkLight {
   }
 
   draw() {
-    const { link, state, age, latency, clock, simulated } = this.#parts;
+    const { link, state, age, latency, clock, simulated, replay } = this.#parts;
     const { socket, store, delays } = this.#app;
     const word = WORDS[socket.link.state];
     setAttribute(link, "data-state", word);
@@ -59,6 +60,12 @@ export class LinkLight {
     );
     setText(clock, `${format.clock(this.#app.nowMs())} UTC`);
     simulated.hidden = store.simulated.size === 0;
+    replay.hidden = !store.replay;
+    if (store.replay) {
+      const played = store.data("streams")?.replay;
+      setText(replay, replayText(played));
+      setAttribute(replay, "title", replayTitle(played));
+    }
     this.#announce(word, socket.link.reason);
   }
 

@@ -43,6 +43,8 @@ const app = { prefs: new Prefs(browserStorage()), delays: new Delays() };
 
 /** The server's clock in us, null while it is not known. */
 app.serverUs = () => (app.socket.offset.known ? environment.clockUs() + app.socket.offset.us : null);
+/** The recording's own time in a replay, null where there is none. */
+app.replayMs = () => app.store.data("streams")?.replay?.at_ms ?? null;
 /** The best guess of the time, in ms. */
 app.nowMs = () => (app.serverUs() ?? environment.clockUs()) / 1000;
 /** How long ago a topic's frame came, in ms: what an age in it has grown by since. */
@@ -119,6 +121,7 @@ const light = new LinkLight(app, {
   clock: byId("clock"),
   announcer: byId("announcer"),
   simulated: byId("simulated"),
+  replay: byId("replay"),
 });
 
 function linkChanged(link) {
@@ -132,6 +135,7 @@ function linkChanged(link) {
 function hello(message) {
   app.delays.reset();
   app.store.simulated = new Set(message.simulated);
+  app.store.replay = Boolean(message.replay);
   app.store.connected();
 }
 

@@ -18,6 +18,7 @@ export class MarketStrip {
   #where = el("span", { class: "market-where", text: "" });
   #perp = el("span", { class: "tag", text: "PERP", hidden: true });
   #sim = el("span", { class: "tag tag-sim", text: "SIMULATED", hidden: true });
+  #replay = el("span", { class: "tag tag-replay", text: "REPLAY", title: "Of a recording: not live", hidden: true });
   #price = el("span", { class: "market-price num", text: "" });
   #stats = new Map();
 
@@ -30,7 +31,7 @@ export class MarketStrip {
     const name = el(
       "div",
       { class: "market-name" },
-      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#sim),
+      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#sim, this.#replay),
       el("div", { class: "market-line" }, this.#where),
     );
     const list = el("dl", { class: "market-stats" });
@@ -72,19 +73,20 @@ export class MarketStrip {
     setText(this.#where, exchangeName(exchange) + closed);
     this.#perp.hidden = !settle;
     this.#sim.hidden = !(market?.simulated || store.isSimulated(exchange));
+    this.#replay.hidden = !store.replay;
     toggleClass(this.#element, "stale", !status.usable);
     this.#badge.show(status);
     this.#drawPrice(data, market);
     for (const [id, , show] of STATS) {
       const { stat, value } = this.#stats.get(id);
-      const shown = show(data ?? {}, { market, pair, nowMs: this.#app.nowMs() });
+      const shown = show(data ?? {}, { market, pair, nowMs: this.#app.replayMs() ?? this.#app.nowMs() });
       stat.hidden = shown === undefined;
       if (shown === undefined) continue;
       setText(value, shown.text ?? shown);
       setAttribute(value, "class", `num ${shown.colour ?? ""}`);
     }
     const last = this.#last ? `${format.price(this.#last, market ? format.placesOf(market.tick) : undefined)} · ` : "";
-    const title = `${status.usable ? last : ""}${pair} · Spreadboard`;
+    const title = `${store.replay ? "REPLAY · " : ""}${status.usable ? last : ""}${pair} · Spreadboard`;
     if (document.title !== title) document.title = title;
   }
 

@@ -110,6 +110,7 @@ function option(market, at) {
     el("span", { class: "palette-symbol", text: pair }),
     settle ? el("span", { class: "tag", text: "PERP" }) : null,
     market.simulated ? el("span", { class: "tag tag-sim", text: "SIM" }) : null,
+    market.replay ? el("span", { class: "tag tag-replay", text: "REPLAY" }) : null,
     el("span", {
       class: "palette-where",
       text: exchangeName(market.exchange) + (market.status === "trading" ? "" : ` · ${market.status}`),

@@ -20,6 +20,8 @@ export class Store {
   #marketsAt = 0;
 
   simulated = new Set();
+  /** A recording is played: everything is of the past. */
+  replay = false;
 
   /** @param socket {want(topic), drop(topic)}  @param now monotonic ms */
   constructor(socket, now) {

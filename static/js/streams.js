@@ -166,6 +166,7 @@ const MARKET_COLUMNS = [
       tags: [
         ...(row.symbol.includes(":") ? [{ text: "PERP" }] : []),
         ...(row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : []),
+        ...(row.replay ? [{ text: "REPLAY", class: "tag-replay", title: "Of a recording: not live" }] : []),
       ],
       title: `${sentence(row)}, ${since(row)}`,
       ...trouble(row),

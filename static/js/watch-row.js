@@ -21,6 +21,7 @@ export class WatchRow {
   #price = el("span", { class: "watch-price num", text: "" });
   #change = el("span", { class: "watch-change num", text: "" });
   #sim = el("span", { class: "tag tag-sim", text: "SIM", title: "Simulated: no real market", hidden: true });
+  #replay = el("span", { class: "tag tag-replay", text: "REPLAY", title: "Of a recording: not live", hidden: true });
 
   constructor(app, key, changed) {
     const [exchange, symbol] = splitKey(key);
@@ -30,7 +31,7 @@ export class WatchRow {
     const [pair, settle] = symbol.split(":");
     const name = el("span", { class: "watch-name" }, this.#light, el("span", { class: "watch-symbol", text: pair }));
     if (settle) name.append(el("span", { class: "tag", text: "PERP", title: `Perpetual, settled in ${settle}` }));
-    name.append(this.#sim);
+    name.append(this.#sim, this.#replay);
     this.button = el(
       "button",
       {
@@ -64,6 +65,7 @@ export class WatchRow {
     const data = this.#app.store.data(this.#topic);
     const market = this.#app.instruments.get(this.#key);
     this.#sim.hidden = !(market?.simulated || this.#app.store.isSimulated(splitKey(this.#key)[0]));
+    this.#replay.hidden = !this.#app.store.replay;
     setAttribute(this.button, "data-state", status.state);
     setAttribute(this.#light.parentElement, "data-state", status.state);
     setAttribute(this.button, "title", sentence(status));

@@ -32,7 +32,15 @@ def report(age_s: float = 0.3, **body: Any) -> None:
 
 
 def stream(symbol: str, state: str, **fields: Any) -> dict[str, Any]:
-    row = {"exchange": "binance", "symbol": symbol, "state": state, "age_ms": 60, "reason": "", "resyncs": 0}
+    row = {
+        "exchange": "binance",
+        "symbol": symbol,
+        "state": state,
+        "age_ms": 60,
+        "reason": "",
+        "resyncs": 0,
+        "differences": 0,
+    }
     return {**row, "reconnects": 0, "messages": 9, "pinned": True, **fields}
 
 

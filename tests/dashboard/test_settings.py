@@ -65,6 +65,8 @@ WRONG = {
     "SPREADBOARD_CONFIG": ("/nowhere/spreadboard.toml", "exists"),
     "SPREADBOARD_VAR": (__file__, "folder"),
     "SPREADBOARD_DEMO": ("yes please", "1 or 0"),
+    "SPREADBOARD_REPLAY": ("/nowhere/file.jsonl.gz", "a recording that exists"),
+    "SPREADBOARD_REPLAY_SPEED": ("-2", "from 0"),
 }
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -14,6 +16,8 @@ from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
 from feeds.errors import ConfigError
+from feeds.record import add_limits, limits_of
+from feeds.recorder import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -21,12 +25,16 @@ log = structlog.get_logger(__name__)
 class Command(BaseCommand):
     help = "Run the worker: exchange connections, accounts, frames for the web processes. Ends on SIGTERM and Ctrl+C."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_recording(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
         require_migrations()
         config = read_configuration()
+        record = recording(options, config)
         if not settings.REDIS_URL:
             self.stderr.write("REDIS_URL is not set: no web process can reach this worker. manage.py serve runs both.")
-        failure = asyncio.run(run(config))
+        failure = asyncio.run(run(config, record))
         if failure:
             raise CommandError(failure)
 
@@ -48,6 +56,23 @@ def require_migrations() -> None:
         )
 
 
+def add_recording(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="write down what comes from the exchanges (docs/operations.md)"
+    )
+    add_limits(parser)
+
+
+def recording(options: Mapping[str, Any], config: Config) -> tuple[Path, Limits] | None:
+    """Where to record, and how much. Raises CommandError."""
+    if options["record"] is None:
+        return None
+    try:
+        return options["record"], limits_of(options["rotate_mb"], options["max_mb"], sorted(config.exchanges))
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
+
+
 def read_configuration() -> Config:
     try:
         return configuration()
@@ -55,13 +80,13 @@ def read_configuration() -> Config:
         raise CommandError(str(error)) from None
 
 
-async def run(config: Config) -> str:
+async def run(config: Config, record: tuple[Path, Limits] | None = None) -> str:
     """The worker from its start to the first signal; why it failed, or an empty text."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker = FeedsWorker(config)
+    worker = FeedsWorker(config, record=record)
     stopping = asyncio.create_task(stop.wait())
     starting = asyncio.create_task(worker.start())
     await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,8 @@
 
 import asyncio
 import ipaddress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,11 +15,13 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 
 from dashboard import auth
-from dashboard.management.commands.runfeeds import read_configuration, require_migrations
+from dashboard.management.commands.runfeeds import add_recording, read_configuration, recording, require_migrations
 from dashboard.worker import FeedsWorker, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
 from feeds.errors import ConfigError
+from feeds.player import Player, Reel
+from feeds.recording import RecordingError
 
 log = structlog.get_logger(__name__)
 reactor: Any = installed_reactor  # a module to the type checker, the running reactor in fact
@@ -36,6 +40,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (PORT)")
+        add_recording(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_migrations()
@@ -44,9 +49,25 @@ class Command(BaseCommand):
                 "REDIS_URL is set, so worker and web run apart: start manage.py runfeeds and "
                 "daphne dashboard.asgi:application instead, or unset REDIS_URL."
             )
-        failure = Embedded(self, read_configuration(), options["host"], options["port"]).run()
+        path = settings.SPREADBOARD_REPLAY
+        config, player = (read_configuration(), None) if path is None else self._replay(path)
+        if player is not None and options["record"] is not None:
+            raise CommandError("SPREADBOARD_REPLAY is set: a recording that is played is not recorded again.")
+        embedded = Embedded(self, config, options["host"], options["port"])
+        embedded.make_worker = partial(FeedsWorker, config, record=recording(options, config), player=player)
+        failure = embedded.run()
         if failure:
             raise CommandError(failure)
+
+    def _replay(self, path: Path) -> tuple[Config, Player]:
+        """What to play, and how fast (``manage.py replay``)."""
+        try:
+            reel = Reel(path)
+        except RecordingError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"REPLAY of {path}: {', '.join(reel.symbols)}, {reel.length_s:.0f} s.")
+        self.stdout.write("It begins when a page is opened. Nothing of this is live.")
+        return reel.config(settings.VAR / "state"), Player(reel, settings.SPREADBOARD_REPLAY_SPEED)
 
 
 class Embedded:
@@ -60,6 +81,7 @@ class Embedded:
         self._failure = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._worker: FeedsWorker | None = None
+        self.make_worker = partial(FeedsWorker, config)
         # Made before the loop runs: Django's database calls are not for an event loop.
         self._link = auth.start_link(auth.first_user())
 
@@ -89,7 +111,7 @@ class Embedded:
     async def _work(self) -> None:
         """The worker's life. Whatever ends it early ends the process, with the reason."""
         try:
-            self._worker = FeedsWorker(self._config)
+            self._worker = self.make_worker()
             await self._worker.start()
             self._tasks.append(asyncio.ensure_future(host_feeds()))
             self._announce()
