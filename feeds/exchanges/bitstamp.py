@@ -152,7 +152,7 @@ class Bitstamp(OneProduct):
     budget = Budget(limit=10_000, per_s=600)
     facts = Facts(
         streams_per_connection=1024,
-        messages_per_s=10,
+        messages_per_s=5,
         connects_per_minute=30,
         heartbeat_s=None,
         ping_s=15,

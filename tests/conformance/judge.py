@@ -11,7 +11,7 @@ from feeds.domain import StreamState
 from tests.conformance.truth import Book, Side, Truth, priced
 
 SIDES = ("bid", "ask")
-FEWEST = 10
+FEWEST = 5
 """Levels a side that a usable book must show, if there are so many."""
 
 

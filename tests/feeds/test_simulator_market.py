@@ -145,7 +145,8 @@ def test_live_bars_are_made_of_the_prints(watched):
             assert bar.volume == sum(p.size for p in prints)
             assert bar.value == sum(p.price * p.size for p in prints)
             assert bar.buy_volume == sum(p.size for p in prints if p.taker_buys)
-            assert (bar.high, bar.low) == (max(p.price for p in prints), min(p.price for p in prints))
+            prices = [bar.open, *(p.price for p in prints)]  # a bar opens where the one before closed
+            assert (bar.high, bar.low) == (max(prices), min(prices))
             assert bar.close == prints[-1].price
 
 
