@@ -18,3 +18,8 @@ def shared_file(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the recordings: {name} is not in ../shared (or $SPREADBOARD_SHARED)")
     return path
+
+
+def in_time(seconds: float) -> float:
+    """A promised time, on a machine whose cores may be wanted by others at the moment."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -76,8 +76,7 @@ async def run_all(
 
 async def _again(part: "_Run", told: Callable[[str], None]) -> None:
     """What failed in the crowd is tried once more, alone: many engines in one loop make each other late, and most
-    checks
-    are about time. Whoever fails twice has failed; the first time is told."""
+    checks are about time. Whoever fails twice has failed; the first time is told."""
     failed = [name for name, outcome in part.outcomes.items() if outcome.verdict == "failed"]
     if not failed or part.subject.simulator is None:
         return

@@ -19,16 +19,12 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from tests.dashboard.realtime import Message
+from tests.shared import in_time
 from tests.system.processes import environment, free_port, manage
 
 ROOT = Path(__file__).resolve().parents[2]
 
 __all__ = ["Child", "Client", "environment", "free_port", "in_time", "manage", "redis_server"]
-
-
-def in_time(seconds: float) -> float:
-    """A promised time, on a machine whose cores may be wanted by others at the moment."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Child:

@@ -43,7 +43,7 @@ class TestWhatIsRecorded:
         ("market", "said"),
         [
             ("BTC/USD", "'BTC/USD' is not a market: give exchange and symbol"),
-            ("nowhere:BTC/USD", "has no exchange 'nowhere'; it has binance, kraken"),
+            ("nowhere:BTC/USD", "has no exchange 'nowhere'; it has alpaca, binance, "),
         ],
     )
     def test_a_wrong_one_is_named(self, market: str, said: str) -> None:

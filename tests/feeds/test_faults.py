@@ -14,7 +14,6 @@ How long a market may be out of use after each fault is what the design gives:
 """
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -35,7 +34,7 @@ from bench.fault_runs import (
     run_all,
 )
 from feeds import keeper
-from tests.shared import shared_file
+from tests.shared import in_time, shared_file
 
 pytestmark = pytest.mark.slow
 
@@ -44,11 +43,6 @@ REBUILT_S = 3.0
 CONNECTED_S = 2.0 + 2.0
 SNAPSHOT_S = 3.0
 """Instead of 10: whole books of these recordings come within a second."""
-
-
-def in_time(seconds: float) -> float:
-    """A promised time, on a machine whose cores may be wanted by others at the moment."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Play(NamedTuple):
