@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build
 parts=(
-  "tests/feeds --ignore-glob=*/tests/feeds/test_*simulat* --ignore-glob=*/tests/feeds/test_*ccxt* --ignore-glob=*/tests/feeds/test_*_engine.py --ignore=tests/feeds/test_faults.py"
+  "tests/feeds --ignore-glob=tests/feeds/test_*simulat* --ignore-glob=tests/feeds/test_*ccxt* --ignore-glob=tests/feeds/test_*_engine.py --ignore=tests/feeds/test_faults.py"
   "tests --ignore=tests/feeds --ignore=tests/conformance"
   "tests/feeds/test_faults.py $(echo tests/feeds/test_*simulat*.py tests/feeds/test_*ccxt*.py tests/feeds/test_*_engine.py)"
   "tests/conformance"
