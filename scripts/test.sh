@@ -12,7 +12,7 @@ parts=(
 )
 pids=()
 failed=0
-trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
+trap 'kill "${pids[@]}" 2>/dev/null; exit 130' INT TERM
 begin() {
   # shellcheck disable=SC2086
   .venv/bin/python -m pytest ${parts[$1]} -o cache_dir=.pytest_cache/$1 "${@:2}" >"build/test-$1.log" 2>&1 &
