@@ -13,22 +13,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from feeds import exchanges
 from feeds.account import AccountSpec, AccountStore
 from feeds.arbitrage import AcrossStore
+from feeds.at_work import ExchangeAtWork
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
 from feeds.config import Config, ExchangeConfig
 from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
+from feeds.opening import open_exchange
 from feeds.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
-from feeds.rest import RestClient, rest_bases
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.together import Together
 from feeds.topics import ACCOUNT_KINDS, ARBITRAGE, LEG, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
-from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +72,7 @@ class Engine:
         self.sink = sink
         self._clock = clock
         self.publisher = Publisher(sink, interval_s=config.conflation_ms / 1000, clock=clock)
-        self.venues: dict[str, Venue] = {
+        self.venues: dict[str, ExchangeAtWork] = {
             name: self._venue(exchange) for name, exchange in config.exchanges.items() if exchange.enabled
         }
         pinned = {(name, symbol) for name in self.venues for symbol in config.exchanges[name].pinned}
@@ -93,18 +92,9 @@ class Engine:
         self._bars: dict[tuple[str, str, str], tuple[float, list[dict[str, Any]]]] = {}
         self._problem: ConfigError | None = None
 
-    def _venue(self, config: ExchangeConfig) -> Venue:
-        options = {} if config.book_depth is None else {"book_depth": config.book_depth}
-        adapter = exchanges.create(config.name, config.endpoints, **options)
-        budgets = {
-            product: msgspec.structs.replace(budget, share=config.budget_share)
-            for product, budget in adapter.budgets().items()
-        }
-        rest = RestClient(config.name, rest_bases(adapter.endpoints), budgets, adapter.error_of, clock=self._clock)
-        return Venue(
+    def _venue(self, config: ExchangeConfig) -> ExchangeAtWork:
+        return open_exchange(
             config,
-            adapter,
-            rest,
             depth=self.config.depth,
             clock=self._clock,
             changed=self._market_changed,
@@ -288,7 +278,7 @@ class Engine:
             feed.unwatch(topic)
             touched.add((topic.exchange, topic.symbol))
 
-    def _markets_loaded(self, venue: Venue) -> None:
+    def _markets_loaded(self, venue: ExchangeAtWork) -> None:
         """Instruments came: pinned symbols can be judged, waiting topics opened and their holders answered."""
         for symbol in venue.config.pinned:
             if venue.markets_loaded.is_set() and symbol not in venue.markets:
@@ -353,7 +343,7 @@ class Engine:
     def markets(self) -> list[dict[str, Any]]:
         """All instruments known, as rows of ``/api/markets/``."""
         return [
-            market_row(market, (market.exchange, market.symbol) in self._pinned, venue.config.simulated)
+            market_row(market, (market.exchange, market.symbol) in self._pinned, venue.config)
             for venue in self.venues.values()
             for market in venue.markets
         ]

@@ -10,6 +10,7 @@ from feeds.publisher import Picture
 from feeds.topics import Topic
 
 if TYPE_CHECKING:
+    from feeds.config import ExchangeConfig
     from feeds.market import MarketFeed
 
 TRADES_SHOWN = 50
@@ -167,7 +168,7 @@ def candle_row(bar: Candle, market: Market) -> dict[str, Any]:
     }
 
 
-def market_row(market: Market, pinned: bool, simulated: bool) -> dict[str, Any]:
+def market_row(market: Market, pinned: bool, config: "ExchangeConfig") -> dict[str, Any]:
     """An instrument as ``/api/markets/`` shows it."""
     return {
         "exchange": market.exchange,
@@ -183,5 +184,6 @@ def market_row(market: Market, pinned: bool, simulated: bool) -> dict[str, Any]:
         "min_notional": f"{market.min_notional:f}",
         "status": market.status,
         "pinned": pinned,
-        "simulated": simulated,
+        "simulated": config.simulated,
+        "via": config.via,
     }
