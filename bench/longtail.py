@@ -1,9 +1,9 @@
 """The long tail against simulated exchanges that misbehave: the real engine, ccxt as it is installed, and every usable
 frame held against the true book.
 
-ccxt shows no number by which a frame's true book could be named, so the truth is a history of each market's best levels,
-noted from the matching engine at every beat of the simulator. A usable frame must equal one of them in price and size,
-and how long ago that one was the present one is its age.
+ccxt shows no number by which a frame's true book could be named, so the truth is a history of each market's best
+levels, noted from the matching engine at every beat of the simulator. A usable frame must equal one of them in price
+and size, and how long ago that one was the present one is its age.
 """
 
 import asyncio
@@ -50,6 +50,7 @@ class Scene(NamedTuple):
     exchange: str
     symbols: tuple[str, ...]
     products: tuple[str, ...] = ("spot",)
+    struck: str = ""  # its name for the faults, if that is another one
 
 
 SCENES = {
@@ -57,7 +58,7 @@ SCENES = {
     for scene in (
         Scene("kraken", ("BTC/USD", "DOGE/USD")),
         Scene("bybit", ("BTC/USDT", "BTC/USDT:USDT"), ("spot", "swap")),
-        Scene("coinbase", ("BTC/USD", "ETH/USD")),
+        Scene("coinbase", ("BTC/USD", "ETH/USD"), struck="BTC-USD"),
         Scene("binance", ("BTC/USDT", "BTC/USDT:USDT"), ("spot", "swap")),
     )
 }
@@ -138,7 +139,7 @@ class Truth:
         self.note()
 
     def note(self) -> None:
-        for symbol, market in self._markets.items():
+        for symbol in self._markets:
             self._until[symbol][self.now(symbol)] = time.monotonic()
 
     def now(self, symbol: str) -> Top:
@@ -355,7 +356,7 @@ def run() -> list[dict[str, Any]]:
     ccxt.pro.binance = Binance
     made = []
     for exchange, scene in SCENES.items():
-        for name, seen in asyncio.run(run_troubles(scene, troubles(scene.symbols[0]))).items():
+        for name, seen in asyncio.run(run_troubles(scene, troubles(scene.struck or scene.symbols[0]))).items():
             print(line(exchange, name, seen))
             for what, unit, value in (
                 ("wrong shown as good", "frames", len(seen.judge.wrong)),

@@ -1,17 +1,20 @@
 """What REST says of the books that ccxt keeps: quiet or mute, right or wrong, and in place of a stream that fails.
 
-A silent market is compared exactly. One that moves cannot be: the answer and the stream are of different moments. But
-best prices by REST were the exchange's at some moment around the question, so they must lie within the range of those
-that the stream told around it. A level that ccxt has missed, or one that it has not taken out, puts them beside it and
-keeps them there: three times in a row, and the book counts as wrong.
+A book that is watched anew is compared before it is shown as good. A silent market is compared exactly. One that moves
+cannot be: the answer and the stream are of different moments. But best prices by REST were the exchange's at some
+moment around the question, so they must lie within the range of those that the stream told around it. A level that
+ccxt has missed, or one that it has not taken out, puts them beside it and keeps them there. So does it with the levels
+behind them: most of those by REST must be in the book, and the other way round. Three answers in a row that do not
+fit, and the book counts as wrong.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from feeds.domain import Level
+from feeds.domain import BookSnapshot, Level
 from feeds.errors import SyncError
 from feeds.longtail import convert
 from feeds.longtail.library import trouble_of
@@ -35,6 +38,16 @@ BEFORE_S = 3.0
 
 AFTER_S = 1.0
 """What REST knows may be so long on its way to us by stream."""
+
+LEAST_LEVELS, MOST_LEVELS = 5, 20
+"""So many best levels a side of a market that moves are compared, as many as the stream has."""
+
+FITTING = 0.6
+"""So many of them must be in both. The rest may have changed between the two moments."""
+
+PROVING = 0.9
+"""And of all levels of a book that is watched anew, at one of its moments: behind the best ones little changes, so one
+that was built without its snapshot lacks most of them."""
 
 SAME = 1e-9
 """Relative: sizes of contracts are products of floats."""
@@ -63,16 +76,23 @@ class Checks:
             for watched in list(self._venue.watched.values()):
                 watched.tick()
                 check = self._due(watched)
-                if check is not None and watched.symbol not in self._asking:
-                    self._asking.add(watched.symbol)
-                    self._venue.spawn(self._ask(watched, silent=check == "silent"), f"check {watched.symbol}")
+                if check is not None:
+                    self.ask(watched, silent=check == "silent")
+
+    def ask(self, watched: Watched, *, silent: bool = False) -> None:
+        """Compare this market's book with REST's, if that is not under way."""
+        if watched.symbol not in self._asking:
+            self._asking.add(watched.symbol)
+            self._venue.spawn(self._ask(watched, silent=silent), f"check {watched.symbol}")
 
     def _due(self, watched: Watched) -> str | None:
         """Is a question due, and is it about a silent market or one that moves?"""
-        feed = watched.feed
-        if not feed.sync.ready or not feed.book_link.state.usable:
-            return None
-        ago_s = self._clock.monotonic_s() - watched.checked_s
+        feed, ago_s = watched.feed, self._clock.monotonic_s() - watched.checked_s
+        if not watched.proven:
+            if watched.present is not None:
+                return "moving" if ago_s > AGAIN_S else None
+            if not feed.sync.ready or not feed.book_link.state.usable:
+                return None  # nothing is shown as good
         if feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5):
             return "silent" if ago_s > feed.stale_s else None
         return "moving" if ago_s > (AGAIN_S if watched.strikes else self._venue.audit_s) else None
@@ -80,27 +100,27 @@ class Checks:
     async def _ask(self, watched: Watched, *, silent: bool) -> None:
         try:
             async with self._at_once:
-                generation, asked_s = watched.feed.generation, self._clock.monotonic_s()
+                epoch, asked_s = watched.epoch, self._clock.monotonic_s()
                 watched.checked_s = asked_s
-                theirs = await self._best(watched)
+                theirs = await self._book(watched)
             if theirs is None:
                 return
             if silent:
-                await self._compare(watched, theirs, generation)
+                await self._compare(watched, theirs, epoch)
             else:
-                await self._audit(watched, theirs, asked_s, generation)
+                await self._audit(watched, theirs, asked_s, epoch)
         finally:
             self._asking.discard(watched.symbol)
 
-    async def _best(self, watched: Watched) -> Best | None:
+    async def _book(self, watched: Watched) -> BookSnapshot | None:
         """What REST tells; None if it tells nothing, or nonsense."""
         try:
-            theirs = convert.best(watched.of, await self._venue.desk.fetch_order_book(watched.symbol))
+            raw = await self._venue.desk.fetch_order_book(watched.symbol)
+            theirs = convert.book(watched.of, raw, self._venue.depth)
         except Exception as error:
             self._failed(watched, error)
             return None
-        bid, ask = theirs
-        if bid is not None and ask is not None and bid[0] >= ask[0]:
+        if theirs.bids and theirs.asks and theirs.bids[0][0] >= theirs.asks[0][0]:
             return None
         self._works(watched)
         return theirs
@@ -116,13 +136,14 @@ class Checks:
             self._failing.discard(watched.symbol)
             log.info("book told by REST again", exchange=self._venue.name, market=watched.symbol)
 
-    async def _compare(self, watched: Watched, theirs: Best, generation: int) -> None:
+    async def _compare(self, watched: Watched, theirs: BookSnapshot, epoch: int) -> None:
         """A silent market: does REST tell the same best prices and sizes?"""
         feed = watched.feed
         answered_ns, deadline_s = self._clock.now_ns(), self._clock.monotonic_s() + AFTER_S
-        while feed.sync.ready and feed.generation == generation and feed.data_ns <= answered_ns:
+        bid, ask = best(theirs)
+        while feed.sync.ready and watched.epoch == epoch and feed.data_ns <= answered_ns:
             book = feed.sync.book
-            if _same(book.bid, theirs[0]) and _same(book.ask, theirs[1]):
+            if _same(book.bid, bid) and _same(book.ask, ask):
                 watched.strikes = 0
                 feed.confirmed()
                 return
@@ -131,20 +152,27 @@ class Checks:
                 return
             await asyncio.sleep(0.05)  # what they know may be on its way to us
 
-    async def _audit(self, watched: Watched, theirs: Best, asked_s: float, generation: int) -> None:
-        """A market that moves: do the best prices by REST lie within those of the stream?"""
-        feed = watched.feed
+    async def _audit(self, watched: Watched, theirs: BookSnapshot, asked_s: float, epoch: int) -> None:
+        """A market that moves, or is watched anew: does REST's book fit to the stream's?"""
         deadline_s = self._clock.monotonic_s() + AFTER_S
-        while feed.sync.ready and feed.generation == generation:
-            if within(watched, theirs, asked_s - BEFORE_S):
-                watched.strikes = 0
+        while watched.epoch == epoch and watched.present is not None:
+            if within(watched, best(theirs), asked_s - BEFORE_S) and self._fits(watched, theirs):
+                if watched.proven:
+                    watched.strikes = 0
+                else:
+                    watched.confirm()
                 return
             if self._clock.monotonic_s() > deadline_s:
                 watched.strikes += 1
                 if watched.strikes >= STRIKES:
-                    watched.mute(f"{STRIKES} times in a row REST told other best prices than ccxt's stream.")
+                    watched.mute(f"{STRIKES} times in a row REST told another book than ccxt's stream.")
                 return
             await asyncio.sleep(0.05)
+
+    def _fits(self, watched: Watched, theirs: BookSnapshot) -> bool:
+        if watched.proven:
+            return watched.present is not None and fits(watched.present, theirs, MOST_LEVELS, FITTING)
+        return any(fits(moment, theirs, self._venue.depth, PROVING) for moment in watched.moments)
 
     # -- in place of the stream --------------------------------------------------------------------------------------
 
@@ -181,6 +209,10 @@ class Checks:
             self._works(watched)
 
 
+def best(book: BookSnapshot) -> Best:
+    return (book.bids[0] if book.bids else None), (book.asks[0] if book.asks else None)
+
+
 def _same(ours: Level | None, theirs: Level | None) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
@@ -203,3 +235,18 @@ def within(watched: Watched, theirs: Best, since_s: float) -> bool:
         elif not prices or not min(prices) <= level[0] <= max(prices):
             return False
     return True
+
+
+def fits(ours: BookSnapshot, theirs: BookSnapshot, most: int, share: float) -> bool:
+    """Is this share of REST's best ``most`` levels a side in our book, and of ours within their range in REST's? By
+    price: sizes change too often."""
+    pairs = ((ours.bids, theirs.bids, 1), (ours.asks, theirs.asks, -1))
+    return all(_side_fits(mine, other, sign, most, share) for mine, other, sign in pairs)
+
+
+def _side_fits(mine: Sequence[Level], other: Sequence[Level], sign: int, most: int, share: float) -> bool:
+    top = [price for price, size in other if size][: min(most, max(LEAST_LEVELS, len(mine)))]
+    if not top or not mine:
+        return not top and not mine
+    near = {price for price, size in mine if size and sign * price >= sign * top[-1]}
+    return len(near.intersection(top)) >= share * max(len(near), len(top))

@@ -168,12 +168,6 @@ def _in_base(contracts: float, unit: Decimal, places: int) -> float:
     return float(rounded if abs(rounded - size) <= size * HAIR else size)
 
 
-def best(of: Listed, raw: Mapping[str, Any]) -> tuple[Level | None, Level | None]:
-    """Best bid and ask of a book by REST. Raises ParseError."""
-    found = book(of, raw, 1)
-    return (found.bids[0] if found.bids else None), (found.asks[0] if found.asks else None)
-
-
 def trade(of: Listed, raw: Mapping[str, Any]) -> Trade | None:
     """None for one whose taker's side or time ccxt does not tell: it could only be shown by guessing.
 

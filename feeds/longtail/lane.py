@@ -1,7 +1,6 @@
 """One ccxt object with its sockets, and what is known of it."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from feeds.alarm import LatencyAlarm
@@ -128,8 +127,3 @@ class Lane:
 
     async def close(self) -> None:
         await library.close(self.exchange)
-
-
-def available(exchange: Any, names: Mapping[str, str]) -> str | None:
-    """The first of these methods that the exchange has: ``{"watchTicker": "watch_ticker", ...}``."""
-    return next((method for name, method in names.items() if exchange.has.get(name)), None)

@@ -6,6 +6,7 @@ used of it, by its manual (https://docs.ccxt.com) and as read in the version bel
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -32,6 +33,9 @@ TICK_SIZE, SIGNIFICANT_DIGITS = 4, 3
 
 CLOSE_S = 1.5
 
+CLIENTS = 32
+"""So many of an object's last WebSocket clients are remembered."""
+
 
 def load() -> Any:
     """The package ``ccxt.pro``. Raises ConfigError, with what to install, if it is not there."""
@@ -56,23 +60,38 @@ def check(name: str) -> None:
 
 
 def create(name: str, settings: Mapping[str, object]) -> Any:
-    """A ccxt object that keeps to ccxt's own limits. Must be given to :func:`close` in the end."""
-    return getattr(load(), name)({**settings, "enableRateLimit": True, "newUpdates": True})
+    """A ccxt object that keeps to ccxt's own limits. Must be given to :func:`close` in the end.
+
+    It remembers its WebSocket clients, as ``made``: ccxt forgets those that broke, while a task of theirs may run on.
+    """
+    kind: Any = getattr(load(), name)
+
+    def client(self: Any, url: str) -> Any:
+        found = kind.client(self, url)
+        if found not in self.made:
+            self.made.append(found)
+        return found
+
+    exchange = type(name, (kind,), {"client": client})({**settings, "enableRateLimit": True, "newUpdates": True})
+    exchange.made = deque(maxlen=CLIENTS)
+    exchange.borrows = False
+    return exchange
 
 
 def share(source: Any, target: Any) -> None:
     """Give ``target`` the instruments of ``source``, and one limiter of requests for both."""
     target.set_markets_from_exchange(source)
     target.throttler = source.throttler
+    target.borrows = True
 
 
 async def close(exchange: Any) -> None:
     """Close an object's sockets and sessions, and end every task that it has left. Never raises.
 
     ccxt ends its keepalive tasks itself, but not a connect that is under way (up to 10 s), nor questions that it asked
-    by itself. Such tasks are told by whose method they run: the object's own or one of its WebSocket clients'.
+    by itself. Such tasks are told by whose method they run: the object's own, one of its WebSocket clients', or one
+    of their limiters'.
     """
-    clients = list((exchange.clients or {}).values())
     try:
         async with asyncio.timeout(CLOSE_S):
             await exchange.close()
@@ -80,7 +99,9 @@ async def close(exchange: Any) -> None:
         log.warning("ccxt did not close in time", exchange=exchange.id, seconds=CLOSE_S)
     except Exception as error:
         log.warning("ccxt did not close well", exchange=exchange.id, error=repr(error))
-    owners = [exchange, *clients]
+    owners = [exchange, *exchange.made, *(client.throttle for client in exchange.made)]
+    if not exchange.borrows:
+        owners.append(exchange.throttler)
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and _runs_for(task, owners)]
     for task in left:
         task.cancel()
@@ -128,7 +149,7 @@ def trouble_of(error: Exception) -> Trouble:
         case ParseError():
             return Trouble("broken", f"What ccxt told could not be understood: {said}.")
         case ccxt.InvalidNonce():  # ChecksumError is one
-            return Trouble("desync", f"ccxt found the order book wrong: {said}.")
+            return Trouble("desync", "ccxt found the order book wrong; it is being rebuilt.")
         case ccxt.RateLimitExceeded() | ccxt.DDoSProtection():
             return Trouble("wait", f"The exchange asks us to wait: {said}.")
         case ccxt.OnMaintenance():

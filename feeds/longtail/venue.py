@@ -244,8 +244,10 @@ class LongTail:
             feed.unwatch(topic)
         watched.stop()
         if watched.lane is not None:
-            watched.lane.left += 1
             self.leave(watched.lane, symbol)
+
+    def prove(self, watched: Watched) -> None:
+        self._checks.ask(watched)
 
     # -- lanes -------------------------------------------------------------------------------------------------------
 
@@ -264,6 +266,7 @@ class LongTail:
     def leave(self, lane: Lane, symbol: str) -> None:
         """A market is not watched by this lane any more. An empty one is closed."""
         lane.symbols.discard(symbol)
+        lane.left += 1
         if not lane.symbols and lane in self.lanes:
             self.lanes.remove(lane)
             task = asyncio.create_task(lane.close(), name=f"{self.name} close {lane.number}")

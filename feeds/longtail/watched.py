@@ -1,22 +1,22 @@
 """One market followed through ccxt: its streams, and what becomes of it when one of them fails.
 
+A book is shown as good when REST has confirmed it: ccxt applies changes to a book whose snapshot it never got, too.
 A stream that fails asks again on the same ccxt object, which connects anew by itself. A book that is proven wrong, is
 mute, or does not come, is watched on another object: the faults of ccxt stay with the object in which they happened.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from msgspec import structs
 
-from feeds.domain import Candle, Channel, StreamState, Subscription
+from feeds.domain import BookSnapshot, Channel, StreamState, Subscription
 from feeds.longtail import convert
 from feeds.longtail.convert import Listed
-from feeds.longtail.lane import Lane, available
+from feeds.longtail.lane import Lane
 from feeds.longtail.library import Trouble, trouble_of
+from feeds.longtail.sides import Sides, watching
 from feeds.longtail.stream import Stream
 from feeds.market import MarketFeed
 
@@ -31,15 +31,11 @@ FIRST_BOOK_S = 10.0
 MOVES_PER_MINUTE = 3
 """More of them within a minute are spaced out, doubling up to 30 s."""
 
-FUNDING_S = 10.0
-TICKER_S = 5.0
-CANDLE_S = 5.0
-"""How often is asked for what no stream tells."""
-
 BESTS = 1000
 """So many changes of the best prices are remembered, for comparing with REST."""
 
-_KIND = {Channel.BOOK: "book", Channel.TICKER: "quote", Channel.TRADES: "trades", Channel.CANDLES: "candles"}
+MOMENTS = 100
+"""So many books are kept for it while none is proven."""
 
 
 class Watched:
@@ -51,6 +47,10 @@ class Watched:
         self.lane: Lane | None = None
         self.bests: deque[tuple[float, float | None, float | None]] = deque(maxlen=BESTS)  # when (monotonic), bid, ask
         self.failures = 0  # of the book's stream, in a row
+        self.epoch = 0  # rises whenever the book is watched anew
+        self.proven = False  # REST has confirmed what is watched since then
+        self.present: BookSnapshot | None = None  # the book as it was copied last
+        self.moments: deque[BookSnapshot] = deque(maxlen=MOMENTS)  # and before, while it is not proven
         self.checked_s = float("-inf")  # when REST was asked last, and how often it told other prices in a row
         self.strikes = 0
         self.reading = False  # history of short bars is being fetched
@@ -63,7 +63,7 @@ class Watched:
         self._waiting_s: float | None = None  # since when a book is waited for
         self._live: Any = None  # ccxt's own book, which it changes, and what of it was copied
         self._copied: Any = None
-        self._running: dict[str, Candle] = {}
+        self._sides = Sides(venue, of, feed, self._came)
         self._log = log.bind(exchange=of.market.exchange, market=of.market.symbol)
 
     @property
@@ -112,84 +112,12 @@ class Watched:
 
     def _stream(self, subscription: Subscription, lane: Lane) -> Stream | None:
         """How this is had from ccxt; None if it cannot be."""
-        venue, desk, symbol = self._venue, self._venue.desk, self.symbol
-        match subscription.channel:
-            case Channel.BOOK:
-                limit = venue.config.book_depth
-                arguments = (symbol,) if limit is None else (symbol, limit)
-                ask = _watch(lane, "watch_order_book", *arguments)
-                return Stream(ask, self._book, self._book_failed, began=self._book_began)
-            case Channel.TRADES:
-                if not desk.has.get("watchTrades"):
-                    self._lacking("trades", "ccxt has no stream of this exchange's trades.")
-                    return None
-                return self._side_stream("trades", _watch(lane, "watch_trades", symbol), self._trades)
-            case Channel.TICKER:
-                if desk.has.get("watchTicker"):
-                    return self._side_stream("quote", _watch(lane, "watch_ticker", symbol), self._ticker)
-                if desk.has.get("watchTickers"):
-                    return self._side_stream("quote", _watch(lane, "watch_tickers", [symbol]), self._tickers)
-                if desk.has.get("fetchTicker"):
-                    return self._side_stream("quote", lambda: desk.fetch_ticker(symbol), self._ticker, TICKER_S)
-                return None
-            case Channel.MARK:
-                return self._side_stream("", lambda: desk.fetch_funding_rate(symbol), self._mark, FUNDING_S)
-            case Channel.CANDLES:
-                return self._candle_stream(subscription.interval or "1m", lane)
-            case _:
-                return None
-
-    def _candle_stream(self, interval: str, lane: Lane) -> Stream | None:
-        desk, symbol = self._venue.desk, self.symbol
-        self.feed.on_link("candles", StreamState.SYNCING, "")
-        method = available(desk, {"watchOHLCV": "watch_ohlcv", "fetchOHLCV": "fetch_ohlcv"})
-        if method is None:
-            self._lacking("candles", "ccxt has no candles of this exchange.")
-            return None
-        watched = _watch(lane, "watch_ohlcv", symbol, interval)
-        refused, asked_s = method == "fetch_ohlcv", float("-inf")
-
-        async def ask() -> Any:
-            nonlocal asked_s
-            if not refused:
-                return await watched()
-            await asyncio.sleep(max(0.0, asked_s + CANDLE_S - self._clock.monotonic_s()))
-            asked_s = self._clock.monotonic_s()
-            return await desk.fetch_ohlcv(symbol, interval, limit=3)
-
-        def failed(trouble: Trouble, failures: int) -> bool:
-            nonlocal refused
-            if trouble.kind == "refused" and desk.has.get("fetchOHLCV"):
-                refused = True  # a stream of other intervals only (Coinbase, through ccxt): asked for instead
-            return self._side_failed("candles", trouble, failures)
-
-        return Stream(ask, lambda rows: self._candles(interval, rows), failed)
-
-    def _side_stream(
-        self, kind: str, ask: Callable[[], Awaitable[Any]], take: Callable[[Any], None], every_s: float = 0.0
-    ) -> Stream:
-        return Stream(ask, take, lambda trouble, count: self._side_failed(kind, trouble, count), every_s=every_s)
-
-    def _side_failed(self, kind: str, trouble: Trouble, failures: int) -> bool:
-        """A stream beside the book's failed: that topic says so, the others do not care."""
-        if failures == 1:
-            self._log.info("ccxt stream failed", kind=kind or "mark", reason=trouble.sentence)
-        if kind:
-            self.feed.on_link(kind, StreamState.CONNECTING if failures == 1 else StreamState.DOWN, trouble.sentence)
-            if kind == "candles":
-                self._running.clear()
-        return True
-
-    def _lacking(self, kind: str, reason: str) -> None:
-        self.feed.on_link(kind, StreamState.DOWN, reason)
-
-    def _works(self, kind: str, exchange_ms: int | None = None) -> None:
-        link = self.feed.links.get(kind)
-        if link is None or link.state is not StreamState.LIVE:
-            if kind == "candles":
-                self.feed.on_link(kind, StreamState.SYNCING, "")  # long bars are put together anew
-            self.feed.on_link(kind, StreamState.LIVE, "")
-        self._came(exchange_ms)
+        if subscription.channel is not Channel.BOOK:
+            return self._sides.stream(subscription, lane)
+        limit = self._venue.config.book_depth
+        arguments = (self.symbol,) if limit is None else (self.symbol, limit)
+        ask = watching(lane, "watch_order_book", *arguments)
+        return Stream(ask, self._book, self._book_failed, began=self._book_began)
 
     def _came(self, exchange_ms: int | None = None) -> None:
         if self.lane is not None and self.lane.came(exchange_ms):
@@ -202,58 +130,42 @@ class Watched:
         snapshot = convert.book(self.of, raw, self._venue.depth)
         if not snapshot.bids and not snapshot.asks:
             return  # made, but nothing in it yet
-        feed = self.feed
         self._live, self._copied, self._waiting_s, self.failures = raw, _marks(raw), None, 0
+        self._note_best(snapshot)
+        first, self.present = self.present is None, snapshot
+        self._came(snapshot.exchange_ms)
+        if self.proven:
+            self._show(snapshot)
+            return
+        self.moments.append(snapshot)
+        if first:
+            self._venue.prove(self)
+
+    def confirm(self) -> None:
+        """REST has confirmed the book: it may be shown as good from now on."""
+        self.strikes, self.proven = 0, True
+        self.moments.clear()
+        if self.present is not None:
+            self._show(self.present)
+
+    def _show(self, snapshot: BookSnapshot) -> None:
+        feed = self.feed
         # Not by on_link: until the new book is in, the old one must not be shown as good.
         feed.book_link.state, feed.book_link.reason = StreamState.LIVE, ""
         if feed.refused:
             feed.on_subscribed()
-        self._came(snapshot.exchange_ms)
         feed.on_snapshot(snapshot, self._clock.now_ns())
-        if feed.sync.ready:
-            bid, ask = feed.sync.book.bid, feed.sync.book.ask
-            prices = (bid and bid[0], ask and ask[0])
-            if not self.bests or self.bests[-1][1:] != prices:
-                self.bests.append((self._clock.monotonic_s(), *prices))
 
-    def _trades(self, raw: Any) -> None:
-        self._works("trades")
-        for row in raw:
-            trade = convert.trade(self.of, row)
-            if trade is not None:
-                self.feed.on_trade(trade, self._clock.now_ns())
-
-    def _tickers(self, raw: Any) -> None:
-        if self.symbol in raw:
-            self._ticker(raw[self.symbol])
-
-    def _ticker(self, raw: Any) -> None:
-        self._works("quote")
-        ticker = convert.ticker(self.of, raw)
-        if ticker is not None:
-            self.feed.on_ticker(ticker, self._clock.now_ns())
-
-    def _mark(self, raw: Any) -> None:
-        mark = convert.mark(self.of, raw)
-        if mark is not None:
-            self.feed.on_mark(mark, self._clock.now_ns())
-
-    def _candles(self, interval: str, raw: Any) -> None:
-        """The newest bars. The last one that was told is closed when a later one comes."""
-        self._works("candles")
-        for bar in convert.candles(self.of, interval, list(raw)[-3:], 0):
-            former = self._running.get(interval)
-            if former is not None and former.open_ms > bar.open_ms:
-                continue
-            if former is not None and former.open_ms < bar.open_ms and not former.closed:
-                self.feed.on_candle(structs.replace(former, closed=True), self._clock.now_ns())
-            self._running[interval] = bar
-            self.feed.on_candle(bar, self._clock.now_ns())
+    def _note_best(self, snapshot: BookSnapshot) -> None:
+        bid, ask = (side[0][0] if side else None for side in (snapshot.bids, snapshot.asks))
+        if not self.bests or self.bests[-1][1:] != (bid, ask):
+            self.bests.append((self._clock.monotonic_s(), bid, ask))
 
     # -- what goes wrong ---------------------------------------------------------------------------------------------
 
     def _book_began(self) -> None:
         self._waiting_s = self._clock.monotonic_s()
+        self._begin_anew()
         feed = self.feed
         if feed.book_link.state is StreamState.CONNECTING and not feed.sync.ready and not feed.resyncing:
             feed.on_link("book", StreamState.SYNCING, "")
@@ -261,7 +173,8 @@ class Watched:
     def _book_failed(self, trouble: Trouble, failures: int) -> bool:
         """The book's stream failed: what was shown is void. False if it is watched elsewhere from now on."""
         feed = self.feed
-        self._live = self._waiting_s = None
+        self._waiting_s = None
+        self._begin_anew()
         self.failures = failures
         if failures == 1:
             self._log.warning("ccxt stream failed", kind="book", reason=trouble.sentence)
@@ -287,7 +200,6 @@ class Watched:
     def mute(self, sentence: str) -> None:
         """REST proves that what is shown is not the exchange's book."""
         self._log.warning("mute or wrong", reason=sentence)
-        self.strikes = 0
         self.feed.on_link("book", StreamState.STALE, sentence)
         self.move(sentence)
 
@@ -325,9 +237,17 @@ class Watched:
         if self.lane is not None:
             self.lane.subscriptions.difference_update(self._tasks)
         self._tasks.clear()
-        self._running.clear()
+        self._sides.forget()
+        self._waiting_s = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What comes from here on has to be proven."""
+        self.epoch += 1
+        self.proven, self.present, self.strikes = False, None, 0
         self.bests.clear()
-        self._live = self._waiting_s = None
+        self.moments.clear()
+        self._live = None
 
     def tick(self) -> None:
         """Four times a second: what time alone changes, streams that ended, and what ccxt has not told."""
@@ -368,13 +288,6 @@ class Watched:
         self._cancel()
         self._moving = None
         return ending
-
-
-def _watch(lane: Lane, method: str, *arguments: Any) -> Callable[[], Awaitable[Any]]:
-    async def ask() -> Any:
-        return await getattr(await lane.opened(), method)(*arguments)
-
-    return ask
 
 
 def _marks(raw: Any) -> Any:

@@ -1,6 +1,6 @@
 /** The strip above the chart: the selected market's prices and figures of the day. */
 
-import { Badge } from "./badge.js";
+import { Badge, viaTag } from "./badge.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import * as format from "./format.js";
@@ -17,6 +17,7 @@ export class MarketStrip {
   #pair = el("span", { class: "market-pair", text: "" });
   #where = el("span", { class: "market-where", text: "" });
   #perp = el("span", { class: "tag", text: "PERP", hidden: true });
+  #via = viaTag();
   #sim = el("span", { class: "tag tag-sim", text: "SIMULATED", hidden: true });
   #price = el("span", { class: "market-price num", text: "" });
   #stats = new Map();
@@ -30,7 +31,7 @@ export class MarketStrip {
     const name = el(
       "div",
       { class: "market-name" },
-      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#sim),
+      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#via, this.#sim),
       el("div", { class: "market-line" }, this.#where),
     );
     const list = el("dl", { class: "market-stats" });
@@ -71,6 +72,7 @@ export class MarketStrip {
     const closed = market && market.status !== "trading" ? ` · ${market.status}` : "";
     setText(this.#where, exchangeName(exchange) + closed);
     this.#perp.hidden = !settle;
+    this.#via.hidden = market?.via !== "ccxt";
     this.#sim.hidden = !(market?.simulated || store.isSimulated(exchange));
     toggleClass(this.#element, "stale", !status.usable);
     this.#badge.show(status);

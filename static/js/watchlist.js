@@ -1,6 +1,6 @@
 /** The list of markets: one row each, grouped by exchange; a click selects. Rows are made once and patched. */
 
-import { sentence } from "./badge.js";
+import { sentence, viaTag } from "./badge.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import * as format from "./format.js";
@@ -153,6 +153,7 @@ class Row {
   #price = el("span", { class: "watch-price num", text: "" });
   #change = el("span", { class: "watch-change num", text: "" });
   #sim = el("span", { class: "tag tag-sim", text: "SIM", title: "Simulated: no real market", hidden: true });
+  #via = viaTag();
 
   constructor(app, key, changed) {
     const [exchange, symbol] = splitKey(key);
@@ -162,7 +163,7 @@ class Row {
     const [pair, settle] = symbol.split(":");
     const name = el("span", { class: "watch-name" }, this.#light, el("span", { class: "watch-symbol", text: pair }));
     if (settle) name.append(el("span", { class: "tag", text: "PERP", title: `Perpetual, settled in ${settle}` }));
-    name.append(this.#sim);
+    name.append(this.#via, this.#sim);
     this.button = el(
       "button",
       {
@@ -196,6 +197,7 @@ class Row {
     const data = this.#app.store.data(this.#topic);
     const market = this.#app.instruments.get(this.#key);
     this.#sim.hidden = !(market?.simulated || this.#app.store.isSimulated(splitKey(this.#key)[0]));
+    this.#via.hidden = market?.via !== "ccxt";
     setAttribute(this.button, "data-state", status.state);
     setAttribute(this.#light.parentElement, "data-state", status.state);
     setAttribute(this.button, "title", sentence(status));

@@ -96,7 +96,15 @@ class Server:
         return {
             "worker": {"started_ms": self.started_ms, "cpu": 0.21, "rss_mb": 120.5},
             "exchanges": [
-                {"exchange": name, "simulated": True, "notice": notice, "notices": [], "markets": 9, "budget": {}}
+                {
+                    "exchange": name,
+                    "simulated": True,
+                    "via": "",
+                    "notice": notice,
+                    "notices": [],
+                    "markets": 9,
+                    "budget": {},
+                }
                 for name, notice in (("binance", ""), ("kraken", self.notice))
             ],
             "connections": connections,
@@ -249,7 +257,7 @@ class Server:
             row = {"exchange": market.exchange, "symbol": market.symbol, "native": base + quote, "base": base}
             row |= {"product": "usdm" if settle else "spot", "quote": quote, "settle": settle or None}
             row |= {"tick": market.tick, "lot": market.lot, "min_size": market.lot, "min_notional": "5"}
-            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True})
+            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True, "via": ""})
         return web.json_response({"markets": rows})
 
     async def candles(self, request: web.Request) -> web.Response:
