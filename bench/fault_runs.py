@@ -20,7 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.truths import REPLAYS
+from bench.truths import REPLAYS, okx
 from bench.truths.scene import SHARED, Scene
 from feeds.config import load_config
 from feeds.domain import StreamState
@@ -39,6 +39,8 @@ BYBIT_SPOT = Scene("bybit", "spot", "bybit-2026-08", ("BTC/USDT",))
 BYBIT_LINEAR = Scene("bybit", "linear", "bybit-2026-08", ("BTC/USDT:USDT",))
 COINBASE = Scene("coinbase", "spot", "coinbase-advanced-2026-08", ("BTC/USD", "ETH/USD"))
 KRAKEN = Scene("kraken", "spot", "kraken-v2-book-2026-09", ("BTC/USD",), 10, "/v2", "book_depth = 10")
+OKX = Scene("okx", "spot", "okx-2022-05", ("BTC/USDT",), seconds=4.0)
+OKX_TODAY = OKX._replace(rewrite=okx.numbered)
 
 
 # -- the truth
@@ -67,13 +69,15 @@ class Truth:
 
 
 def load(scene: Scene, seconds: float) -> tuple[str, list[dict[str, Any]]]:
-    """Header and the records of the first ``seconds``."""
+    """Header and the records of the first ``seconds``, counted from the first frame of a stream."""
     with gzip.open(scene.path, "rt", encoding="utf-8") as file:
         header = next(file)
-        records = []
+        records, began_s = [], None
         for line in file:
             record = json.loads(line)
-            if record["t"] <= seconds:
+            if began_s is None and record["via"] == "ws":
+                began_s = record["t"]
+            if began_s is None or record["t"] - began_s <= seconds:
                 records.append(record)
     return header, records
 
@@ -84,7 +88,9 @@ def trimmed(scene: Scene, seconds: float, folder: Path) -> tuple[Path, Truth]:
     The recorded snapshots are moved to the beginning: the player builds later ones from them, but leaves out changes
     that it had sent before it came to the snapshot and that are newer than it, so its books would be wrong.
     """
-    header, records = load(scene, seconds)
+    header, records = load(scene, min(seconds, scene.seconds))
+    if scene.rewrite is not None:
+        scene.rewrite(records)
     for record in records:
         if record["via"] == "rest":
             record["t"] = 0.0

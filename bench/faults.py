@@ -29,6 +29,7 @@ from bench.fault_runs import (
     BYBIT_LINEAR,
     COINBASE,
     KRAKEN,
+    OKX_TODAY,
     PLAYER,
     SPOT,
     Outcome,
@@ -60,8 +61,9 @@ SCENES: dict[str, tuple[Scene, Mapping[str, float]]] = {
     "Bybit linear": (BYBIT_LINEAR, RARER),
     "Coinbase": (COINBASE, FAULTS),
     "Kraken": (KRAKEN, RARER),
+    "OKX": (OKX_TODAY._replace(seconds=60.0), {f.replace(":61", ":37"): seconds for f, seconds in FAULTS.items()}),
 }
-SEPARATORS = {"binance": "", "bybit": "", "coinbase": "-", "kraken": "/"}
+SEPARATORS = {"binance": "", "bybit": "", "coinbase": "-", "kraken": "/", "okx": "-"}
 """Between base and quote in an exchange's own names."""
 AT_ONCE = 6
 RETRY_S = 0.2
@@ -98,7 +100,7 @@ def client(scene: Scene, port: int) -> Any:
         native = pair.replace("/", SEPARATORS[scene.exchange])
         fields = {"id": native, "lowercaseId": native.lower(), "symbol": symbol, "base": base, "quote": quote}
         fields |= {"baseId": base, "quoteId": quote, "type": "spot", "spot": True, "active": True}
-        fields |= {"contract": False, "swap": False, "info": {"wsname": symbol}}
+        fields |= {"contract": False, "swap": False, "info": {"wsname": symbol, "instId": native}}
         if settle:
             fields |= {"settle": settle, "settleId": settle, "type": "swap", "spot": False, "swap": True}
             fields |= {"contract": True, "linear": True, "contractSize": 1}
@@ -111,7 +113,7 @@ def client(scene: Scene, port: int) -> Any:
 def right(truth: Truth, symbol: str, book: Any) -> bool:
     """Was this the best bid and ask at the book's own moment? (Of Bybit and Coinbase ccxt tells no number: at any.)"""
     best = tuple((Decimal(str(side[0][0])), Decimal(str(side[0][1]))) for side in (book["bids"], book["asks"]))
-    if truth.scene.exchange == "binance":
+    if truth.scene.exchange in ("binance", "okx"):
         states = [truth.states[key]] if (key := (symbol, book["nonce"])) in truth.states else []
     elif truth.scene.exchange in ("bybit", "coinbase"):
         states = [state for (name, _), state in truth.states.items() if name == symbol]

@@ -20,9 +20,11 @@ import structlog
 from bench.fault_runs import GRACE_S, Judge, Levels, Outcome, Truth
 from bench.taps import TAPS, Side
 from bench.truths.scene import DEPTH, Scene
+from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
-from feeds.simulator import Settings, SimulatorServer, endpoints
+from feeds.exchanges import create
+from feeds.simulator import DATA_KEY, DATA_SECRET, Settings, SimulatorServer, endpoints
 from feeds.simulator.venues import REGISTRY
 
 SETTLED_S = 0.7
@@ -84,7 +86,9 @@ class SimulatedJudge(Judge):
         for symbol in self.truth.scene.symbols:
             feed = venue.feeds.get(symbol)
             if feed is not None and feed.state.usable and feed.sync.ready:
-                age_s = self.simulated.age_s(symbol, feed.sync.book.seq, now_s)
+                book = feed.sync.book
+                number = book.seq if book.seq is not None else (book.exchange_ms, book.checksum)
+                age_s = self.simulated.age_s(symbol, number, now_s)
                 self.oldest_s = max(self.oldest_s, age_s)
 
 
@@ -113,6 +117,7 @@ async def run_trouble(
             simulated=True,
             products=(scene.product,),
             endpoints=endpoints("127.0.0.1", server.port)[scene.exchange],
+            credentials=Credentials(DATA_KEY, DATA_SECRET) if create(scene.exchange).facts.needs_key else None,
             stale_s=stale_s,
             reconnect_s=reconnect_s,
         )
@@ -216,7 +221,8 @@ def line(place: str, seen: Seen) -> str:
 
 
 KRAKEN_FUTURES = Scene("krakenfutures", "futures", "", ("BTC/USD:USD", "ETH/USD:USD", "DOT/USD:USD"), DEPTH)
-SCENES = {"Kraken Futures": KRAKEN_FUTURES}
+ALPACA = Scene("alpaca", "crypto", "", ("BTC/USD", "ETH/USD", "DOT/USD"), DEPTH)
+SCENES = {"Kraken Futures": KRAKEN_FUTURES, "Alpaca": ALPACA}
 
 
 def run() -> list[dict[str, Any]]:

@@ -10,14 +10,14 @@ import structlog
 from dashboard import logs, records
 from dashboard.models import ExchangeAccount
 from dashboard.store import DjangoAccountStore
-from feeds import accounts
+from feeds import accounts, exchanges
 from feeds.account import AccountSpec, Credentials
 from feeds.clock import SYSTEM
 from feeds.config import AccountConfig, Config
 from feeds.engine import Engine
 from feeds.errors import FeedError
 from feeds.keys import KeyPair
-from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
+from feeds.simulator.keys import DATA_KEY, DATA_SECRET, DEMO_KEY, DEMO_SECRET
 
 log = structlog.get_logger(__name__)
 
@@ -136,9 +136,14 @@ class Roster:
 
 
 def demo_endpoints(config: Config, endpoints: Mapping[str, Mapping[str, str]]) -> Config:
-    """The configuration with its simulated exchanges at these addresses."""
+    """The configuration with its simulated exchanges at these addresses, and with their key of market data."""
+    key = Credentials(DATA_KEY, DATA_SECRET)
     moved = {
-        name: msgspec.structs.replace(exchange, endpoints={**endpoints.get(name, {}), **exchange.endpoints})
+        name: msgspec.structs.replace(
+            exchange,
+            endpoints={**endpoints.get(name, {}), **exchange.endpoints},
+            credentials=key if exchanges.create(name).facts.needs_key else None,
+        )
         for name, exchange in config.exchanges.items()
     }
     return msgspec.structs.replace(config, exchanges=moved)

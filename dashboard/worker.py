@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError
 
-from dashboard import records, spreads
+from dashboard import logs, records, spreads
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
@@ -82,6 +82,9 @@ class FeedsWorker:
             await asyncio.to_thread(self._lock.acquire)
             keys = KeyPair.load_or_create(Path(settings.VAR) / "worker.key")
             config = await self._with_simulator()
+            for exchange in config.exchanges.values():
+                if exchange.credentials is not None:
+                    logs.hide(exchange.credentials.key, exchange.credentials.secret)
             self.engine = Engine(config, self.sink, self._store, DjangoAcrossStore(self._store))
             self._roster = Roster(config, self.engine, self._store, keys)
             await self._store.run(records.keep_exchanges, list(config.exchanges))
@@ -110,7 +113,7 @@ class FeedsWorker:
     async def _with_simulator(self) -> Config:
         if not self.config.demo:
             return self.config
-        self._simulator = await asyncio.to_thread(simulator.run)
+        self._simulator = await asyncio.to_thread(simulator.run, exchanges=tuple(self.config.exchanges))
         return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
 
     async def stop(self) -> None:

@@ -1,8 +1,9 @@
-"""One market on its way from one connection to another: its book there, and what else came. See ``handover``."""
+"""One market on its way from one connection to another: its book there, and what else came. See ``handover``, where a
+whole connection is replaced, and ``fresh_books``, where a market alone moves."""
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -12,7 +13,7 @@ from feeds.errors import SyncError
 from feeds.market import MarketFeed
 
 if TYPE_CHECKING:
-    from feeds.handover import Handover
+    from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
@@ -20,19 +21,35 @@ KEPT = 2_000
 """Events other than the book's that are kept for one market."""
 
 
+class Host(Protocol):
+    """Who brings the market over. ``own_ids``: update ids say nothing beside those of another connection."""
+
+    venue: "Venue"
+    own_ids: bool
+
+    def wants(self, arrival: "Arrival") -> None:
+        """Get what the arrival's book needs."""
+
+    def look_at(self, arrival: "Arrival") -> None:
+        """Its book is new."""
+
+    def on_refused(self, arrival: "Arrival", subscription: Subscription, reason: str) -> bool:
+        """The exchange refuses this on the new connection. True: the market need not know."""
+
+
 class Arrival:
     """One market on its way to a new connection: its book there, and what else came."""
 
-    def __init__(self, handover: "Handover", feed: MarketFeed) -> None:
+    def __init__(self, host: Host, feed: MarketFeed) -> None:
         self.feed = feed
         self.subscriptions: set[Subscription] = set()
         self.asked: set[Subscription] = set()  # those that the old connection really has: one may have been refused
-        self.sync = handover.venue.new_sync(feed.market)
+        self.sync = host.venue.new_sync(feed.market)
         self.book_ns = 0
         self.generation = 0  # rises whenever the book starts anew
         self.waits_s: float | None = None  # since when its book is complete, and behind the shown one
         self.held_s: float | None = None  # since when the shown book stands still, so that this one gets past it
-        self._handover = handover
+        self._host = host
         self._kept: deque[tuple[Event, int]] = deque(maxlen=KEPT)
 
     @property
@@ -56,24 +73,27 @@ class Arrival:
                 "new book dropped", exchange=self.feed.market.exchange, market=self.feed.market.symbol, error=str(error)
             )
             self.generation += 1
-            self._handover.wants(self)
+            self._host.wants(self)
             return
         if taken:
             self.book_ns = recv_ns
-            self._handover.look_at(self)
+            self._host.look_at(self)
         elif isinstance(event, BookSnapshot):
-            self._handover.wants(self)
+            self._host.wants(self)
 
     def on_subscribed(self) -> None:
         if self.sync.from_rest or not self.sync.ready:
             self.start()
-            self._handover.wants(self)
+            self._host.wants(self)
 
     def on_lost(self) -> None:
         if self.sync.ready:
             self.sync.drop()
             self.generation += 1
-            self._handover.wants(self)
+            self._host.wants(self)
+
+    def on_refused(self, subscription: Subscription, reason: str) -> bool:
+        return self._host.on_refused(self, subscription, reason)
 
     def start(self) -> None:
         """What came so far is void."""
@@ -88,13 +108,13 @@ class Arrival:
         running = self.feed.sync
         if not self.has_book or not running.ready:
             return True
-        return not_behind(self.sync.book, running.book, self._handover.own_ids)
+        return not_behind(self.sync.book, running.book, self._host.own_ids)
 
     @property
     def continues(self) -> bool:
         """The new connection's next updates continue the shown book: ids tell that it is ahead of them."""
         ids = self.sync.book.seq is not None and self.feed.sync.book.seq is not None
-        return ids and not self._handover.own_ids
+        return ids and not self._host.own_ids
 
     def news(self) -> Iterator[tuple[Event, int]]:
         """What was kept and is newer than what the market has."""

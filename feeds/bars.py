@@ -123,6 +123,10 @@ class BarKit:
         if source != interval and interval not in self._long:
             self._long[interval] = LongBars(interval, source)
 
+    def source_of(self, interval: str) -> str:
+        """The interval that is asked for, for these bars."""
+        return self._long[interval].source if interval in self._long else interval
+
     def unwatch(self, interval: str) -> None:
         self._long.pop(interval, None)
 

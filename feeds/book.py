@@ -159,7 +159,8 @@ class OrderBook:
     """The book of one market. Empty until the first :meth:`replace`."""
 
     __slots__ = (
-        *("_again", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "rank", "ready", "seq", "verify"),
+        *("_again", "_joins", "_step", "asks", "bids", "checksum", "depth", "exchange_ms", "printed", "rank", "ready"),
+        *("seq", "verify"),
     )
 
     def __init__(self, verify: Checksum | None = None) -> None:
@@ -174,6 +175,8 @@ class OrderBook:
         self.printed: tuple[int, int] | None = None  # digits after the point, see BookSnapshot
         self.ready = False
         self._again: int | None = None  # the update of this id is applied although the book is at it
+        self._joins = False  # see join
+        self._step: tuple[int | None, int | None] | None = None  # prev and seq of the last chained update
 
     def replace(self, snapshot: BookSnapshot, *, truncates: bool = False) -> None:
         """Throw away what is here and take the snapshot.
@@ -194,6 +197,8 @@ class OrderBook:
         self.seq = snapshot.seq
         self.rank = snapshot.rank
         self._again = snapshot.seq if snapshot.again else None
+        self._step = None
+        self._joins = False
         self.exchange_ms = snapshot.exchange_ms
         self.printed = snapshot.printed
         self._check(snapshot.checksum)
@@ -203,22 +208,32 @@ class OrderBook:
         """Apply one update; False if it is older than the book (then nothing happens).
 
         This is the one sequence check of the project: an update leads from a book of at least ``prev`` to ``seq``.
-        Levels are absolute, so an update that overlaps what is already here is right as well.
+        Levels are absolute, so an update that overlaps what is already here is right as well. Where updates are
+        chained, ``prev`` must be the book's number itself, and ``seq`` may be anything: greater, the same (nothing
+        changed), or less (the numbers begin anew). The same update twice is no fault.
 
         Raises GapError before anything was changed, ChecksumError and CrossedError after; the book is then not ready
         and must be replaced.
         """
-        if delta.restarted:
-            self.ready = False
-            raise GapError(f"{delta.symbol}: update ids began anew at {delta.seq}, the book is at {self.seq}")
-        if delta.seq is not None and self.seq is not None:
+        if delta.chained and not self._joins:
+            step = (delta.prev, delta.seq)
+            if delta.prev != self.seq:
+                if step == self._step:
+                    return False
+                raise self._gap(delta)
+            if delta.seq == self.seq and not delta.bids and not delta.asks:
+                return False
+        elif delta.seq is not None and self.seq is not None:
+            if self._joins and delta.chained and self._anew(delta):
+                raise self._gap(delta)
             if delta.seq <= self.seq:
                 if not delta.seq == self.seq == self._again:
                     return False
                 self._again = None
             if delta.prev is not None and delta.prev > self.seq:
-                self.ready = False
-                raise GapError(f"{delta.symbol}: update follows {delta.prev}, the book is at {self.seq}")
+                raise self._gap(delta)
+        if delta.chained:
+            self._step, self._joins = (delta.prev, delta.seq), False
         bids, asks = self.bids, self.asks
         bids.update(delta.bids)
         asks.update(delta.asks)
@@ -233,6 +248,20 @@ class OrderBook:
         else:
             self.checksum = None
         return True
+
+    def join(self) -> None:
+        """Another connection's updates follow, perhaps from before: up to the first one that leads on from here, those
+        of a chain are taken like any others."""
+        self._joins = True
+
+    def _anew(self, delta: BookDelta) -> bool:
+        """A lower number at a later time: nothing is known of it beside ours."""
+        later = delta.exchange_ms is not None and self.exchange_ms is not None and delta.exchange_ms > self.exchange_ms
+        return later and delta.seq is not None and self.seq is not None and delta.seq < self.seq
+
+    def _gap(self, delta: BookDelta) -> GapError:
+        self.ready = False
+        return GapError(f"{delta.symbol}: update follows {delta.prev}, the book is at {self.seq}")
 
     def _check(self, checksum: int | None) -> None:
         if checksum is not None and self.verify is not None:
@@ -267,5 +296,7 @@ class OrderBook:
         """Forget everything."""
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-        self.seq = self.rank = self.checksum = self.exchange_ms = self.depth = self.printed = self._again = None
+        self.seq = self.rank = self.checksum = self.exchange_ms = self.depth = self.printed = None
+        self._again = self._step = None
+        self._joins = False
         self.ready = False

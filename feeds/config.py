@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from feeds import accounts, exchanges
+from feeds import accounts, demo, exchanges
 from feeds.account import Credentials
 from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
@@ -23,22 +23,10 @@ from feeds.errors import ConfigError
 from feeds.longtail import convert
 from feeds.longtail.settings import KEYS as CCXT_KEYS
 from feeds.longtail.settings import VIA_CCXT, check_exchange
-from feeds.settings_table import Table, shown
+from feeds.settings_table import SECRETS, Table, shown
 
 WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
 """Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
-
-SECRETS: Mapping[str, str] = {
-    "key": "KEY",
-    "api_key": "KEY",
-    "apikey": "KEY",
-    "secret": "SECRET",
-    "api_secret": "SECRET",
-    "private_key": "SECRET",
-    "password": "PASSPHRASE",
-    "passphrase": "PASSPHRASE",
-}
-"""Keys under which people would write a secret, and the end of the variable's name that is meant for it."""
 
 _SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
@@ -51,6 +39,7 @@ _EXCHANGE_KEYS = (
     "ws_url",
     "rest_url",
     "ws_api_url",
+    "trading_url",
     "stale_s",
     "reconnect_s",
     "buffer_frames",
@@ -64,14 +53,15 @@ _EXCHANGE_KEYS = (
     "alarm_factor",
     "alarm_s",
 )
-_PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url")
+_PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url", "trading_url")
 _ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
 _FEEDS_KEYS = ("depth", "conflation_ms", "linger_s", "save_s", "state_dir")
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange. ``endpoints`` holds overrides only ("<product>.ws", "<product>.rest", "<product>.ws_api");
-    ``pinned`` markets are always open, whether they exist is known once the instruments are loaded."""
+    """One exchange. ``endpoints`` holds overrides only ("<product>.ws", "<product>.rest", "<product>.ws_api",
+    "<product>.trading"); ``pinned`` markets are always open, whether they exist is known once the instruments are
+    loaded. ``credentials`` are for market data that need a key (``Facts.needs_key``)."""
 
     name: str
     enabled: bool = True
@@ -94,6 +84,30 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     alarm_s: float = 10.0  # if it lasts for so long
     via: str = ""  # "ccxt": followed through that library, else by an adapter of ours
     ccxt: Mapping[str, object] = {}  # what ccxt's object is set to
+    options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
+    credentials: Credentials | None = None
+
+    @property
+    def key_env(self) -> str:
+        return _variable(self.name, "KEY")
+
+    @property
+    def secret_env(self) -> str:
+        return _variable(self.name, "SECRET")
+
+    def no_key(self, variable: str) -> ConfigError:
+        """The error to raise where market data need a key and there is none."""
+        return ConfigError(
+            f"exchanges.{self.name}: its market data need a key, and the environment variable {variable} is not set"
+        )
+
+    def with_key(self, env: Mapping[str, str]) -> "ExchangeConfig":
+        """With the key from the environment. Raises ConfigError naming a variable that is not set."""
+        for variable in (self.key_env, self.secret_env):
+            if not env.get(variable, "").strip():
+                raise self.no_key(variable)
+        key = Credentials(key=env[self.key_env].strip(), secret=env[self.secret_env].strip())
+        return msgspec.structs.replace(self, credentials=key)
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,21 +159,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
 
 
-DEMO = (
-    ExchangeConfig(
-        name="binance",
-        simulated=True,
-        products=("spot", "usdm"),
-        pinned=("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "BTC/USDT:USDT", "ETH/USDT:USDT"),
-    ),
-    ExchangeConfig(
-        name="kraken",
-        simulated=True,
-        products=("spot",),
-        pinned=("BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "BTC/USDT", "ETH/USDT"),
-    ),
+DEMO = tuple(
+    ExchangeConfig(name=name, simulated=True, products=products, pinned=tuple(pinned.split()))
+    for name, (products, pinned) in demo.MARKETS.items()
 )
-"""Without a file: two exchanges, both made up."""
+"""Without a file: exchanges that are all made up."""
 
 DEMO_ACROSS = AcrossConfig(watch=("matrix@0.1:BTC/USDT", "matrix@2:ETH/USDT"))
 
@@ -167,7 +171,8 @@ DEMO_ACROSS = AcrossConfig(watch=("matrix@0.1:BTC/USDT", "matrix@2:ETH/USDT"))
 def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     """Read and check; ``path`` None is the demo. Raises ConfigError naming file, key, value and what is allowed.
 
-    ``env`` gives SPREADBOARD_VAR, the folder for what is kept; secrets are not read here.
+    ``env`` gives SPREADBOARD_VAR, the folder for what is kept, and the keys of exchanges whose market data need one;
+    those of accounts are not read here.
     """
     var = Path(env.get("SPREADBOARD_VAR") or "var")
     if path is None:
@@ -177,7 +182,11 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     feeds = root.table("feeds", _FEEDS_KEYS)
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
-    enabled = {exchange.name: exchange for exchange in found if exchange.enabled}
+    enabled = {
+        exchange.name: exchange.with_key(env) if _needs_key(exchange) else exchange
+        for exchange in found
+        if exchange.enabled
+    }
     if not enabled:
         raise ConfigError(f"{root.file}: exchanges: none is enabled; add a table [exchanges.<name>]")
     state_dir = feeds.text("state_dir", "")
@@ -204,6 +213,21 @@ def _read(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path.name}: is not valid TOML: {error}") from error
 
 
+def _needs_key(exchange: ExchangeConfig) -> bool:
+    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for."""
+    return not exchange.via and exchanges.create(exchange.name).facts.needs_key
+
+
+def _no_secrets(file: str, path: str, name: str, content: object) -> None:
+    """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
+    if isinstance(content, dict):
+        for key in content.keys() & SECRETS.keys():
+            raise ConfigError(
+                f"{file}: {path}.{key}: secrets do not belong into this file; "
+                f"set the environment variable {_variable(name, SECRETS[key])} instead"
+            )
+
+
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
     path = f"exchanges.{name}"
     if isinstance(content, dict) and "via" in content:
@@ -214,7 +238,10 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
             f'and with via = "{VIA_CCXT}" those of ccxt'
         )
     adapter = exchanges.create(name)
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *adapter.products))
+    if adapter.facts.needs_key:
+        _no_secrets(file, path, name, content)
+    own = ("options",) if adapter.facts.options else ()
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
     products = table.texts("products", adapter.products, adapter.products, least=1)
     return ExchangeConfig(
         name=name,
@@ -225,7 +252,8 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
-        **_of_every_exchange(table, products),
+        options=_options(table, name, adapter.facts.options),
+        **_of_every_exchange(table, products, adapter.facts.cash_products),
     )
 
 
@@ -240,7 +268,7 @@ def _exchange_by_ccxt(table: Table, name: str) -> ExchangeConfig:
     return ExchangeConfig(name=name, via=VIA_CCXT, products=products, book_depth=depth, ccxt=settings, **common)
 
 
-def _of_every_exchange(table: Table, products: tuple[str, ...]) -> dict[str, Any]:
+def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> dict[str, Any]:
     """The keys that hold for an exchange however it is followed."""
     stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
     reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
@@ -249,7 +277,7 @@ def _of_every_exchange(table: Table, products: tuple[str, ...]) -> dict[str, Any
     return {
         "enabled": table.flag("enabled", True),
         "simulated": table.flag("simulated", False),
-        "pinned": _symbols(table, "pinned", products),
+        "pinned": _symbols(table, "pinned", products, cash),
         "candles": table.texts("candles", ("1m",), tuple(INTERVALS)),
         "stale_s": stale_s,
         "reconnect_s": reconnect_s,
@@ -280,6 +308,20 @@ def _book_depth(table: Table, name: str, allowed: tuple[int, ...], depth: int) -
     return chosen
 
 
+def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str | tuple[str, ...]]:
+    """The adapter's own options: texts and lists of texts. It judges their values itself, by a ValueError."""
+    part = table.table("options", known)
+    options: dict[str, str | tuple[str, ...]] = {}
+    for key in known:
+        if key in part:
+            options[key] = part.texts(key, (), least=1) if part.is_list(key) else part.text(key, "")
+            try:
+                exchanges.create(name, None, **{key: options[key]})
+            except ValueError as error:
+                raise part.wrong(key, str(error)) from error
+    return options
+
+
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:
     """The overrides: those of the exchange for every product, then those of single products."""
     overrides: dict[str, str] = {}
@@ -289,6 +331,7 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
             ("ws_url", "ws", ("ws", "wss")),
             ("rest_url", "rest", ("http", "https")),
             ("ws_api_url", "ws_api", ("ws", "wss")),
+            ("trading_url", "trading", ("http", "https")),
         ):
             url = part.url(key, schemes)
             targets = [f"{p}.{kind}" for p in ((product,) if product else products) if f"{p}.{kind}" in known]
@@ -304,10 +347,10 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
     return overrides
 
 
-def _symbols(table: Table, key: str, products: tuple[str, ...]) -> tuple[str, ...]:
+def _symbols(table: Table, key: str, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> tuple[str, ...]:
     """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
     symbols = table.texts(key, ())
-    derivatives = [product for product in products if product != "spot"]
+    derivatives = [product for product in products if product not in cash]
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
             raise table.wrong(
@@ -315,7 +358,7 @@ def _symbols(table: Table, key: str, products: tuple[str, ...]) -> tuple[str, ..
             )
         if ":" in symbol and not derivatives:
             raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
-        if ":" not in symbol and "spot" not in products:
+        if ":" not in symbol and not set(cash) & set(products):
             raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
     return symbols
 
@@ -331,12 +374,7 @@ def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[Accou
             )
         if name.upper() in found:
             raise ConfigError(f"{root.file}: {path}: another account has the same environment variables")
-        if isinstance(content, dict):
-            for key in content.keys() & SECRETS.keys():
-                raise ConfigError(
-                    f"{root.file}: {path}.{key}: secrets do not belong into this file; "
-                    f"set the environment variable {_variable(name, SECRETS[key])} instead"
-                )
+        _no_secrets(root.file, path, name, content)
         found[name.upper()] = _account(Table(root.file, path, content, _ACCOUNT_KEYS, private=True), name, enabled)
     return tuple(found.values())
 

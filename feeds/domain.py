@@ -77,10 +77,17 @@ class Market(Value, frozen=True, kw_only=True):
     settle: str | None = None  # None for spot
     tick: Decimal  # smallest price step
     lot: Decimal  # smallest size step, in base currency
+    contract_size: Decimal = Decimal(1)  # base currency of one contract, where the exchange counts in contracts
     min_size: Decimal = Decimal(0)
     min_notional: Decimal = Decimal(0)
     status: str = "trading"  # "trading", or the exchange's own word in lower case
     book_of: str | None = None  # symbol of the market whose book this is, where two names lead to one book
+    book: bool = True  # False: the exchange gives no order book, only best prices, of sizes in an unknown unit
+
+    @property
+    def no_book(self) -> str:
+        """Why there is no order book, as a sentence; "" if there is one."""
+        return "" if self.book else f"{self.exchange} gives no order book of {self.symbol}, only its best prices."
 
     @property
     def price_decimals(self) -> int:
@@ -147,7 +154,8 @@ class BookDelta(Value, frozen=True, kw_only=True):
     """Changed levels. It follows a book whose ``seq`` is at least ``prev``, and leads to ``seq``.
 
     Each adapter turns its exchange's rule into these two, so one check in ``book.py`` serves all. Both are ``None``
-    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof). ``restarted``: they began anew.
+    where the exchange has no sequence (Kraken: ``checksum`` is then the only proof). ``chained``: it follows exactly
+    ``prev``, and ``seq`` may also be lower (the numbers begin anew).
     """
 
     symbol: str
@@ -155,10 +163,10 @@ class BookDelta(Value, frozen=True, kw_only=True):
     asks: list[Level]
     prev: int | None = None
     seq: int | None = None
+    chained: bool = False
     checksum: int | None = None
     exchange_ms: int | None = None
     rank: int | None = None
-    restarted: bool = False
 
 
 class Bbo(Value, frozen=True, kw_only=True):
@@ -176,11 +184,11 @@ class Bbo(Value, frozen=True, kw_only=True):
 
 
 class Trade(Value, frozen=True, kw_only=True):
-    """A print. ``side`` is the taker's."""
+    """A print. ``side`` is the taker's, None where the exchange does not tell it."""
 
     symbol: str
     id: str
-    side: Side
+    side: Side | None
     price: Decimal
     size: Decimal
     exchange_ms: int
@@ -239,6 +247,7 @@ class Rejected(Value, frozen=True, kw_only=True):
     subscriptions: tuple[Subscription, ...]
     reason: str
     code: int | str | None = None  # the exchange's own
+    again: bool = False  # the session knows another way to ask for them, and wants to be called for it
 
 
 class Heartbeat(Value, frozen=True, kw_only=True):
@@ -270,9 +279,15 @@ class Notice(Value, frozen=True, kw_only=True):
 
 
 class Closing(Value, frozen=True, kw_only=True):
-    """The exchange announced that it will close this connection soon, or does not serve us on it."""
+    """The exchange announced that it will close this connection soon, or that it does not serve us on it. ``fatal``:
+    nor on another one, until a person acts; ``reason`` is a sentence then."""
 
     reason: str
+    fatal: bool = False
+
+
+class LoggedIn(Value, frozen=True, kw_only=True):
+    """The exchange accepted the login (``Facts.needs_key``): subscriptions may be asked for from now on."""
 
 
 Event: TypeAlias = (
@@ -290,4 +305,5 @@ Event: TypeAlias = (
     | Markets
     | Notice
     | Closing
+    | LoggedIn
 )

@@ -251,6 +251,8 @@ class Engine:
             if not venue.markets_loaded.is_set():
                 return None
             raise ValueError(f"{topic.exchange} has no market {topic.symbol!r}.")
+        if topic.kind == "book" and (why := venue.markets[topic.symbol].no_book):
+            raise ValueError(why)
         new = topic.symbol not in venue.feeds
         feed = venue.feed(topic.symbol)
         saved = self._saved.pop((topic.exchange, topic.symbol), None) if new else None

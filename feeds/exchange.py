@@ -3,8 +3,7 @@
 An adapter says *what* to send and *what came*; ``stream`` and ``rest`` own the sockets and ``engine`` the order of
 things. So every adapter can be tested, and a recording verified, with bytes in and events out.
 
-Adding one: a file in ``exchanges/`` with a class that fits :class:`Exchange`, a line in ``exchanges/__init__.py``, a
-test, a simulator.
+Adding one: docs/adding-an-exchange.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 from feeds.book import Checksum
-from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Event, Market, Notice, Subscription
+from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Channel, Event, Market, Notice, Subscription, Ticker
+from feeds.errors import ParseError
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     body: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Without parameters and headers: they may hold a key or a signature."""
+        return f"Request({self.method} {self.product} {self.path})"
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +61,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
-    polled_candles: tuple[str, ...] = ()  # intervals whose running bar no stream tells: asked for by REST
     ids_per_connection: bool = False  # update ids count one connection's messages: of no meaning beside another's
+    connects_per_s: float | None = None  # per address, where the exchange counts them by the second too
+    silent_routes: tuple[str, ...] = ()  # silence says nothing there: only pongs tell that a connection lives
+    pong: bytes | None = None  # what answers keepalive(), where WebSocket pings prove nothing: it is asked instead
+    products_mixed: bool = False  # one connection may carry all products, and so may a recording
+    polled_routes: tuple[str, ...] = ()  # what has no stream goes by these: see PolledExchange
+    round_s: float = 5.0  # how often that is asked for
+    candles_by_trades: bool = False  # no candle stream: polled candles are led on by the trades, see feeds.led_bars
+    fresh_book_s: float | None = None  # a stream's book is compared with a fresh one this often: feeds.fresh_books
+    origin: str | None = None  # header "Origin" of WebSockets
+    options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
+    recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange
+    needs_key: bool = False  # market data need a key: the adapter takes ``credentials``, sessions log in (LoggedIn)
+    one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
+    cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
+    probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
+    unstreamed: tuple[Channel, ...] = ()  # BBO: best prices are the book's; TICKER: figures by REST (see TellsDay)
 
 
 class MarketIndex:
@@ -115,6 +134,27 @@ class Session(Protocol):
         """
 
 
+class PollSession(Protocol):
+    """What is asked for on a timer instead of subscribed, and what the answers mean. Made anew per connection."""
+
+    def requests(self, subscriptions: Iterable[Subscription]) -> list[Request]:
+        """One round of questions that brings the news of all of these."""
+
+    def parse(self, request: Request, raw: bytes) -> list[Event]:
+        """The events of one good answer. Raises ParseError, never another exception."""
+
+
+@runtime_checkable
+class PolledExchange(Protocol):
+    """What an exchange has besides, that has no streams for some of its data (``Facts.polled_routes``)."""
+
+    facts: Facts
+
+    def url(self, route: str) -> str: ...
+
+    def poll_session(self, route: str, markets: MarketIndex) -> PollSession: ...
+
+
 class Exchange(Protocol):
     """The public side of one exchange."""
 
@@ -163,6 +203,85 @@ class Exchange(Protocol):
         """The error that a REST answer means, or None if it is good. Never raises."""
 
 
+class OneProduct:
+    """What is the same in every adapter of one product without checksums: to be built upon.
+
+    ``defaults`` are the base URLs, of which ``endpoints`` replaces some. All streams come by one kind of connection,
+    which has the product's name; candles by the first of ``facts.polled_routes``, where there is one. The probe is the
+    whole book, for exchanges that have no smaller answer.
+    """
+
+    products: tuple[str, ...]
+    facts: Facts
+    defaults: Mapping[str, str]
+    budget: Budget
+
+    def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:
+        given = endpoints or {}
+        self.endpoints: Mapping[str, str] = {key: given.get(key, url).rstrip("/") for key, url in self.defaults.items()}
+
+    def budgets(self) -> Mapping[str, Budget]:
+        return {self.products[0]: self.budget}
+
+    def route(self, subscription: Subscription, market: Market) -> str:
+        """Raises ValueError for what no stream has."""
+        if subscription.channel in self.facts.unstreamed:
+            raise ValueError(f"{subscription}: there is no such stream")
+        polled = self.facts.polled_routes if subscription.channel is Channel.CANDLES else ()
+        return polled[0] if polled else self.products[0]
+
+    def opening_route(self) -> str:
+        return self.products[0]
+
+    def url(self, route: str) -> str:
+        return self.endpoints[f"{self.products[0]}.{'rest' if route in self.facts.polled_routes else 'ws'}"]
+
+    def checksum(self, market: Market | None) -> Checksum | None:
+        return None
+
+    def snapshot_request(self, market: Market) -> Request:
+        raise NotImplementedError
+
+    def parse_snapshot(self, market: Market, raw: bytes) -> BookSnapshot:
+        raise NotImplementedError
+
+    def probe_request(self, market: Market) -> Request:
+        return self.snapshot_request(market)
+
+    def parse_probe(self, market: Market, raw: bytes) -> Bbo:
+        """Prices and sizes alone: the number of a whole book may rise by what our stream does not show."""
+        book = self.parse_snapshot(market, raw)
+        if not book.bids or not book.asks:
+            raise ParseError(f"book of {market.symbol}: a side is empty", raw)
+        (bid, bid_size), (ask, ask_size) = max(book.bids), min(book.asks)
+        return Bbo(symbol=market.symbol, bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size)
+
+
+class OneByOne:
+    """What is the same in every session that sends one message for each subscription: to be built upon."""
+
+    ping: str | None = None  # our keepalive
+
+    def __init__(self, markets: MarketIndex) -> None:
+        self._markets = markets
+
+    def opening(self) -> list[str]:
+        return []
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        return [self.message(subscription, end=False) for subscription in subscriptions]
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> list[str]:
+        return [self.message(subscription, end=True) for subscription in subscriptions]
+
+    def keepalive(self) -> str | None:
+        return self.ping
+
+    def message(self, subscription: Subscription, *, end: bool) -> str:
+        """Asks for it, or for its end."""
+        raise NotImplementedError
+
+
 @runtime_checkable
 class Paged(Protocol):
     """What an exchange has besides, whose lists of instruments come in pages."""
@@ -182,6 +301,16 @@ class TellsStatus(Protocol):
 
 
 @runtime_checkable
+class TellsDay(Protocol):
+    """What an exchange has besides, that streams no 24 h figures: one REST answer with those of a whole product."""
+
+    def day_request(self, product: str) -> Request: ...
+
+    def parse_day(self, raw: bytes, markets: MarketIndex) -> list[Ticker]:
+        """Of the markets that are listed. Raises ParseError."""
+
+
+@runtime_checkable
 class TellsTime(Protocol):
     """An adapter whose exchange tells its clock by REST, in milliseconds; where there is none, streams must do."""
 
@@ -189,3 +318,23 @@ class TellsTime(Protocol):
 
     def parse_time(self, raw: bytes) -> int:
         """Milliseconds since 1970, UTC. Raises ParseError."""
+
+
+@runtime_checkable
+class Authorises(Protocol):
+    """What an exchange has besides, whose public REST calls carry a key."""
+
+    def authorise(self, request: Request) -> Request:
+        """The request with its key, made just before it is sent and not kept."""
+
+
+@runtime_checkable
+class PagesCandles(Protocol):
+    """What an exchange has besides, whose histories of candles come in pages."""
+
+    def next_candles(self, request: Request, raw: bytes) -> Request | None:
+        """The request for the page that follows the answer to ``request``; None if it was the last one.
+        Raises ParseError."""
+
+    def join_candles(self, market: Market, interval: str, pages: Sequence[bytes]) -> list[Candle]:
+        """What ``parse_candles`` is for a single page."""

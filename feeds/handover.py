@@ -173,11 +173,8 @@ class Handover:
         if state in _BROKEN:
             self._failure = self._failure or f"the new connection failed: {reason}"
 
-    def on_refused(self, subscription: Subscription, reason: str) -> bool:
+    def on_refused(self, arrival: Arrival, subscription: Subscription, reason: str) -> bool:
         """The exchange refuses on the new connection what it accepted on the old one. True: no market need know."""
-        arrival = self.new.coming.get(subscription.symbol)
-        if arrival is None:
-            return False
         self._failure = self._failure or f"{subscription} is refused: {reason}"
         if not self.begun:
             return True

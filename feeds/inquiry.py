@@ -1,19 +1,25 @@
-"""What a venue asks its exchange by REST beside books and candles: instruments, page by page, and maintenance."""
+"""What a venue asks its exchange by REST beside books and candles: instruments, page by page, maintenance, and 24 h
+figures where no stream has them."""
 
 import asyncio
 from collections.abc import Callable
 
 import structlog
 
-from feeds.domain import Market, Notice
+from feeds.domain import Market, Notice, Ticker
 from feeds.errors import FeedError, ParseError
-from feeds.exchange import Exchange, Paged, Request, TellsStatus
+from feeds.exchange import Exchange, MarketIndex, Paged, Request, TellsDay, TellsStatus
 from feeds.rest import RestClient
 
 log = structlog.get_logger(__name__)
 
 STATUS_S = 60.0
 """How often the exchange's status is asked for, where it is told by REST."""
+
+DAY_S = 5.0
+"""How often 24 h figures are asked for, where they are told by REST and somebody watches them."""
+
+_IDLE_S = 0.25
 
 MOST_PAGES = 100
 """More pages than this are no list of instruments."""
@@ -56,3 +62,35 @@ async def watch_status(adapter: TellsStatus, name: str, rest: RestClient, tell: 
             told = notice.text
             tell(notice)
         await asyncio.sleep(STATUS_S)
+
+
+async def watch_day(
+    adapter: TellsDay,
+    name: str,
+    rest: RestClient,
+    product: str,
+    watched: Callable[[], MarketIndex],
+    tell: Callable[[Ticker, int], None],
+) -> None:
+    """Ask for a product's 24 h figures while there are ``watched`` markets, for ever; ``tell`` is called with each and
+    when it was received (ns). While the answers fail the figures stay as they were, with the time that they have."""
+    failed = False
+    while True:
+        if not watched():
+            await asyncio.sleep(_IDLE_S)
+            continue
+        try:
+            answer = await rest.send(adapter.day_request(product))
+            found = adapter.parse_day(answer.raw, watched())
+        except FeedError as error:
+            if not failed:
+                log.warning("24 h figures not loaded", exchange=name, product=product, error=str(error))
+            failed = True
+            await asyncio.sleep(DAY_S)
+            continue
+        if failed:
+            log.info("24 h figures loaded again", exchange=name, product=product)
+        failed = False
+        for ticker in found:
+            tell(ticker, answer.recv_ns)
+        await asyncio.sleep(DAY_S)

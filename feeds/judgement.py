@@ -22,7 +22,8 @@ class Link:
 
 
 def judge_topic(feed: "MarketFeed", kind: str) -> StreamState:
-    """A topic is as good as the book's state and the connection that carries it, whichever is worse.
+    """A topic is as good as the book's state and the connection that carries it, whichever is worse. ``kind`` is that
+    of its subscription: "candles@5m", if bars of fifteen minutes are made of these.
 
     While the book comes by REST, so do best prices; prints and bars do not.
     """

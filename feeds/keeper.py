@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from feeds.clock import Clock
-from feeds.domain import Bbo, BookSnapshot, Channel, Market, StreamState, Subscription
+from feeds.domain import Bbo, BookSnapshot, Channel, Level, Market, StreamState, Subscription
 from feeds.errors import FeedError
+from feeds.history import fetch_candles
 from feeds.market import MarketFeed
 from feeds.stream import Connection, backoff
 from feeds.sync import Want
@@ -23,6 +24,12 @@ SNAPSHOT_S = 10.0
 """A book that the stream itself should begin, and that has not come this long after it was asked for, is asked for on a
 new connection: an exchange may acknowledge, go on with its heartbeats, and never send it. While other books of the
 connection still come, one after the other, it has not waited in vain: whole books may be megabytes each."""
+
+TRIES = 3
+"""After so many of them in vain the pauses double: a market that has no book must not cost the others theirs."""
+
+EMPTY: Level = (0.0, 0.0)
+"""What an exchange tells as best level of a side that is empty."""
 
 RESYNCS_PER_MINUTE = 3
 """More rebuilds of one book than this within a minute are spaced out, doubling up to 30 s."""
@@ -40,6 +47,7 @@ class BookKeeper:
         self._faults: dict[str, deque[float]] = {}  # symbol, or connection -> times of its last rebuilds
         self._telling: set[str] = set()  # connections that will be asked to tell again what was lost
         self._probed_s: dict[str, float] = {}
+        self._overdue: dict[str, int] = {}  # connections that were given up for want of this market's book
         self._snapshots = asyncio.Semaphore(4)
         self._probes = asyncio.Semaphore(4)
 
@@ -47,6 +55,7 @@ class BookKeeper:
         """The market was closed."""
         self._faults.pop(symbol, None)
         self._probed_s.pop(symbol, None)
+        self._overdue.pop(symbol, None)
 
     def rebuilds(self, symbol: str) -> int:
         """How often this market's book was rebuilt within the last minute."""
@@ -138,14 +147,14 @@ class BookKeeper:
         try:
             while self._venue.feeds.get(symbol) is feed and (lacking := feed.long_bars.wanted()):
                 for interval, count in lacking.items():
-                    request = self._venue.adapter.candles_request(feed.market, interval, count)
                     try:
-                        answer = await self._venue.rest.send(request)
-                        bars = self._venue.adapter.parse_candles(feed.market, interval, answer.raw)
+                        bars, recv_ns = await fetch_candles(
+                            self._venue.adapter, self._venue.rest, feed.market, interval, count
+                        )
                     except FeedError as error:
                         log.warning("history failed", exchange=self._venue.name, market=symbol, error=str(error))
                         continue
-                    feed.on_history(interval, bars, answer.recv_ns)
+                    feed.on_history(interval, bars, recv_ns)
                 if feed.long_bars.wanted():
                     await asyncio.sleep(next(delays))
         finally:
@@ -155,20 +164,29 @@ class BookKeeper:
 
     async def watch(self) -> None:
         """Look at every market four times a second: states that time alone changes, and quiet ones to be probed."""
+        facts = self._venue.adapter.facts
         while True:
             await asyncio.sleep(0.25)
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
-                lane = self._venue.book_lane(symbol) if feed.overdue_s() > SNAPSHOT_S else None
+                self._venue.fresh_books.tick(feed)
+                if feed.sync.ready:
+                    self._overdue.pop(symbol, None)
+                in_vain = self._overdue.get(symbol, 0)
+                patience_s = SNAPSHOT_S * 2 ** min(max(0, in_vain - TRIES), 6)
+                lane = self._venue.book_lane(symbol) if feed.overdue_s() > patience_s else None
                 if lane is not None and (self._clock.now_ns() - lane.snapshot_ns) / 1e9 > SNAPSHOT_S:
+                    self._overdue[symbol] = in_vain + 1
                     lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")
                     continue
-                due = now_s - self._probed_s.get(symbol, float("-inf")) > feed.stale_s
+                pause_s = max(feed.stale_s, facts.probe_s or 0.0)
+                due = now_s - self._probed_s.get(symbol, float("-inf")) > pause_s
                 quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
                 # SLOW: the answer to a silence may wait in our own buffer, and a pong behind it.
-                asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET)
-                if due and quiet and asks and self._venue.adapter.facts.probe_by_rest:
+                # SYNCING: accepted, the book is here by REST, and nothing has happened since.
+                asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET, StreamState.SYNCING)
+                if due and quiet and asks and facts.probe_by_rest:
                     self._probed_s[symbol] = now_s
                     self._spawn(self._probe(feed), f"probe {symbol}")
 
@@ -205,8 +223,10 @@ class BookKeeper:
                 lane.connection.reconnect("mute: the exchange has newer data than it sent")
                 return
             await asyncio.sleep(0.05)
-        lane.connection.confirm_quiet(2 * feed.stale_s)
-        feed.confirmed()
+        facts = self._venue.adapter.facts
+        if lane.route not in facts.silent_routes:  # there a ping asks, as soon as it is silent
+            lane.connection.confirm_quiet(2 * feed.stale_s)
+        feed.confirmed(2 * max(0.0, (facts.probe_s or 0.0) - feed.stale_s))
 
 
 def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
@@ -218,4 +238,5 @@ def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
         return True
     if theirs.seq is not None and feed.market.settle is None:
         return False  # spot ids count this market's changes, so a later id means that we miss one
-    return book.bid == (theirs.bid, theirs.bid_size) and book.ask == (theirs.ask, theirs.ask_size)
+    ours = book.bid or EMPTY, book.ask or EMPTY
+    return ours == ((theirs.bid, theirs.bid_size), (theirs.ask, theirs.ask_size))

@@ -155,10 +155,16 @@ class Lane:
             feed.on_link(kind, state, reason)
         if self.building is not None:
             self.building.on_state(state, reason)
+        elif state is StreamState.SYNCING:
+            for arrival in self.coming.values():
+                arrival.start()
         self.venue.status_changed()
 
     def on_closing(self, reason: str) -> bool:
-        """The exchange will end this connection: it is kept until then, and replaced before."""
+        """The exchange will end this connection: it is kept until then, and replaced before. False: give it up now,
+        since it may have no other one beside it."""
+        if self.venue.adapter.facts.one_connection:
+            return False
         self.announced = reason
         self.venue.status_changed()
         return not self.venue.stopping
@@ -166,8 +172,7 @@ class Lane:
     def on_overflow(self, connection: Connection, dropped: int) -> None:
         reason = f"{dropped} frames were dropped because we were too slow."
         for feed, kind in self.venue.carried_by(self):
-            if kind == "book":
-                feed.on_lost(reason)
+            missing(feed, kind, reason)
         for arrival in self.coming.values():
             arrival.on_lost()
 
@@ -180,8 +185,8 @@ class Lane:
     def on_lost(self, connection: Connection, detail: str) -> None:
         """A frame was not understood, so it may have been an update. Books with ids notice a hole by themselves."""
         for feed, kind in self.venue.carried_by(self):
-            if kind == "book" and feed.sync.book.seq is None:
-                feed.on_lost("A frame could not be understood.")
+            if kind != "book" or feed.sync.book.seq is None:
+                missing(feed, kind, "A frame could not be understood.")
         for arrival in self.coming.values():
             if arrival.sync.book.seq is None:
                 arrival.on_lost()
@@ -206,10 +211,19 @@ class Lane:
                 reason=reason,
             )
             feed = self.venue.feeds.get(subscription.symbol)
-            if self.building is not None and self.building.on_refused(subscription, reason):
+            arrival = self.coming.get(subscription.symbol)
+            if arrival is not None and arrival.on_refused(subscription, reason):
                 continue
             if feed is not None and subscription.channel is Channel.BOOK:
                 feed.on_refused(f"The exchange refuses this market: {reason}")
+
+
+def missing(feed: MarketFeed, kind: str, reason: str) -> None:
+    """Frames behind this kind of topics may be missing."""
+    if kind == "book":
+        feed.on_lost(reason)
+    elif kind == "trades":
+        feed.tape.lost()
 
 
 def deliver(feed: MarketFeed, event: Event, recv_ns: int) -> None:

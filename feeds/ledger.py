@@ -172,6 +172,16 @@ class Ledger:
         self._groups.extendleft([blamed[half:], blamed[:half]])
         return []
 
+    def again(self, subscriptions: Iterable[Subscription]) -> None:
+        """These were refused as they were asked for, and are asked for at once in another way."""
+        for subscription in subscriptions:
+            entry = self._entries.get(subscription)
+            if entry and entry.phase is Phase.ASKED:
+                if entry.wanted:
+                    entry.phase, entry.asked, entry.since_s = Phase.NEW, 0, None
+                else:
+                    del self._entries[subscription]
+
     def overdue(self, now_s: float, heard_s: float) -> list[Subscription]:
         """Returns those that got no answer twice; what got none once is asked for again.
 

@@ -64,7 +64,7 @@ class Source:
     @property
     def reason(self) -> str:
         feed = self.find()
-        return "The market is being opened." if feed is None else feed.reason
+        return self.market.no_book or ("The market is being opened." if feed is None else feed.reason)
 
     @property
     def recv_ns(self) -> int:
@@ -76,7 +76,8 @@ class Source:
     def book(self) -> OrderBook | None:
         """The book, if it may be used at this moment."""
         feed = self.find()
-        return feed.book if feed is not None and feed.state.usable and feed.book.ready else None
+        usable = feed is not None and feed.state.usable and feed.book.ready and self.market.book
+        return feed.book if feed is not None and usable else None
 
 
 # -- quotes ------------------------------------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ class Leg:
     def why_not(self) -> str:
         """Why it is not usable, as a sentence."""
         source = self.source
-        if source.book is not None:
+        if source.book is not None or source.market.no_book:
             return self.reason
         return (
             f"{source.name} is {source.state}: {source.reason}"
@@ -241,7 +242,7 @@ class Leg:
         if feed is None:
             state, reason, recv_ns, usable = StreamState.CONNECTING, source.reason, 0, False
         else:
-            state, reason, recv_ns = feed.state, feed.reason, feed.shown_ns
+            state, reason, recv_ns = feed.state, source.reason, feed.shown_ns
             usable = source.book is not None
         if usable and rate is not None and rate.now() is None:
             usable, reason = False, rate.lacking

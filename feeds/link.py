@@ -9,13 +9,13 @@ from websockets.exceptions import ConnectionClosed
 
 from feeds.account_domain import Expired
 from feeds.buffer import Frame, FrameBuffer
-from feeds.domain import Ack, Closing, Heartbeat, Lost, Notice, Rejected, StreamState, Subscription
+from feeds.domain import Ack, Closing, Heartbeat, LoggedIn, Lost, Notice, Rejected, StreamState, Subscription
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
-from feeds.wire import Counters, Delegate, Ending, Setup, WireSession
+from feeds.wire import Counters, Delegate, Ending, Setup, WireSession, why_closed
 
-_NO_DATA = frozenset({Ack, Rejected, Heartbeat, Lost, Notice, Closing, Expired})
+_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired})
 """Events that say something about the connection, not about a market or an account."""
 
 
@@ -60,6 +60,7 @@ class Link:
         self._work = asyncio.Event()  # for the sender
         self._outbox: deque[str | _Ping] = deque()
         self._pings: set[asyncio.Future[bool]] = set()  # waiting for their pongs
+        self._texts: list[asyncio.Future[bool]] = []  # those that were sent as text (Facts.pong)
         self._gate = setup.send_gate or SendGate(setup.facts.messages_per_s, clock=setup.clock)
 
         now_s = setup.clock.monotonic_s()
@@ -70,6 +71,7 @@ class Link:
         self._kept_s = now_s  # last keepalive
         self._asked_s: float | None = None  # a ping of a stream that may be silent is under way
         self._opening = session.opening()
+        self._may_ask = not setup.facts.needs_key  # else: once the session is logged in
         self._proven = False  # had data, or what counts as data for a stream that may be silent
         self._had_data = False
         self._burst = 0
@@ -93,8 +95,7 @@ class Link:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for waiter in list(self._pings):
-                if not waiter.done():
-                    waiter.set_result(False)
+                self._answer(waiter, False)
             self._close_burst()
             await self._close()
 
@@ -140,7 +141,7 @@ class Link:
                 counters.bytes += len(raw)
                 self._received.set()
         except ConnectionClosed as closed:
-            self._closed = Ending(reason=self._why_closed(closed))
+            self._closed = Ending(reason=why_closed(closed, self._log))
             self._received.set()
 
     async def _drain(self) -> None:
@@ -164,6 +165,10 @@ class Link:
             self._delegate.link_overflow(hole)
         frame = self._buffer.take()
         self._frame_s = frame.recv_s
+        if frame.raw == self._facts.pong:
+            texts, self._texts = self._texts, []
+            for waiter in texts:
+                self._answer(waiter, True)
         try:
             events = self._session.parse(frame.raw)
         except ParseError as error:
@@ -200,13 +205,23 @@ class Link:
                 if self._setup.may_be_silent:
                     self._proven = True
                     self._hear(self._frame_s)
+        elif isinstance(event, Rejected) and event.again:
+            self._ledger.again(event.subscriptions)
+            self._work.set()
         elif isinstance(event, Rejected):
             self._reject(self._ledger.refused(event.subscriptions), event.reason)
         elif isinstance(event, Closing):
             self._log.info("exchange announces the end of the connection", reason=event.reason)
+            if event.fatal:
+                self.end(Ending(reason=event.reason, fatal=True))
+                return
             if self._had_data and self._delegate.link_closing(event.reason):
                 return  # it serves us until then, and the owner replaces it
             self.end(Ending(reason=f"the exchange announced the end: {event.reason}", prompt=True))
+        elif isinstance(event, LoggedIn):
+            self._may_ask, self._opening = True, []  # answered: from here on silence is judged by what is asked for
+            self._counted_s = self._clock.monotonic_s()
+            self._work.set()
 
     def _reject(self, subscriptions: list[Subscription], reason: str) -> None:
         self._work.set()
@@ -234,27 +249,6 @@ class Link:
         self._heard_s = max(self._heard_s, recv_s)
         if self._proven and self._delegate.state in (StreamState.SYNCING, StreamState.STALE, StreamState.QUIET):
             self._delegate.set_state(StreamState.LIVE, "")
-
-    def _why_closed(self, closed: ConnectionClosed) -> str:
-        """Who closed first, with which code; in the log, and as a reason for the screen."""
-        received, sent = closed.rcvd, closed.sent
-        if received is not None and closed.rcvd_then_sent is not False:
-            by, frame = "exchange", received
-            why = f"the exchange closed the connection: {received.code} {received.reason}".rstrip()
-        elif sent is not None:
-            by, frame = "us", sent
-            why = f"closed by us: {sent.code} {sent.reason}".rstrip()
-        else:
-            by, frame = "nobody", None
-            cause = closed.__cause__
-            why = "the connection broke" + (f": {type(cause).__name__}" if cause else "")
-        self._log.info(
-            "connection closed",
-            closed_by=by,
-            close_code=frame.code if frame else None,
-            close_reason=frame.reason if frame else str(closed.__cause__ or ""),
-        )
-        return why
 
     # Sending
 
@@ -290,7 +284,7 @@ class Link:
             elif batch:
                 self._ledger.sent(batch, self._clock.monotonic_s())
                 batch = None
-            elif batch := self._ledger.next():
+            elif self._may_ask and (batch := self._ledger.next()):
                 messages.extend(self._messages(batch))
             else:
                 self._work.clear()
@@ -311,6 +305,9 @@ class Link:
         try:
             if isinstance(item, str):
                 await self._ws.send(item)
+            elif self._facts.pong is not None and (text := self._session.keepalive()) is not None:
+                self._texts.append(item.waiter)
+                await self._ws.send(text)
             else:
                 pong = asyncio.ensure_future(await self._ws.ping())
                 pong.add_done_callback(lambda pong: self._ponged(pong, item.waiter))
@@ -318,7 +315,10 @@ class Link:
             await asyncio.get_running_loop().create_future()  # the reader tells why; this task is ended with it
 
     def _ponged(self, pong: asyncio.Future[float], waiter: asyncio.Future[bool]) -> None:
-        came = not pong.cancelled() and pong.exception() is None
+        self._answer(waiter, not pong.cancelled() and pong.exception() is None)
+
+    @staticmethod
+    def _answer(waiter: asyncio.Future[bool], came: bool) -> None:
         if not waiter.done():
             waiter.set_result(came)
 
@@ -343,7 +343,9 @@ class Link:
             self._judge_lag(now_s)
             self._judge_silence(now_s)
             self._keep_alive(now_s)
-            self._reject(self._ledger.overdue(now_s, self._frame_s), NO_ANSWER)
+            self._reject(self._ledger.overdue(now_s, max(self._frame_s, self._heard_s)), NO_ANSWER)
+            if not self._may_ask and now_s - self._opened_s > self._timing.answer_s:
+                self.end(Ending(reason=f"no answer to the login within {self._timing.answer_s:g} s"))
             if self._burst and now_s - self._burst_s > self._timing.burst_s:
                 self._close_burst()
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from feeds import levels, pictures
-from feeds.bars import BarKit
 from feeds.book import OrderBook
 from feeds.clock import Clock
 from feeds.domain import (
@@ -32,6 +31,7 @@ from feeds.publisher import Picture
 from feeds.sync import BookSync, Need, Want
 from feeds.tape import Tape
 from feeds.topics import Topic
+from feeds.watched import KINDS, Watched
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class MarketFeed:
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
     needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened. ``streamed``:
-    candle intervals that come by stream; the others are made of these.
+    candle intervals that come by stream; the others are made of these. ``led``: bars are led on by the prints.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class MarketFeed:
         changed: Callable[[str], None],
         want: Callable[["MarketFeed", Want], None],
         streamed: Sequence[str] = tuple(INTERVALS),
+        led: bool = False,
     ) -> None:
         self.market = market
         self.price_decimals = market.price_decimals
@@ -65,7 +66,6 @@ class MarketFeed:
         self.stale_s = stale_s
         self.heartbeat = heartbeat
         self._clock = clock
-        self._changed = changed
         self._want = want
         self._log = log.bind(exchange=market.exchange, market=market.symbol)
 
@@ -86,6 +86,7 @@ class MarketFeed:
         self.book_ns = 0  # when the last applied book update came
         self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
         self.frames = 0
+        self.differences = 0  # times that a fresh book showed ours to be wrong
         self.resyncing = False
         self.fault = ""
         self.note = f"One book with {market.book_of}, by another name." if market.book_of else ""
@@ -97,13 +98,13 @@ class MarketFeed:
         self.mark: MarkPrice | None = None
         self.mark_ns = 0
         self.price_ns = 0  # when the last ticker, mark or best price came
-        self.tape = Tape()
+        self.tape = Tape(streamed, led=led)
         self.trades = self.tape.trades
         self.candles = self.tape.candles
         self.trades_ns = 0
         self.candles_ns = 0
-        self.long_bars = BarKit(streamed)
-        self._topics: dict[str, dict[str, Topic]] = {kind: {} for kind in ("book", "leg", "quote", "trades", "candles")}
+        self.long_bars = self.tape.long
+        self._topics = Watched(changed)
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
@@ -111,21 +112,17 @@ class MarketFeed:
         """Begin to report changes of a topic; returns its renderer. Raises ValueError if it cannot be drawn."""
         if topic.kind == "book" and topic.step is not None:
             levels.check_step(topic.step, self.market.tick)
-        self._topics[topic.kind][str(topic)] = topic
+        self._topics.add(topic)
         if topic.kind == "candles":
             self.long_bars.watch(topic.interval or "1m")
         return lambda: pictures.draw(self, topic)
 
     def unwatch(self, topic: Topic) -> None:
-        self._topics[topic.kind].pop(str(topic), None)
+        self._topics.discard(topic)
         self.long_bars.unwatch(topic.interval or "")
 
     def watched(self) -> list[Topic]:
-        return [topic for group in self._topics.values() for topic in group.values()]
-
-    def _tell(self, kind: str) -> None:
-        for topic in self._topics[kind]:
-            self._changed(topic)
+        return self._topics.all()
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -138,8 +135,7 @@ class MarketFeed:
         line = self._log.info if usable[1] or not usable[0] else self._log.warning
         line("market state", state=str(state), was=str(self.state), reason=reason)
         self.state, self.reason, self.since_ns = state, reason, self._clock.now_ns()
-        for kind in self._topics:
-            self._tell(kind)
+        self._topics.tell(*KINDS)
 
     def evaluate(self) -> None:
         """Decide the state anew from the connection, the book and the silence; or by what REST told meanwhile."""
@@ -178,14 +174,17 @@ class MarketFeed:
                 self._forget()
             self.evaluate()
         else:
-            if kind == "candles" and state is StreamState.SYNCING:
+            topic = kind.partition("@")[0]
+            if topic == "candles" and state is StreamState.SYNCING:
                 self.long_bars.restart()
-            self._tell(kind)
+            if topic == "trades" and not state.usable:
+                self.tape.lost()
+            self._topics.tell(topic)
 
     def _forget(self) -> None:
         """The connection is gone: what comes next starts from a new snapshot."""
-        self._begin_anew()
         self.resyncing = False
+        self._begin_anew()
         self.confirmed_s = float("-inf")
         self.sync.start()
         self.bbo = None
@@ -221,11 +220,14 @@ class MarketFeed:
                 self._book_changed(max(self.book_ns, book_ns))
             else:
                 self._want_what_is_needed()
+        elif "book" in kinds:
+            self.sync.book.join()
         self.evaluate()
 
     def _begin_anew(self) -> None:
         self.generation += 1
-        self._anew_s = self._clock.monotonic_s()
+        if not self.resyncing:  # further faults while it is rebuilt do not make the wait for it begin again
+            self._anew_s = self._clock.monotonic_s()
 
     def on_subscribed(self) -> None:
         """The exchange accepted the book's subscription: a book can be built from here on."""
@@ -247,9 +249,9 @@ class MarketFeed:
         if self.sync.ready or self.resyncing:
             self._rebuild(reason)
 
-    def confirmed(self) -> None:
-        """The exchange was asked and has the same book."""
-        self.confirmed_s = self._clock.monotonic_s()
+    def confirmed(self, longer_s: float = 0.0) -> None:
+        """The exchange was asked and has the same book: that holds for twice ``stale_s``, and ``longer_s`` more."""
+        self.confirmed_s = self._clock.monotonic_s() + longer_s
         self.evaluate()
 
     def mute(self, reason: str) -> None:
@@ -277,6 +279,8 @@ class MarketFeed:
     def on_delta(self, delta: BookDelta, recv_ns: int) -> None:
         self.frames += 1
         self.data_ns = recv_ns
+        if delta.chained and self.bbo is not None and delta.seq is not None and delta.seq < (delta.prev or 0):
+            self.bbo = None  # the numbers begin anew: those of before cannot be compared any more
         try:
             changed = self.sync.take_delta(delta)
         except SyncError as error:
@@ -311,19 +315,17 @@ class MarketFeed:
         if not judge(self)[0].usable:
             self.polled.take(snapshot, asof_ns, recv_ns, every_s)
             self.evaluate()
-            for kind in ("book", "leg", "quote"):
-                self._tell(kind)
+            self._topics.tell("book", "leg", "quote")
 
     def _book_changed(self, recv_ns: int) -> None:
         self.book_ns = recv_ns
         if self.state is not StreamState.LIVE:
             self.evaluate()
-        self._tell("book")
-        self._tell("leg")
+        self._topics.tell("book", "leg")
         best = self.best()
         if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
             self._told_best = best
-            self._tell("quote")
+            self._topics.tell("quote")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
         if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:
@@ -332,38 +334,37 @@ class MarketFeed:
         best = self.best()
         if best != self._told_best:
             self._told_best = best
-            self._tell("quote")
+            self._topics.tell("quote")
 
     def on_ticker(self, ticker: Ticker, recv_ns: int) -> None:
         self.ticker, self.price_ns = ticker, recv_ns
-        self._tell("quote")
+        self._topics.tell("quote")
 
     def on_mark(self, mark: MarkPrice, recv_ns: int) -> None:
         self.mark, self.mark_ns, self.price_ns = mark, recv_ns, recv_ns
-        self._tell("quote")
+        self._topics.tell("quote")
 
     def on_trade(self, trade: Trade, recv_ns: int) -> None:
         """A print; one that came before (a snapshot after a reconnect) is not shown twice."""
         if self.tape.take_trade(trade):
             self.trades_ns = recv_ns
-            self._tell("trades")
+            self._topics.tell("trades")
+            self._tell_bars(self.tape.lead(trade, recv_ns), recv_ns)
 
     def on_candle(self, candle: Candle, recv_ns: int) -> None:
-        if not self.tape.take_candle(candle):
-            return
-        self.candles_ns = recv_ns
-        for name, topic in self._topics["candles"].items():
-            if topic.interval == candle.interval:
-                self._changed(name)
-        for bar in self.long_bars.take(candle):
-            self.on_candle(bar, recv_ns)
-        if self.long_bars.wanted():
+        new = self.tape.take_candle(candle)
+        self._tell_bars(new, recv_ns)
+        if new and self.long_bars.wanted():
             self._want(self, Want.HISTORY)
 
     def on_history(self, interval: str, bars: Sequence[Candle], recv_ns: int) -> None:
         """History of short bars, oldest first, by REST."""
-        for bar in self.long_bars.seed(interval, bars):
-            self.on_candle(bar, recv_ns)
+        self._tell_bars(self.tape.take_history(interval, bars), recv_ns)
+
+    def _tell_bars(self, bars: Sequence[Candle], recv_ns: int) -> None:
+        if bars:
+            self.candles_ns = recv_ns
+            self._topics.tell_bars({bar.interval for bar in bars})
 
     @property
     def book(self) -> OrderBook:

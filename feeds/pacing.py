@@ -23,6 +23,20 @@ def backoff() -> Iterator[float]:
         ceiling = min(2 * ceiling, LONGEST_S)
 
 
+def wait_s(retry_after: str | None, now_s: float) -> float | None:
+    """A Retry-After in seconds; None if there is none, or a date in words.
+
+    Some exchanges (BTSE's engine) tell the moment when the wait is over, in seconds or milliseconds since 1970.
+    """
+    text = (retry_after or "").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        return None
+    told = float(text)
+    if told >= 1e12:
+        return max(0.0, told / 1000 - now_s)
+    return max(0.0, told - now_s) if told >= 1e9 else told
+
+
 class Gate:
     """Lets at most ``limit`` through in any ``window_s`` seconds; first come, first served."""
 
@@ -46,10 +60,19 @@ class Gate:
 
 
 class ConnectGate(Gate):
-    """How often connections may be opened from this address; one is shared by all connections of an exchange."""
+    """How often connections may be opened from this address; one is shared by all connections of an exchange.
 
-    def __init__(self, per_minute: float, *, clock: Clock = SYSTEM) -> None:
+    ``per_s``: and how many of them within a second, where the exchange counts so; its window is longer by a tenth.
+    """
+
+    def __init__(self, per_minute: float, per_s: float | None = None, *, clock: Clock = SYSTEM) -> None:
         super().__init__(max(1, math.floor(per_minute)), 60.0, clock=clock)
+        self._burst = None if per_s is None else Gate(max(1, math.floor(per_s)), 1.1 * max(1.0, 1 / per_s), clock=clock)
+
+    async def wait(self) -> None:
+        await super().wait()
+        if self._burst is not None:
+            await self._burst.wait()
 
 
 class SendGate(Gate):

@@ -89,9 +89,9 @@ def draw_quote(feed: "MarketFeed") -> Picture:
         change = last / ticker.open - 1
     data = {
         "bid": price(bid),
-        "bid_size": size(bid),
+        "bid_size": size(bid) if feed.market.book else None,
         "ask": price(ask),
-        "ask_size": size(ask),
+        "ask_size": size(ask) if feed.market.book else None,
         "last": paid(last),
         "open": paid(ticker.open) if ticker else None,
         "high": paid(ticker.high) if ticker else None,
@@ -148,7 +148,7 @@ def draw_candles(feed: "MarketFeed", interval: str) -> Picture | None:
     if not bars:
         return None
     return Picture(
-        state=judge_topic(feed, "candles"),
+        state=judge_topic(feed, f"candles@{feed.long_bars.source_of(interval)}"),
         exchange_ms=None,
         recv_ns=feed.candles_ns,
         data={"interval": interval, "bars": [candle_row(bar, feed.market) for bar in bars]},

@@ -46,6 +46,10 @@ class Record(Struct):
     path: str = ""
     line: int = 0
 
+    def when(self) -> tuple[float, int]:
+        """Its place in the order of time."""
+        return self.t, self.line
+
 
 class BadLine(Struct, frozen=True):
     """A line that is no record, and why."""
@@ -112,17 +116,21 @@ def _reason(error: Exception) -> str:
 class Products:
     """Which product each connection of a recording carries.
 
-    The header tells: ``"product": "spot"`` for all, or ``"product": "linear (conn A) and spot (conn B)"`` for each. A
-    connection that is not named there may name its product itself (``"linear-1"``, or the address). Where the exchange
-    has one product only, nobody needs to tell. Calling raises RecordingError if the product cannot be known.
+    The header tells: ``"product": "spot"`` for all, a sentence that names no other ("BTSE futures frames"), or each
+    connection's: ``"linear (conn A) and spot (conn B)"``. A connection that is not named there may name its product
+    itself (``"linear-1"``, or the address). Nobody needs to tell where the exchange has one product only, or each
+    connection may carry all (``Facts.products_mixed``). Calling raises RecordingError if the product cannot be known.
     """
 
     def __init__(self, recording: Recording, exchange: Exchange) -> None:
         self._recording = recording
         self._known = exchange.products
         self._said = said = recording.header.product or ""
-        self._only = said if said in self._known else self._known[0] if len(self._known) == 1 else None
+        self._mixed = exchange.facts.products_mixed
         self._named = {conn: each for each in self._known for conn in re.findall(rf"\b{each} \(conn ([^)]+)\)", said)}
+        among = [each for each in self._known if each in said.lower().split()]
+        only = said if said in self._known else among[0] if len(among) == 1 and not self._named else None
+        self._only = only or (self._known[0] if self._mixed or len(self._known) == 1 else None)
 
     def __call__(self, conn: str) -> str:
         words = re.findall(r"[a-z]+", conn)
@@ -135,6 +143,8 @@ class Products:
 
     def all(self) -> tuple[str, ...]:
         """Those that were recorded, in the order of their connections' first frames."""
+        if self._mixed:
+            return self._known
         if self._only is not None:
             return (self._only,)
         frames = (record for record in self._recording if isinstance(record, Record) and record.via == "ws")
@@ -155,28 +165,27 @@ def asks(request: Request, path: str, *, wholly: bool = True) -> bool:
 class _LearningIndex(MarketIndex):
     """Takes any market for listed that an adapter asks for by its native name, which then serves as its symbol.
 
-    ``suffix`` tells the markets of several products apart.
+    ``ambiguous``: a name may mean another market in each product, so symbols tell the product too.
     """
 
-    def __init__(self, exchange: str, product: str, suffix: str) -> None:
+    def __init__(self, exchange: str, *, ambiguous: bool) -> None:
         super().__init__()
         self._exchange = exchange
-        self._product = product
-        self._suffix = suffix
+        self._ambiguous = ambiguous
 
     def native(self, product: str, native: str) -> Market | None:
         market = super().native(product, native)
         if market is None:
-            market = self.unknown(native)
+            market = self.unknown(product, native)
             self.update([market])
         return market
 
-    def unknown(self, native: str) -> Market:
+    def unknown(self, product: str, native: str) -> Market:
         return Market(
             exchange=self._exchange,
-            symbol=native + self._suffix,
+            symbol=f"{native} ({product})" if self._ambiguous else native,
             native=native,
-            product=self._product,
+            product=product,
             base="",
             quote="",
             tick=Decimal(1),
@@ -200,21 +209,16 @@ class Scan:
         self._exchange = exchange
         self._product_of = Products(recording, exchange)
         self.products = self._product_of.all()
-        self._learned = {
-            product: _LearningIndex(exchange.name, product, f" ({product})" if len(self.products) > 1 else "")
-            for product in self.products
-        }
+        mixed = exchange.facts.products_mixed
+        self._learned = _LearningIndex(exchange.name, ambiguous=len(self.products) > 1 and not mixed)
         self._digits: dict[str, list[int]] = {}  # by symbol: digits after the point of prices, of sizes
         self._read(recording)
-        self.markets = MarketIndex(
-            self._with_digits(market) for learned in self._learned.values() for market in learned
-        )
+        self.markets = MarketIndex(self._with_digits(market) for market in self._learned)
         self.markets.update(self.told)
 
     def session(self, conn: str, markets: MarketIndex) -> Session:
         """One for a connection, by its product."""
-        product = self._product_of(conn)
-        unknown = self._learned[product].unknown("")
+        unknown = self._learned.unknown(self._product_of(conn), "")
         return self._exchange.session(
             self._exchange.route(Subscription(channel=Channel.BOOK, symbol=""), unknown), markets
         )
@@ -234,7 +238,7 @@ class Scan:
                 continue
             conn = str(record.conn)
             if conn not in sessions:
-                sessions[conn] = self.session(conn, self._learned[self._product_of(conn)])
+                sessions[conn] = self.session(conn, self._learned)
             try:
                 events = sessions[conn].parse(record.raw)
             except ParseError:
@@ -252,9 +256,7 @@ class Scan:
 
     def _tell(self, markets: Sequence[Market]) -> None:
         self.told.update(markets)
-        for market in markets:
-            if market.product in self._learned:
-                self._learned[market.product].update([market])
+        self._learned.update(market for market in markets if market.product in self.products)
 
     def _learn(self, conn: str, event: Event) -> None:
         if isinstance(event, Markets):

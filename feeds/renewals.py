@@ -35,7 +35,9 @@ class Renewals:
                     await self._renew(lane, reason)
 
     def _due(self, lane: Lane) -> str:
-        """Why a connection is to be replaced now; "" if it is not."""
+        """Why a connection is to be replaced now; "" if it is not, or may not have another one beside it."""
+        if self._venue.adapter.facts.one_connection:
+            return ""
         age_s, life_s = lane.connection.age_s, self._venue.life_s
         if age_s is None or self._clock.monotonic_s() < self._not_before_s.get(lane, 0.0):
             return ""

@@ -20,6 +20,7 @@ from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
 from feeds.hosts import is_local
+from feeds.pacing import wait_s
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +48,8 @@ def encode(params: Iterable[tuple[str, str]]) -> str:
 
 
 def rest_bases(endpoints: Mapping[str, str]) -> dict[str, str]:
-    """Product -> base URL, from an adapter's endpoints: every "<product>.rest"."""
-    return {key.removesuffix(".rest"): url for key, url in endpoints.items() if key.endswith(".rest")}
+    """Product -> base URL, from an adapter's endpoints: every "<product>.rest", and "<product>.trading" as it is."""
+    return {key.removesuffix(".rest"): url for key, url in endpoints.items() if key.endswith((".rest", ".trading"))}
 
 
 class _Host:
@@ -74,6 +75,7 @@ class RestClient:
         budgets: Mapping[str, Budget],
         error_of: ErrorOf,
         *,
+        prepare: Callable[[Request], Request] | None = None,
         timeout_s: float = 10.0,
         max_wait_s: float = 70.0,
         clock: Clock = SYSTEM,
@@ -83,6 +85,7 @@ class RestClient:
             raise ValueError(f"{exchange}: no budget for {', '.join(sorted(missing))}")
         self._exchange = exchange
         self._error_of = error_of
+        self._prepare = prepare
         self._timeout_s = timeout_s
         self._max_wait_s = max_wait_s
         self._clock = clock
@@ -98,8 +101,8 @@ class RestClient:
     ) -> Answer:
         """Wait for the budget, send, and return a good answer.
 
-        ``prepare`` is called when the wait is over, just before sending: sign there, so that the timestamp is fresh
-        however long the request had to wait.
+        ``prepare`` (else the client's own) is called when the wait is over, just before sending: sign there, so that
+        the timestamp is fresh however long the request had to wait.
 
         Raises TransportError, RateLimited (also when the wait would be longer than ``max_wait_s``), ExchangeError,
         CredentialsError; nothing else but ValueError for a product that has no host.
@@ -113,11 +116,11 @@ class RestClient:
         sent_ns, told = self._clock.now_ns(), None
         try:
             self._check_open()
-            if prepare:
-                request = prepare(request)
+            ready = prepare or self._prepare
+            prepared = ready(request) if ready else request
             sent_ns = self._clock.now_ns()
             host.requests += 1
-            answer = await self._exchange_bytes(host, request, sent_ns)
+            answer = await self._exchange_bytes(host, prepared, sent_ns)
             told = _count(answer.headers, host.gate.weights.budget.used_header)
         except TransportError as error:
             self._note_failure(host, request, error)
@@ -227,10 +230,11 @@ class RestClient:
     @staticmethod
     def _limited(where: str, answer: Answer, error: Exception | None) -> RateLimited:
         waits = [error.retry_after_s] if isinstance(error, RateLimited) else []
-        if (header := _count(answer.headers, "retry-after")) is not None:
-            waits.append(float(header))
-        wait_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
-        return RateLimited(f"{where}: HTTP {answer.status}, wait {wait_s:g} s: {error or 'too many requests'}", wait_s)
+        if (header := wait_s(answer.headers.get("retry-after"), answer.recv_ns / 1e9)) is not None:
+            waits.append(header)
+        longest_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
+        why = f"HTTP {answer.status}, wait {longest_s:g} s: {error or 'too many requests'}"
+        return RateLimited(f"{where}: {why}", longest_s)
 
     # The host's record
 

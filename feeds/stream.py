@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.typing import Origin
 
 from feeds.buffer import FrameBuffer
 from feeds.clock import SYSTEM, Clock
@@ -32,7 +33,7 @@ from feeds.exchange import Facts
 from feeds.hosts import is_local
 from feeds.ledger import Ledger
 from feeds.link import Link
-from feeds.pacing import ConnectGate, SendGate, backoff
+from feeds.pacing import ConnectGate, SendGate, backoff, wait_s
 from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
 __all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]
@@ -285,7 +286,8 @@ class Connection:
         while True:
             link, ending = await self._attempt()
             good = link is not None and link.good and not ending.failed
-            self.set_state(StreamState.CONNECTING if good else StreamState.DOWN, ending.reason)
+            goes_on = good and not ending.fatal
+            self.set_state(StreamState.CONNECTING if goes_on else StreamState.DOWN, ending.reason)
             if ending.fatal:
                 self._awake.clear()
                 await self._awake.wait()
@@ -310,7 +312,7 @@ class Connection:
         except InvalidStatus as error:
             return link, Ending(
                 reason=f"refused with HTTP {error.response.status_code}",
-                retry_after_s=_seconds(error.response.headers.get("Retry-After")),
+                retry_after_s=wait_s(error.response.headers.get("Retry-After"), self._clock.now_ns() / 1e9) or 0.0,
             )
         except TimeoutError:
             return link, Ending(reason=f"no answer within {self._timing.open_s:g} s")
@@ -326,11 +328,13 @@ class Connection:
             self._buffer.clear()
 
     async def _open(self, url: str) -> Link:
+        facts = self._setup.facts
         ws = await connect(
             url,
             compression=None,
             proxy=None if is_local(url) else True,
             user_agent_header=USER_AGENT,
+            origin=Origin(facts.origin) if facts.origin else None,
             open_timeout=self._timing.open_s,
             close_timeout=self._timing.close_s,
             ping_interval=None,
@@ -381,8 +385,3 @@ class Connection:
 
     def link_closing(self, reason: str) -> bool:
         return self._on_closing is not None and self._on_closing(reason)
-
-
-def _seconds(text: str | None) -> float:
-    """A Retry-After in seconds; 0 if there is none, or a date."""
-    return float(text) if text is not None and text.isascii() and text.isdigit() else 0.0

@@ -22,6 +22,14 @@ THIN = 150
 anew in the background."""
 
 
+LEAST = 5
+"""A book that the stream itself began, of a snapshot that went on beyond, is of no use with fewer known levels a side:
+the price has moved through what was known."""
+
+DISORDER = 10
+"""Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
+
+
 class Need(enum.Enum):
     NOTHING = "nothing"
     SNAPSHOT = "snapshot"  # fetch one by REST and hand it to take_snapshot
@@ -39,6 +47,9 @@ class Want(enum.Enum):
 class BookSync:
     """The book of one market, and what it needs to be right.
 
+    ``best_only``: the exchange gives best prices instead of a book. They come as snapshots of one level a side, the
+    first one by REST, the others by stream, and the later one holds.
+
     ``pending_limit`` bounds the changes kept while waiting for a snapshot; beyond it the oldest are dropped and the
     snapshot must be newer, so a hole is never applied over. A snapshot that would lead to a book older than the newest
     update seen is refused as well: REST answers may come from a cache, and the past must not be shown as the present.
@@ -50,10 +61,12 @@ class BookSync:
         from_rest: bool,
         verify: Checksum | None = None,
         truncates: bool = False,
+        best_only: bool = False,
         pending_limit: int = 2_000,
     ) -> None:
         self.from_rest = from_rest
         self.truncates = truncates
+        self.best_only = best_only
         self.book = OrderBook(verify)
         self.resyncs = 0
         self.needs = Need.NOTHING
@@ -107,18 +120,31 @@ class BookSync:
             changed = self.book.apply(delta)
         except SyncError as error:
             self.drop()
-            if isinstance(error, GapError):
+            if self.from_rest and isinstance(error, GapError):
                 self._pending.append(delta)  # what comes after the hole is good, once a newer snapshot is here
             raise
         if changed and self._refreshing:
             self._pending.append(delta)
+        if not self.from_rest and self._used_up():
+            self.drop()
+            raise SyncError(f"{delta.symbol}: fewer than {LEAST} known levels are left on a side")
         return changed
+
+    def _used_up(self) -> bool:
+        return any(side.bound is not None and len(side.levels) < LEAST for side in (self.book.bids, self.book.asks))
 
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.
 
-        Raises SyncError after dropping the book.
+        Raises SyncError after dropping the book; also for one by stream that is a little older than the book, since
+        messages came out of order then. (Much older is an exchange whose numbers began anew.)
         """
+        at = self.book.seq if self.ready and not self.from_rest else None
+        if at is not None and snapshot.seq is not None and 0 < at - snapshot.seq <= DISORDER:
+            self.drop()
+            raise GapError(f"{snapshot.symbol}: a snapshot of {snapshot.seq} came when the book was at {at}")
+        if self.best_only and self.ready and _before(snapshot.exchange_ms, self.book.exchange_ms):
+            return True  # what is here is newer
         pending = list(self._pending)
         if pending and _before(snapshot.seq, pending[0].prev):
             self.needs = Need.SNAPSHOT
@@ -134,8 +160,7 @@ class BookSync:
                 self._pending.extend(d for d in pending if d.seq is not None and d.seq > (fresh.seq or 0))
             raise
         if self.from_rest and _before(fresh.seq, self._newest):
-            self.needs = Need.SNAPSHOT
-            return False
+            return False  # old news; if there is no book yet, or another one is wanted, that is still needed
         self.book = fresh
         self._newest = fresh.seq
         self._thin = THIN if snapshot.depth is None else min(THIN, snapshot.depth // 2)

@@ -230,7 +230,7 @@ class Together:
             self._source(venue, symbol)
             for symbol in (f"{target}/{quote}", f"{quote}/{target}")
             for venue in self._venues.values()
-            if symbol in venue.markets
+            if symbol in venue.markets and venue.markets[symbol].book
         ]
 
     def _needed(self, view: _View) -> list[Source]:

@@ -6,15 +6,16 @@ into the market they belong to: frame received to picture marked is one synchron
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from itertools import count
 from typing import Any
 
 import structlog
 
 from feeds.bars import source_of
-from feeds.candle_polls import CandlePolls
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -24,18 +25,22 @@ from feeds.domain import (
     Markets,
     Notice,
     Subscription,
+    Ticker,
 )
-from feeds.errors import FeedError
-from feeds.exchange import Exchange, MarketIndex, Request, TellsStatus
+from feeds.errors import FeedError, Verdict
+from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsDay, TellsStatus
 from feeds.fallback import Fallback
-from feeds.inquiry import fetch_markets, watch_status
+from feeds.fresh_books import FreshBooks
+from feeds.history import fetch_candles
+from feeds.inquiry import fetch_markets, watch_day, watch_status
 from feeds.keeper import BookKeeper
-from feeds.lane import Lane
+from feeds.lane import Lane, missing
 from feeds.market import MarketFeed
 from feeds.notices import Notices
 from feeds.pacing import SendGate
 from feeds.renewals import Renewals
 from feeds.rest import RestClient
+from feeds.rest_rounds import RestRounds
 from feeds.skew import ClockOffset, keep_time
 from feeds.stream import ConnectGate, Connection, backoff
 from feeds.sync import BookSync
@@ -46,15 +51,17 @@ log = structlog.get_logger(__name__)
 INSTRUMENTS_S = 3600.0
 """How often instruments are listed anew where they come by REST."""
 
-_KIND = {
-    Channel.BOOK: "book",
-    Channel.TICKER: "quote",
-    Channel.TRADES: "trades",
-    Channel.CANDLES: "candles",
-}
+_KIND = {Channel.BOOK: "book", Channel.TICKER: "quote", Channel.TRADES: "trades"}
 
 _TOLD_ONCE = frozenset({Channel.TRADES, Channel.CANDLES})
 """What no later frame makes up for if it is lost; a new subscription may begin with the last ones."""
+
+
+def kind_of(subscription: Subscription) -> str | None:
+    """The kind of topics that this is behind; bars of different intervals may come by different connections."""
+    if subscription.channel is Channel.CANDLES:
+        return f"candles@{subscription.interval}"
+    return _KIND.get(subscription.channel)
 
 
 class Venue:
@@ -90,15 +97,15 @@ class Venue:
         self.clock = clock
         self._changed = changed
         self._loaded = loaded
-        self.gate = ConnectGate(adapter.facts.connects_per_minute, clock=clock)
+        facts = adapter.facts
+        self.gate = ConnectGate(facts.connects_per_minute, facts.connects_per_s, clock=clock)
         self.lane_of: dict[Subscription, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.keeper = BookKeeper(self, clock, self._spawn)
         self.clock_offset = ClockOffset(clock)
         self.renewals = Renewals(self, clock)
         self.fallback = Fallback(self, clock)
-        self._bars = CandlePolls(self, clock)
-        facts = adapter.facts
+        self.fresh_books = FreshBooks(self, facts.fresh_book_s, depth, clock)
         self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
         self.stopping = False
 
@@ -109,14 +116,18 @@ class Venue:
         if self.adapter.facts.markets_by_stream:
             self._open_lane(self.adapter.opening_route())
         else:
-            requests = [r for r in self.adapter.markets_requests() if r.product in self.config.products]
-            self._missing_lists = set(requests)
+            products = self.config.products
+            requests = [r for r in self.adapter.markets_requests() if r.product.partition(".")[0] in products]
+            self._missing_lists = set(requests)  # two may share a path
             for request in requests:
                 self._spawn(self._load_markets(request), f"instruments {request.path}")
         if isinstance(self.adapter, TellsStatus):
             self._spawn(watch_status(self.adapter, self.name, self.rest, self.on_notice), "status")
-        if self.adapter.facts.polled_candles:
-            self._spawn(self._bars.run(), "candles")
+        if isinstance(self.adapter, TellsDay):
+            for product in self.config.products:
+                watched, tell = partial(self._quoted, product), self._on_day
+                asking = watch_day(self.adapter, self.name, self.rest, product, watched, tell)
+                self._spawn(asking, f"24 h figures {product}")
         self._spawn(self.keeper.watch(), "watch")
         self._spawn(self.renewals.watch(), "renewals")
         self._spawn(keep_time(self, self.clock), "clock")
@@ -159,6 +170,8 @@ class Venue:
                     log.warning("instruments not loaded", exchange=self.name, path=request.path, error=str(error))
                 failed = True
                 self._trouble = error.sentence
+                if error.verdict is Verdict.FATAL:
+                    return  # asking again cannot help: a person must act
                 await asyncio.sleep(next(delays))
                 continue
             if failed:
@@ -184,8 +197,7 @@ class Venue:
         """Frames of this connection are missing, of whatever kind: its books are rebuilt, its trades told anew."""
         log.warning("frames missing", exchange=self.name, stream=lane.connection.name, frames=frames)
         for feed, kind in self.carried_by(lane):
-            if kind == "book":
-                feed.on_lost(f"{frames} frames of the connection are missing.")
+            missing(feed, kind, f"{frames} frames of the connection are missing.")
         again = [s for s, other in self.lane_of.items() if other is lane and s.channel in _TOLD_ONCE]
         self.keeper.tell_again(lane.connection, again)
 
@@ -211,6 +223,7 @@ class Venue:
                 changed=self._changed,
                 want=self.keeper.wanted,
                 streamed=facts.candle_intervals,
+                led=facts.candles_by_trades,
             )
             self.feeds[symbol] = feed
         return feed
@@ -219,7 +232,10 @@ class Venue:
         """An empty book, to be kept by this exchange's rules."""
         facts = self.adapter.facts
         return BookSync(
-            from_rest=facts.snapshot_by_rest, verify=self.adapter.checksum(market), truncates=facts.truncates
+            from_rest=facts.snapshot_by_rest or not market.book,
+            verify=self.adapter.checksum(market),
+            truncates=facts.truncates,
+            best_only=not market.book,
         )
 
     def resubscribe(self, feed: MarketFeed) -> None:
@@ -233,7 +249,7 @@ class Venue:
             lane = self._lane_for(self.adapter.route(subscription, feed.market))
             self.lane_of[subscription] = lane
             by_lane.setdefault(lane, []).append(subscription)
-            kind = _KIND.get(subscription.channel)
+            kind = kind_of(subscription)
             if kind is not None:
                 feed.on_link(kind, lane.connection.state, lane.connection.reason)
         for lane, subscriptions in by_lane.items():
@@ -248,33 +264,54 @@ class Venue:
             for subscription in gone:
                 self.lane_of.pop(subscription).remove([subscription])
             self.keeper.forget(symbol)
+            self.fresh_books.forget(symbol)
 
     def _subscriptions(self, market: Market, topics: Iterable[Topic]) -> Iterable[Subscription]:
         topics = list(topics)
         if not topics:
             return
         yield Subscription(channel=Channel.BOOK, symbol=market.symbol)
+        unstreamed = self.adapter.facts.unstreamed
         for topic in topics:
             match topic.kind:
                 case "quote":
-                    yield Subscription(channel=Channel.BBO, symbol=market.symbol)
-                    yield Subscription(channel=Channel.TICKER, symbol=market.symbol)
+                    if Channel.BBO not in unstreamed:
+                        yield Subscription(channel=Channel.BBO, symbol=market.symbol)
+                    # Where figures are asked for now and then, prints tell the last price meanwhile.
+                    ticker = Channel.TRADES if Channel.TICKER in unstreamed else Channel.TICKER
+                    yield Subscription(channel=ticker, symbol=market.symbol)
                     if market.settle is not None:
                         yield Subscription(channel=Channel.MARK, symbol=market.symbol)
                 case "trades":
                     yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
-                case "candles" if topic.interval not in self.adapter.facts.polled_candles:
+                case "candles":
+                    if self.adapter.facts.candles_by_trades:
+                        yield Subscription(channel=Channel.TRADES, symbol=market.symbol)
                     interval = source_of(topic.interval or "1m", self.adapter.facts.candle_intervals)
                     yield Subscription(channel=Channel.CANDLES, symbol=market.symbol, interval=interval)
 
-    def _lane_for(self, route: str) -> Lane:
-        limit = self.adapter.facts.streams_per_connection
+    def _quoted(self, product: str) -> MarketIndex:
+        """The markets of a product whose 24 h figures somebody watches."""
+        feeds = [feed for feed in self.feeds.values() if feed.market.product == product]
+        return MarketIndex(feed.market for feed in feeds if any(topic.kind == "quote" for topic in feed.watched()))
+
+    def _on_day(self, ticker: Ticker, recv_ns: int) -> None:
+        if (feed := self.feeds.get(ticker.symbol)) is not None:  # closed meanwhile, perhaps
+            feed.on_ticker(ticker, recv_ns)
+
+    def _lane_for(self, route: str, beside: Lane | None = None) -> Lane:
+        facts = self.adapter.facts
+        limit = math.inf if facts.one_connection else facts.streams_per_connection
         for lane in self.lanes:
-            if lane.route != route or not lane.open_to_new:
+            if lane.route != route or not lane.open_to_new or lane is beside:
                 continue
             if sum(1 for other in self.lane_of.values() if other is lane or other.successor is lane) < limit:
                 return lane
         return self._open_lane(route)
+
+    def lane_beside(self, lane: Lane) -> Lane:
+        """Another connection of the same route, opened if there is none with room."""
+        return self._lane_for(lane.route, lane)
 
     def _open_lane(self, route: str) -> Lane:
         lane = self.new_lane(route)
@@ -291,8 +328,19 @@ class Venue:
     def connect(self, lane: Lane, route: str) -> Connection:
         """A connection for a lane, not started yet. Its name for the log is its own: lanes take over their numbers."""
         self._serial[route] += 1
+        name = f"{self.name}/{route}/{self._serial[route]}"
+        if isinstance(self.adapter, PolledExchange) and route in self.adapter.facts.polled_routes:
+            return RestRounds(
+                name=name,
+                url=self.adapter.url(route),
+                session=self.adapter.poll_session(route, self.markets),
+                rest=self.rest,
+                facts=self.adapter.facts,
+                handler=lane,
+                clock=self.clock,
+            )
         return Connection(
-            name=f"{self.name}/{route}/{self._serial[route]}",
+            name=name,
             url=self.adapter.url(route),
             new_session=lambda: self.adapter.session(route, self.markets),
             facts=self.adapter.facts,
@@ -300,6 +348,7 @@ class Venue:
             stale_s=self.config.stale_s,
             reconnect_s=self.config.reconnect_s,
             buffer_frames=self.config.buffer_frames,
+            may_be_silent=route in self.adapter.facts.silent_routes,
             on_closing=lane.on_closing,
             gate=self.gate,
             send_gate=self._send_gate,
@@ -309,7 +358,7 @@ class Venue:
     @staticmethod
     def kinds(subscriptions: Iterable[Subscription]) -> set[str]:
         """The kinds of topics that these subscriptions are behind."""
-        return {kind for each in subscriptions if (kind := _KIND.get(each.channel)) is not None}
+        return {kind for each in subscriptions if (kind := kind_of(each)) is not None}
 
     @property
     def life_s(self) -> float | None:
@@ -326,7 +375,7 @@ class Venue:
             (feed, kind)
             for subscription, other in self.lane_of.items()
             if other is lane
-            and (kind := _KIND.get(subscription.channel)) is not None
+            and (kind := kind_of(subscription)) is not None
             and (feed := self.feeds.get(subscription.symbol)) is not None
         ]
 
@@ -334,9 +383,8 @@ class Venue:
 
     async def fetch_candles(self, symbol: str, interval: str, limit: int) -> list[Candle]:
         """History by REST, oldest first. Raises FeedError."""
-        market = self.markets[symbol]
-        answer = await self.rest.send(self.adapter.candles_request(market, interval, limit))
-        return self.adapter.parse_candles(market, interval, answer.raw)
+        bars, _ = await fetch_candles(self.adapter, self.rest, self.markets[symbol], interval, limit)
+        return bars
 
     async def wait_for_markets(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):

@@ -6,11 +6,11 @@ No socket, no engine and no database takes part: ``Session.parse``, :class:`~fee
 checksum decide. The REST snapshots of the recording take part in the order of time.
 
 What is compared: after each applied update, which leads to update id ``u``, the book's best bid and ask, price and
-size, with the exchange's own last best-price message whose id is not later than ``u``. That message may arrive after
-the update, so the comparison waits until one as late or later shows which it was; what is open at the end is left out.
+size, with the exchange's own last best-price message whose id is not later than ``u``. That message may come later, so
+the comparison waits until one as late or later shows which it was; what the end leaves open is not compared.
 
-A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and where the
-price leaves its range the levels that changed since are all there is. The comparison tells whether they sufficed.
+A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and beyond it
+the levels that changed since are all there is. The comparison tells whether they sufficed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from feeds.book import OrderBook
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Level, Lost, Market
 from feeds.errors import ChecksumError, CrossedError, GapError, ParseError, SyncError
 from feeds.exchange import Exchange, Session
-from feeds.exchanges import REGISTRY, create
+from feeds.exchanges import REGISTRY, create, recorded_as
 from feeds.recording import BadLine, Record, Recording, RecordingError, Scan, asks
 from feeds.sync import BookSync, Need
 
@@ -92,12 +92,15 @@ class _Book:
     def take_delta(self, delta: BookDelta, line: int) -> None:
         report, sync = self._report, self.sync
         report.updates += 1
-        missing = delta.prev is not None and self._seq is not None and delta.prev > self._seq
+        seq, newest = delta.seq, self._seq
+        missing = not delta.chained and delta.prev is not None and newest is not None and delta.prev > newest
         if missing:
             report.gaps += 1
-            report.fault(line, f"{self.symbol}: an update is missing between {self._seq} and {delta.prev}.")
-        if delta.seq is not None:
-            self._seq = delta.seq if self._seq is None else max(self._seq, delta.seq)
+            report.fault(line, f"{self.symbol}: an update is missing between {newest} and {delta.prev}.")
+        if seq is not None and (newest is None or seq > newest or delta.chained):
+            self._seq = seq
+            if newest is not None and seq < newest:  # numbers begin anew, and are not to be compared with those before
+                self._quotes, self._waiting = deque(), deque()
         try:
             applied = sync.take_delta(delta)
         except SyncError as error:
@@ -221,7 +224,7 @@ class _Verifier:
 
     def run(self) -> Report:
         report = self.report
-        for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=_when), key=_when):
+        for record in heapq.merge(self._frames(), sorted(self._scan.rest, key=Record.when), key=Record.when):
             if record.via == "rest":
                 self._take_answer(record)
             else:
@@ -267,7 +270,6 @@ class _Verifier:
             for (carrier, symbol), book in self._books.items():
                 if symbol == event.symbol and self._quoted_by(carrier, symbol) == conn:
                     book.take_quote(event)
-
         elif isinstance(event, Lost):
             self.report.gaps += 1
             self.report.fault(line, f"{event.frames} frames of the connection are missing.")
@@ -276,8 +278,8 @@ class _Verifier:
 
     def _quoted_by(self, conn: str, symbol: str) -> str:
         """Which connection's best prices a book is compared with: its own, else the first that has some."""
-        quoting = self._scan.quoting
-        return conn if (conn, symbol) in quoting else next((c for c, s in quoting if s == symbol), conn)
+        having = [c for c, s in self._scan.quoting if s == symbol]
+        return conn if conn in having or not having else having[0]
 
     def _book(self, conn: str, symbol: str) -> _Book:
         book = self._books.get((conn, symbol))
@@ -323,17 +325,14 @@ class _Verifier:
         return next((each for each in markets if asks(self._exchange.snapshot_request(each), path)), None)
 
 
-def _when(record: Record) -> tuple[float, int]:
-    return record.t, record.line
-
-
 def verify(path: Path) -> Report:
     """Run a recording through its exchange's adapter. Raises RecordingError if it cannot be read or none fits."""
     recording = Recording(path)
-    if recording.venue not in REGISTRY:
+    name = recorded_as(recording.venue)
+    if name is None:
         known = ", ".join(REGISTRY)
         raise RecordingError(f"{path} is a recording of {recording.venue!r}, which has no adapter; there are: {known}.")
-    return _Verifier(recording, create(recording.venue)).run()
+    return _Verifier(recording, create(name)).run()
 
 
 def describe(report: Report) -> str:
@@ -358,8 +357,8 @@ def describe(report: Report) -> str:
         lines += ["", f"Not complete at the end: {', '.join(report.incomplete)} (no snapshot that fits was recorded)."]
     lines += ["", "Nothing was wrong." if report.ok else "Something was wrong:", *report.faults]
     missed = report.gaps + report.checksums_wrong + report.crossed + report.bbo_different + report.not_understood
-    if missed > len(report.faults):
-        lines.append(f"... and {missed - len(report.faults):,} more.")
+    if (more := missed - len(report.faults)) > 0:
+        lines.append(f"... and {more:,} more.")
     return "\n".join(lines)
 
 

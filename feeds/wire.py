@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
+from websockets.exceptions import ConnectionClosed
 
 from feeds.clock import Clock
 from feeds.domain import StreamState, Subscription
@@ -115,3 +116,25 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False  # our own fault: what it received does not speak for it
     fatal: bool = False  # a person must act
     retry_after_s: float = 0.0  # the exchange's wish
+
+
+def why_closed(closed: ConnectionClosed, log: FilteringBoundLogger) -> str:
+    """Who closed first, with which code; in the log, and as a reason for the screen."""
+    received, sent = closed.rcvd, closed.sent
+    if received is not None and closed.rcvd_then_sent is not False:
+        by, frame = "exchange", received
+        why = f"the exchange closed the connection: {received.code} {received.reason}".rstrip()
+    elif sent is not None:
+        by, frame = "us", sent
+        why = f"closed by us: {sent.code} {sent.reason}".rstrip()
+    else:
+        by, frame = "nobody", None
+        cause = closed.__cause__
+        why = "the connection broke" + (f": {type(cause).__name__}" if cause else "")
+    log.info(
+        "connection closed",
+        closed_by=by,
+        close_code=frame.code if frame else None,
+        close_reason=frame.reason if frame else str(closed.__cause__ or ""),
+    )
+    return why

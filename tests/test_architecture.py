@@ -17,8 +17,10 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
+        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        "history",
+        *("reading", "bar_polls"),
     },
     # one exchange each
     {"exchanges", "accounts"},
@@ -26,11 +28,12 @@ LAYERS: list[set[str]] = [
     {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        *("config", "across_config"),
+        *("config", "demo", "across_config"),
         *("across", "matrix", "pairs", "arbitrage", "together"),
-        *("stream", "link", "market", "judgement", "polled", "tape", "pictures", "publisher", "state", "board", "desk"),
-        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fallback", "skew", "notices", "alarm"),
-        *("inquiry", "candle_polls"),
+        *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
+        *("publisher", "state", "board", "desk"),
+        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
+        *("inquiry", "skew", "notices", "alarm", "gateway"),
         *("longtail", "at_work"),
         *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },

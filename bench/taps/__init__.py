@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.taps import krakenfutures
+from bench.taps import alpaca, krakenfutures
 from feeds.simulator.place import SimulatedExchange
 
 Side: TypeAlias = dict[Decimal, Decimal]
 Note: TypeAlias = Callable[[str, Any, Side, Side], None]
-"""(unified symbol, the exchange's own number of the state, bids, asks)"""
+"""(unified symbol, the exchange's own number of the state as ``fault_runs.number_of`` tells it, bids, asks)"""
 Tap: TypeAlias = Callable[[SimulatedExchange, Note, Callable[[str], None]], None]
 """(exchange, called with every state, called with a sentence if the book is not the engine's)"""
 
 TAPS: Mapping[str, Tap] = {
+    "alpaca": alpaca.lay,
     "krakenfutures": krakenfutures.lay,
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.truths import binance, bybit, coinbase, kraken
+from bench.truths import binance, bybit, coinbase, kraken, okx
 from bench.truths.scene import Scene
 
 Side: TypeAlias = dict[Decimal, Decimal]
@@ -19,4 +19,5 @@ REPLAYS: Mapping[str, Replay] = {
     "bybit": bybit.replay,
     "coinbase": coinbase.replay,
     "kraken": kraken.replay,
+    "okx": okx.replay,
 }

@@ -1,15 +1,19 @@
 """A recording that is played, and the markets that are followed in it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SHARED = Path(os.environ.get("SPREADBOARD_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 DEPTH = 25
 
 
 class Scene(NamedTuple):
-    """``ws_path`` is added to the player's address, ``settings`` are further lines of the exchange's table."""
+    """``ws_path`` is added to the player's address, ``settings`` are further lines of the exchange's table.
+
+    ``seconds`` of the recording are played, and then from the beginning; ``rewrite`` changes its records before.
+    """
 
     exchange: str
     product: str
@@ -18,6 +22,8 @@ class Scene(NamedTuple):
     depth: int = DEPTH
     ws_path: str = ""
     settings: str = ""
+    seconds: float = float("inf")
+    rewrite: Callable[[list[dict[str, Any]]], None] | None = None
 
     @property
     def path(self) -> Path:

@@ -101,6 +101,7 @@ class Bybit:
         markets_by_stream=False,
         probe_by_rest=True,
         book_depths=DEPTHS,
+        ids_per_connection=True,  # ``u`` begins anew with a service's restart: nobody says that all servers share it
     )
 
     def __init__(

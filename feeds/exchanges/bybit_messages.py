@@ -100,7 +100,7 @@ class BookFrame(Struct, gc=False):
             exchange_ms=self.exchange_ms,
         )
 
-    def delta(self, symbol: str, *, restarted: bool) -> BookDelta:
+    def delta(self, symbol: str, *, chained: bool) -> BookDelta:
         book = self.data
         return BookDelta(
             symbol=symbol,
@@ -110,7 +110,7 @@ class BookFrame(Struct, gc=False):
             seq=book.u,
             rank=book.seq,
             exchange_ms=self.exchange_ms,
-            restarted=restarted,
+            chained=chained,
         )
 
 

@@ -248,7 +248,7 @@ class BybitSession:
         restarted = number == 1 or number < book.last - _BEHIND
         if restarted or number > book.last:
             book.last = number
-        return [frame.delta(symbol, restarted=restarted)]
+        return [frame.delta(symbol, chained=restarted)]
 
     @staticmethod
     def _best(book: _Book, frame: messages.BookFrame, symbol: str) -> Event:

@@ -32,11 +32,13 @@ from typing import TypeVar
 import structlog
 from msgspec import json, structs
 
+from feeds.bar_polls import BarPolls
 from feeds.book import Checksum
-from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Market, Subscription
+from feeds.domain import INTERVALS, Bbo, BookSnapshot, Candle, Channel, Market, Subscription
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import Budget, Facts, MarketIndex, Request
 from feeds.exchanges import coinbase_messages as messages
+from feeds.exchanges.coinbase_bars import POLLED
 from feeds.exchanges.coinbase_messages import GRANULARITIES, MALFORMED
 from feeds.exchanges.coinbase_session import ROUTE, CoinbaseSession, channel_of, route_of
 
@@ -46,6 +48,8 @@ ENDPOINTS = {
     "spot.ws": "wss://advanced-trade-ws.coinbase.com",
     "spot.rest": "https://api.coinbase.com",
 }
+REST_ROUTE = "spot-rest"
+"""What no stream has."""
 _REST = "/api/v3/brokerage/market"
 _REST_LEVELS = 500
 _MOST_CANDLES = 350
@@ -70,7 +74,7 @@ class Coinbase:
     products: tuple[str, ...] = ("spot",)
     facts = Facts(
         streams_per_connection=100,
-        messages_per_s=8,
+        messages_per_s=5,  # of 8: what a slow network keeps back arrives at once
         messages_per_address=True,
         ids_per_connection=True,
         connects_per_minute=60,
@@ -81,7 +85,7 @@ class Coinbase:
         truncates=False,
         markets_by_stream=False,
         probe_by_rest=False,
-        polled_candles=("15m", "1h", "4h", "1d"),
+        polled_routes=(REST_ROUTE,),
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None, *, now_s: Callable[[], float] = time.time) -> None:
@@ -123,6 +127,8 @@ class Coinbase:
 
     def route(self, subscription: Subscription, market: Market) -> str:
         """Raises ValueError for a stream that spot does not have."""
+        if subscription.channel is Channel.CANDLES and subscription.interval in POLLED:
+            return REST_ROUTE
         channel_of(subscription)
         return route_of(market)
 
@@ -130,10 +136,13 @@ class Coinbase:
         return ROUTE
 
     def url(self, route: str) -> str:
-        return self.endpoints["spot.ws"]
+        return self.endpoints["spot.rest" if route == REST_ROUTE else "spot.ws"]
 
     def session(self, route: str, markets: MarketIndex) -> CoinbaseSession:
         return CoinbaseSession(route, markets)
+
+    def poll_session(self, route: str, markets: MarketIndex) -> BarPolls:
+        return BarPolls(markets, self.candles_request, self.parse_candles)
 
     def checksum(self, market: Market | None) -> Checksum | None:
         return None

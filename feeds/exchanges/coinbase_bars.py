@@ -1,4 +1,5 @@
-"""Coinbase's running bars: those of one minute, which it does not stream, made of the prints; and those of five.
+"""Coinbase's running bars: those of one minute, which it does not stream, made of the prints; those of five, which it
+does. All others are asked for by REST.
 
 A market's trade ids rise by one, so it is known whether every print of a minute is here. A bar is told only if it is:
 the minute in which we came, or in which prints were missed, is left to the history by REST until the next one begins,
@@ -13,6 +14,8 @@ from msgspec import structs
 from feeds.domain import Candle, Trade
 
 MINUTE_MS = 60_000
+POLLED = ("15m", "1h", "4h", "1d")
+"""Intervals that no stream has."""
 _MOST_FLAT = 2
 """Bars without a print that are told between two: the history has the others."""
 

@@ -12,20 +12,23 @@ when the process that started it with :func:`run` dies. In a test::
     await server.stop()
 
 ``DEMO_KEY`` and ``DEMO_SECRET`` open the demo account of the simulated Binance, where a trader is at work (more keys in
-``keys.py``). ``/__sim/...`` tells the truth and makes trouble: see ``control.py``.
+``keys.py``), ``DATA_KEY`` and ``DATA_SECRET`` the market data of exchanges that want a key for them. ``/__sim/...``
+tells the truth and makes trouble: see ``control.py``.
 
 One deterministic market (``market.py`` and what it imports: pure, stepped by time) stands behind all of them; each
 exchange is a package of servers below a path of its own name, registered in ``venues.py``, and fits ``place.py``. Below
 ``/binance`` are spot and futures, below ``/binance/usdm`` the futures alone, so that un-routed streams are refused.
 """
 
-from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
+from feeds.simulator.keys import DATA_KEY, DATA_SECRET, DEMO_KEY, DEMO_SECRET
 from feeds.simulator.process import SimulatorProcess, run
 from feeds.simulator.server import SimulatorServer, start_server
 from feeds.simulator.settings import Settings
 from feeds.simulator.venues import endpoints
 
 __all__ = [
+    "DATA_KEY",
+    "DATA_SECRET",
     "DEMO_KEY",
     "DEMO_SECRET",
     "Settings",

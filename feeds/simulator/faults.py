@@ -11,6 +11,7 @@ Kind = Literal[
     "drop_depth",  # the next book update is lost
     "bad_checksum",  # the next book update carries a wrong checksum (where there is one)
     "crossed",  # the next book update crosses the book
+    "wrong_depth",  # the next book update tells a wrong size and keeps its number: only a fresh snapshot shows it
     "garbage",  # a frame that is no JSON
     "no_ack",  # subscriptions are neither answered nor carried out
     "reject",  # subscriptions are answered with the exchange's error
@@ -21,11 +22,12 @@ Kind = Literal[
     "expire_listen_key",  # futures user streams end as after an hour (Binance)
     "terminate_user_stream",  # spot user streams end with eventStreamTerminated (Binance)
     "shutdown",  # the end of service is announced as the exchange does it (``value``: its words, as it takes them)
+    "sequence_reset",  # the books' update ids begin anew, as after maintenance (OKX)
 ]
 
-ONE_SHOT = frozenset({"drop_depth", "bad_checksum", "crossed", "garbage"})
+ONE_SHOT = frozenset({"drop_depth", "bad_checksum", "crossed", "wrong_depth", "garbage"})
 """Faults that strike once, unless ``count`` or ``for_s`` say otherwise; the others last until they are cleared."""
-ACTIONS = frozenset({"cut", "close", "expire_listen_key", "terminate_user_stream", "shutdown"})
+ACTIONS = frozenset({"cut", "close", "expire_listen_key", "terminate_user_stream", "shutdown", "sequence_reset"})
 """Faults that happen at the moment of the request and leave nothing behind."""
 
 

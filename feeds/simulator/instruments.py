@@ -57,6 +57,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     ``half_spread_bps`` what makers ask for, ``lag_s`` how late they learn of a new price. ``price_printed`` and
     ``size_printed`` are decimals on the wire, where they are more than tick and lot need. ``ids_skip``: the book's
     update ids also count other markets (Binance futures). ``expiry`` is a dated contract's day, as in ``260925``.
+    ``book``: the exchange publishes a book, not best prices alone.
+    ``alias`` stands for the base in the unified symbol, of what is not the asset itself (a stock of its name).
     """
 
     venue: str
@@ -77,12 +79,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     size_printed: int | None = None
     ids_skip: bool = False
     expiry: str | None = None
+    alias: str | None = None
+    book: bool = True
 
     @property
     def symbol(self) -> str:
         """The unified symbol."""
         ends = ("" if self.settle is None else f":{self.settle}", "" if self.expiry is None else f"-{self.expiry}")
-        return f"{self.base}/{self.quote}{''.join(ends)}"
+        return f"{self.alias or self.base}/{self.quote}{''.join(ends)}"
 
 
 def listing(

@@ -1,4 +1,4 @@
-"""API keys of the simulated Binance. They open play money on loopback: nothing here is a secret."""
+"""API keys of the simulated exchanges. They open play money on loopback: nothing here is a secret."""
 
 import msgspec
 
@@ -32,3 +32,11 @@ DEMO_KEY, DEMO_SECRET = _DEMO.key, _DEMO.secret
 WITHDRAW_KEY, WITHDRAW_SECRET = _WITHDRAW.key, _WITHDRAW.secret
 READ_KEY, READ_SECRET = _READ.key, _READ.secret
 TEST_KEY, TEST_SECRET = _TEST.key, _TEST.secret
+
+DATA_KEYS = (
+    ("SIMULATEDDATA0000001", "PlayMoneySecretOfMarketData0000000000001"),
+    ("SIMULATEDDATA0000002", "PlayMoneySecretOfMarketData0000000000002"),
+)
+"""Open the market data of simulated exchanges that want a key for them; of two accounts, where each may have one
+connection only."""
+DATA_KEY, DATA_SECRET = DATA_KEYS[0]

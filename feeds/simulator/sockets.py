@@ -25,6 +25,7 @@ class SocketRules(msgspec.Struct, frozen=True, kw_only=True):
     life_s: float | None = None  # no connection gets older
     idle_s: float | None = None  # closed if nothing went either way for so long
     unheard_s: float | None = None  # closed if the client sent nothing, not even a ping, for so long
+    pongs: bool = True  # the client's WebSocket pings are answered
     messages_per_s: int | None = None  # more incoming messages (pings and pongs included) in a second: disconnected
 
 
@@ -97,7 +98,8 @@ class Socket:
                 if message.type is WSMsgType.TEXT:
                     on_text(message.data)
                 elif message.type is WSMsgType.PING:
-                    await ws.pong(message.data)
+                    if self.rules.pongs:
+                        await ws.pong(message.data)
                 elif message.type is WSMsgType.PONG:
                     self._pinged_s = None
                 else:

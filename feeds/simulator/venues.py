@@ -2,20 +2,28 @@
 
 from collections.abc import Iterable, Mapping
 
+from feeds.simulator.alpaca import Alpaca
 from feeds.simulator.binance import Binance
+from feeds.simulator.bitstamp import Bitstamp
 from feeds.simulator.bybit import Bybit
 from feeds.simulator.coinbase import Coinbase
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.kraken import Kraken
 from feeds.simulator.krakenfutures import KrakenFutures
+from feeds.simulator.lmex import Lmex
+from feeds.simulator.okx import Okx
 from feeds.simulator.place import Place, SimulatedExchange
 
 REGISTRY: Mapping[str, type[SimulatedExchange]] = {
+    "alpaca": Alpaca,
     "binance": Binance,
+    "bitstamp": Bitstamp,
     "bybit": Bybit,
     "coinbase": Coinbase,
     "kraken": Kraken,
     "krakenfutures": KrakenFutures,
+    "lmex": Lmex,
+    "okx": Okx,
 }
 
 

@@ -57,3 +57,17 @@ export function byId(id) {
 export function isTyping(target) {
   return target instanceof Element && Boolean(target.closest("input, textarea, select, [contenteditable]"));
 }
+
+/**
+ * Call `changed(shown)` when an element begins or ceases to be laid out, whatever above it is hidden or shown: what
+ * nobody can see asks for no data.
+ */
+export function onShown(element, changed) {
+  let shown = false;
+  new ResizeObserver(() => {
+    const now = element.getClientRects().length > 0;
+    if (now === shown) return;
+    shown = now;
+    changed(now);
+  }).observe(element);
+}

@@ -5,6 +5,12 @@ import * as decimal from "./decimal.js";
 export const NONE = "–";
 const MINUS = "−";
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
+const UNITS = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1000, "s"],
+];
 const SUFFIXES = ["", "K", "M", "B", "T"];
 
 /** "1234567" -> "1,234,567" */
@@ -85,6 +91,13 @@ export function age(ms) {
   const h = Math.floor(m / 60);
   if (h < 24) return `${h}\u2009h ${two(m % 60)}\u2009m`;
   return `${Math.floor(h / 24)}\u2009d ${h % 24}\u2009h`;
+}
+
+/** The same where there is little room: "now", "24s", "3m", "5h", "2d". */
+export function shortAge(ms) {
+  if (!Number.isFinite(ms)) return NONE;
+  const [length, unit] = UNITS.find(([least]) => ms >= least) ?? [];
+  return length ? `${Math.floor(ms / length)}${unit}` : "now";
 }
 
 /** Milliseconds of a latency: "0.42", "3.2", "340". */

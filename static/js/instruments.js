@@ -1,5 +1,7 @@
 /** The markets that there are, from /api/markets/. Asked for again while the worker has not told any. */
 
+import * as exchanges from "./exchanges.js";
+
 const AGAIN_MS = 3000;
 const REFRESH_MS = 10 * 60_000;
 
@@ -11,10 +13,8 @@ export function splitKey(key) {
   return [key.slice(0, at), key.slice(at + 1)];
 }
 
-/** "binance" -> "Binance" */
-export function exchangeName(exchange) {
-  return exchange.charAt(0).toUpperCase() + exchange.slice(1);
-}
+/** "okx" -> "OKX" */
+export const exchangeName = exchanges.exchangeName;
 
 export class Instruments extends EventTarget {
   #get;

@@ -80,7 +80,7 @@ class Row {
 }
 
 /** A number whose trailing zeros are dimmed. */
-function digits(name) {
+export function digits(name) {
   const head = el("span", { text: "" });
   const zeros = el("span", { class: "zeros", text: "" });
   const element = el("span", { class: name, role: "cell" }, head, zeros);

@@ -13,6 +13,7 @@ import { LadderHover } from "./ladder-hover.js";
 import * as ladderModel from "./ladder-model.js";
 import { LadderRows, ROWS } from "./ladder-rows.js";
 import { LadderTools } from "./ladder-tools.js";
+import { ownOrders } from "./own-orders.js";
 import { Rate } from "./rate.js";
 
 export class Ladder {
@@ -25,6 +26,7 @@ export class Ladder {
   #topic = null;
   #quoteTopic = null;
   #stops = [];
+  #shown = true;
   #paused = false;
   #centred = true;
   #last = null;
@@ -66,6 +68,15 @@ export class Ladder {
     this.#app.prefs.onChange("unit", () => this.#app.scheduler.invalidate(this));
     this.#app.scheduler.ageing(this);
     this.#select();
+  }
+
+  /** Watch and draw this book, or leave the place to another one. */
+  show(on) {
+    this.#shown = on;
+    if (on) return this.#watch();
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#topic = this.#quoteTopic = null;
+    this.#hover.clear();
   }
 
   // What the keys do
@@ -136,7 +147,7 @@ export class Ladder {
 
   #watch() {
     const { key, exchange, symbol, market } = this.#app.selection;
-    if (!key) return;
+    if (!key || !this.#shown) return;
     const topic = ladderModel.bookTopic(exchange, symbol, this.#step, market?.tick);
     const quoteTopic = `quote:${key}`;
     if (topic === this.#topic && quoteTopic === this.#quoteTopic) return;
@@ -176,7 +187,7 @@ export class Ladder {
     const model = data && ladderModel.build(data, { rows: ROWS, unit: prefs.get("unit") });
     const middle = data && ladderModel.middle(data, selection.market?.tick);
     const shown = model && !model.crossed ? model : null;
-    this.#rows.draw(shown, shown && this.#ownOrders(shown, decimal.parseOrNull(data.step)));
+    this.#rows.draw(shown, shown && this.#ownOrders(shown, data.step));
     this.#drawMiddle(status, middle);
     this.#hover.draw(shown, middle?.mid, currency);
     this.#drawFoot(shown);
@@ -246,25 +257,12 @@ export class Ladder {
     setText(this.#overlay.lastChild, why);
   }
 
+  #ownOrders(model, step) {
+    return ownOrders(this.#app.orders.openAt(this.#app.selection.key), model, decimal.parseOrNull(step));
+  }
+
   #currency() {
     const [base = "", quote = ""] = (this.#app.selection.symbol ?? "").split(":")[0].split("/");
     return { base, quote };
-  }
-
-  /** Own open orders by the row in which they stand. */
-  #ownOrders(model, step) {
-    const marks = { asks: new Map(), bids: new Map() };
-    for (const order of this.#app.orders.openAt(this.#app.selection.key)) {
-      const isBid = order.side === "buy";
-      const rows = isBid ? model.bids : model.asks;
-      const index = ladderModel.rowOf(rows, decimal.parse(order.price), isBid, step);
-      if (index < 0) continue;
-      const map = isBid ? marks.bids : marks.asks;
-      map.set(
-        index,
-        `${map.has(index) ? `${map.get(index)}\n` : "Own: "}${order.side} ${order.size} at ${order.price}`,
-      );
-    }
-    return marks;
   }
 }

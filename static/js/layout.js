@@ -1,52 +1,113 @@
-/** Which tab is open on the desktop's lower panel and at the phone's lower edge. The styles do the rest. */
+/** Which view is open, which tab of its lower panel, and which at the phone's lower edge. The styles do the rest. */
 
 import { setAttribute } from "./dom.js";
 
-const PHONE_TABS = ["markets", "book", "chart", "trades", "account"];
+const PHONE_TABS = ["markets", "book", "chart", "trades", "across", "account"];
 
-export class Layout {
+export class Layout extends EventTarget {
   #prefs;
-  #tabs;
-  #phoneTabs;
+  #parts;
+  #bars;
+  #phone = matchMedia("(width < 760px)");
 
-  constructor(prefs, tabs, phoneTabs) {
+  /** @param parts {tabs, acrossTabs, phoneTabs, views} elements of the template */
+  constructor(prefs, parts) {
+    super();
     this.#prefs = prefs;
-    this.#tabs = tabs;
-    this.#phoneTabs = phoneTabs;
+    this.#parts = parts;
+    this.#bars = [new TabBar(prefs, parts.tabs, "tab"), new TabBar(prefs, parts.acrossTabs, "acrossTab")];
   }
 
   start() {
-    this.#tabs.addEventListener("click", (event) => {
-      const tab = event.target.closest("[role=tab]");
-      if (tab) this.#prefs.set("tab", tab.dataset.tab);
-    });
-    this.#tabs.addEventListener("keydown", (event) => this.#arrow(event));
-    this.#phoneTabs.addEventListener("click", (event) => {
+    const { phoneTabs, views } = this.#parts;
+    for (const bar of this.#bars) bar.start();
+    phoneTabs.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (button) this.#prefs.set("phoneTab", button.dataset.phoneTab);
     });
-    this.#prefs.onChange("tab", () => this.#show());
+    views.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button) this.#prefs.set("view", button.dataset.view);
+    });
     this.#prefs.onChange("phoneTab", () => this.#show());
+    this.#prefs.onChange("view", () => this.#show());
+    this.#phone.addEventListener("change", () => this.#show());
     this.#show();
   }
 
-  #visible() {
-    return [...this.#tabs.querySelectorAll("[role=tab]")].filter((tab) => tab.offsetParent !== null);
+  /** "trade" or "across". A phone has one view: what would be the other is one of its tabs. */
+  get view() {
+    return this.#prefs.get("view") === "across" && !this.#phone.matches ? "across" : "trade";
+  }
+
+  toggleView() {
+    if (this.#phone.matches) this.#prefs.set("phoneTab", this.#prefs.get("phoneTab") === "across" ? "book" : "across");
+    else this.#prefs.set("view", this.view === "across" ? "trade" : "across");
+  }
+
+  /** Bring one of the panels of what several exchanges show to the front, where it is not there already. */
+  open(acrossTab) {
+    if (this.#phone.matches) this.#prefs.set("phoneTab", "across");
+    else if (this.view !== "across") this.#prefs.set("view", "across");
+    if (this.#bars[1].has(acrossTab)) this.#prefs.set("acrossTab", acrossTab);
   }
 
   #show() {
-    const all = [...this.#tabs.querySelectorAll("[role=tab]")];
-    const wanted = all.find((tab) => tab.dataset.tab === this.#prefs.get("tab")) ?? all[0];
-    document.body.dataset.tab = wanted.dataset.tab;
+    document.body.dataset.view = this.#prefs.get("view") === "across" ? "across" : "trade";
+    for (const button of this.#parts.views.children)
+      setAttribute(button, "aria-pressed", String(button.dataset.view === document.body.dataset.view));
+    const phone = this.#prefs.get("phoneTab");
+    const shown = PHONE_TABS.includes(phone) ? phone : "book";
+    document.body.dataset.phoneTab = shown;
+    for (const button of this.#parts.phoneTabs.children)
+      setAttribute(button, "aria-current", button.dataset.phoneTab === shown ? "page" : null);
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** A row of tabs; the chosen one stands in a preference and, under the same name, on the body. */
+class TabBar {
+  #prefs;
+  #element;
+  #name;
+
+  constructor(prefs, element, name) {
+    this.#prefs = prefs;
+    this.#element = element;
+    this.#name = name;
+  }
+
+  start() {
+    this.#element.addEventListener("click", (event) => {
+      const tab = event.target.closest("[role=tab]");
+      if (tab) this.#prefs.set(this.#name, tab.dataset.tab);
+    });
+    this.#element.addEventListener("keydown", (event) => this.#arrow(event));
+    this.#prefs.onChange(this.#name, () => this.#show());
+    this.#show();
+  }
+
+  /** Is this a tab at the present width? */
+  has(name) {
+    return this.#visible().some((tab) => tab.dataset.tab === name);
+  }
+
+  #all() {
+    return [...this.#element.querySelectorAll("[role=tab]")];
+  }
+
+  #visible() {
+    return this.#all().filter((tab) => tab.offsetParent !== null);
+  }
+
+  #show() {
+    const all = this.#all();
+    const wanted = all.find((tab) => tab.dataset.tab === this.#prefs.get(this.#name)) ?? all[0];
+    document.body.dataset[this.#name] = wanted.dataset.tab;
     for (const tab of all) {
       setAttribute(tab, "aria-selected", String(tab === wanted));
       tab.tabIndex = tab === wanted ? 0 : -1;
     }
-    const phone = this.#prefs.get("phoneTab");
-    const shown = PHONE_TABS.includes(phone) ? phone : "book";
-    document.body.dataset.phoneTab = shown;
-    for (const button of this.#phoneTabs.children)
-      setAttribute(button, "aria-current", button.dataset.phoneTab === shown ? "page" : null);
   }
 
   #arrow(event) {
@@ -55,7 +116,7 @@ export class Layout {
     event.preventDefault();
     const tabs = this.#visible();
     const next = tabs[(tabs.indexOf(event.target) + by + tabs.length) % tabs.length];
-    this.#prefs.set("tab", next.dataset.tab);
+    this.#prefs.set(this.#name, next.dataset.tab);
     next.focus();
   }
 }

@@ -2,10 +2,16 @@
 
 import * as api from "./api.js";
 import { Accounts } from "./account-feed.js";
+import { AcrossChoice } from "./across-choice.js";
+import { AcrossLadder } from "./across-ladder.js";
 import { Balances } from "./balances.js";
+import { BookSwitch } from "./book-switch.js";
 import { Chart } from "./chart.js";
 import { Delays } from "./delays.js";
 import { byId } from "./dom.js";
+import { Events } from "./events.js";
+import { ExchangeBoard } from "./exchange-board.js";
+import { Fees } from "./fees.js";
 import { Fills } from "./fills.js";
 import { Instruments } from "./instruments.js";
 import { Keys } from "./keys.js";
@@ -13,8 +19,10 @@ import { Ladder } from "./ladder.js";
 import { Layout } from "./layout.js";
 import { LinkLight } from "./link-light.js";
 import { MarketStrip } from "./market.js";
+import { Matrix } from "./matrix.js";
 import { startMenu } from "./menu.js";
 import { Orders } from "./orders.js";
+import { PairBooks } from "./pair-books.js";
 import { Palette } from "./palette.js";
 import { Positions } from "./positions.js";
 import { Prefs, browserStorage } from "./prefs.js";
@@ -37,6 +45,8 @@ const app = { prefs: new Prefs(browserStorage()), delays: new Delays() };
 app.serverUs = () => (app.socket.offset.known ? environment.clockUs() + app.socket.offset.us : null);
 /** The best guess of the time, in ms. */
 app.nowMs = () => (app.serverUs() ?? environment.clockUs()) / 1000;
+/** How long ago a topic's frame came, in ms: what an age in it has grown by since. */
+app.laterMs = (topic) => (Number.isFinite(app.store.sinceArrival(topic)) ? app.store.sinceArrival(topic) : 0);
 
 const address = new URL("/ws/", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -73,6 +83,32 @@ app.ladder = new Ladder(app, {
   state: byId("ladder-state"),
   paused: byId("ladder-paused"),
 });
+app.acrossLadder = new AcrossLadder(app, {
+  chips: byId("across-chips"),
+  body: byId("across-body"),
+  tools: byId("across-tools"),
+  columns: byId("across-columns"),
+  foot: byId("across-foot"),
+  state: byId("across-state"),
+  paused: byId("across-paused"),
+});
+app.layout = new Layout(app.prefs, {
+  tabs: byId("tabs"),
+  acrossTabs: byId("across-tabs"),
+  phoneTabs: byId("phone-tabs"),
+  views: byId("views"),
+});
+app.book = new BookSwitch(app, {
+  place: byId("book-switch"),
+  one: byId("book-one"),
+  all: byId("book-all"),
+  oneState: byId("book-one-state"),
+  allState: byId("book-all-state"),
+});
+app.choice = new AcrossChoice(app);
+app.matrix = new Matrix(app, { body: byId("matrix-body"), tools: byId("matrix-tools"), state: byId("matrix-state") });
+const pairBooks = new PairBooks(app, { body: byId("pair-body"), tools: byId("pair-tools"), state: byId("pair-state") });
+const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 app.palette = new Palette(app, byId("palette"));
 const keys = new Keys(app, byId("help"));
 const light = new LinkLight(app, {
@@ -117,10 +153,18 @@ app.instruments.addEventListener("signedout", () => api.signIn());
 startMenu(app.prefs, app.theme);
 app.theme.start();
 for (const part of [
-  new Layout(app.prefs, byId("tabs"), byId("phone-tabs")),
+  app.layout,
   app.watchlist,
   new MarketStrip(app, byId("market")),
   app.ladder,
+  app.acrossLadder,
+  app.book,
+  app.choice,
+  app.matrix,
+  pairBooks,
+  new Events(app, byId("arbitrage"), [...document.querySelectorAll(".events-count")]),
+  new ExchangeBoard(app, byId("exchanges"), byId("exchanges-count")),
+  new Fees(app, byId("fees"), csrf),
   new Tape(app, byId("tape-body"), byId("tape-state")),
   app.chart,
   app.positions,

@@ -1,7 +1,7 @@
 /** What the trader set, kept in this browser. A browser without storage keeps it until the page is left. */
 
 const KEY = "spreadboard";
-const MOST_STEPS = 200;
+const MOST_REMEMBERED = 200;
 
 const DEFAULTS = {
   theme: "dark", // "dark", "light" or "system"; boot.js reads it too
@@ -9,9 +9,17 @@ const DEFAULTS = {
   unit: "base",
   interval: "1m",
   market: null, // "exchange:symbol"
+  view: "trade", // "trade" or "across"
   tab: "positions",
+  acrossTab: "arbitrage",
   phoneTab: "book",
-  steps: {}, // "exchange:symbol" -> grouping step
+  book: { trade: "one", across: "all" }, // by view: the selected exchange's order book, or that of all
+  steps: {}, // "exchange:symbol" -> grouping step, "across:symbol" -> that of all exchanges
+  off: [], // exchanges (leg keys) that are left out of the consolidated book
+  sizes: {}, // symbol -> size of the spread matrix
+  fees: "taker", // what the matrix charges: "taker" or "maker"
+  pair: null, // [leg key to buy on, leg key to sell on]
+  collapsed: [], // exchanges whose markets are folded away in the list
   added: [], // ["exchange:symbol"]: in the list of markets besides the pinned ones
   hidden: [], // ["exchange:symbol"]: pinned, but taken off the list
 };
@@ -48,11 +56,15 @@ export class Prefs {
     return this.#values.steps[market] ?? null;
   }
 
-  /** Remembered per market; the oldest go when there are too many. */
   setStep(market, step) {
-    const { [market]: _, ...others } = this.#values.steps;
-    const kept = Object.entries(others).slice(-(MOST_STEPS - 1));
-    this.set("steps", Object.fromEntries([...kept, [market, step]]));
+    this.remember("steps", market, step);
+  }
+
+  /** One more value of a preference that is kept by market or symbol; the oldest go when there are too many. */
+  remember(name, key, value) {
+    const { [key]: _, ...others } = this.get(name);
+    const kept = Object.entries(others).slice(-(MOST_REMEMBERED - 1));
+    this.set(name, Object.fromEntries([...kept, [key, value]]));
   }
 
   #load() {

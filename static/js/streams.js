@@ -188,6 +188,7 @@ const MARKET_COLUMNS = [
     }),
   },
   { id: "resyncs", label: "Resyncs", num: true, cell: ({ row }) => count(row.resyncs) },
+  { id: "differences", label: "Differences", num: true, wide: true, cell: ({ row }) => count(row.differences) },
   {
     id: "seq",
     label: "Last update id",

@@ -114,7 +114,7 @@ class Row {
     setText(this.#price, format.price(price, places));
     setText(this.#size, format.plain(trade.size));
     setText(this.#value, format.compact(notional));
-    setAttribute(this.#price, "class", trade.side === "buy" ? "buy up" : "sell down");
+    setAttribute(this.#price, "class", { buy: "buy up", sell: "sell down" }[trade.side] ?? null);
     setAttribute(this.element, "data-side", trade.side);
     setAttribute(this.element, "data-strength", size >= huge ? 3 : size >= large ? 2 : size >= fair ? 1 : 0);
   }

@@ -1,21 +1,23 @@
-/** The list of markets: one row each, grouped by exchange; a click selects. Rows are made once and patched. */
+/**
+ * The list of markets: one row each, grouped by exchange; a click selects. A group can be folded: its markets are not
+ * watched then, but for the selected one. Rows are made once and patched.
+ */
 
-import { sentence, viaTag } from "./badge.js";
-import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
-import * as format from "./format.js";
+import { exchangeColour } from "./exchanges.js";
 import { exchangeName, keyOf, splitKey } from "./instruments.js";
-import { ticksOf } from "./ladder-model.js";
-import { midOfQuote } from "./valuation.js";
+import { usable } from "./states.js";
+import { WatchRow } from "./watch-row.js";
 
-const MOST = 60;
+const MOST = 120; // of the 200 topics that a browser may watch
 
 export class Watchlist {
   #app;
   #body;
   #filter;
   #rows = new Map(); // key -> row
-  #groups = new Map(); // exchange -> {element, list}
+  #groups = new Map(); // exchange -> {element, list, fold, count}
+  #note = el("p", { class: "note", text: "" });
 
   constructor(app, body, filter) {
     this.#app = app;
@@ -24,20 +26,23 @@ export class Watchlist {
   }
 
   start() {
-    this.#filter.addEventListener("input", () => this.#applyFilter());
+    this.#filter.addEventListener("input", () => this.#build());
     this.#filter.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || this.#filter.value === "") return;
       this.#filter.value = "";
-      this.#applyFilter();
+      this.#build();
     });
     this.#body.addEventListener("click", (event) => {
+      const fold = event.target.closest(".watch-fold");
+      if (fold) return this.fold(fold.dataset.exchange);
       const row = event.target.closest(".watch-row");
       if (!row) return;
-      if (event.target.closest(".watch-remove")) this.remove(row.dataset.key);
-      else this.#app.selection.select(row.dataset.key);
+      if (event.target.closest(".watch-remove")) return this.remove(row.dataset.key);
+      return this.#app.selection.select(row.dataset.key);
     });
     this.#app.instruments.addEventListener("change", () => this.#build());
-    this.#app.selection.addEventListener("change", () => this.#selected());
+    this.#app.selection.addEventListener("change", () => this.#build());
+    this.#app.prefs.onChange("collapsed", () => this.#build());
     this.#app.prefs.onChange("added", () => this.#build());
     this.#app.prefs.onChange("hidden", () => this.#build());
     this.#app.scheduler.ageing(this);
@@ -70,6 +75,21 @@ export class Watchlist {
     if (instruments.get(key)?.pinned) prefs.set("hidden", [...prefs.get("hidden"), key]);
   }
 
+  /** Fold an exchange's markets away, or unfold them. */
+  fold(exchange) {
+    const collapsed = new Set(this.#app.prefs.get("collapsed"));
+    if (!collapsed.delete(exchange)) collapsed.add(exchange);
+    this.#app.prefs.set("collapsed", [...collapsed]);
+  }
+
+  /** Fold all exchanges but the selected one, or unfold all. */
+  foldAll() {
+    const exchanges = [...new Set(this.keys.map((key) => splitKey(key)[0]))];
+    const others = exchanges.filter((exchange) => exchange !== this.#app.selection.exchange);
+    const collapsed = this.#app.prefs.get("collapsed");
+    this.#app.prefs.set("collapsed", others.every((exchange) => collapsed.includes(exchange)) ? [] : others);
+  }
+
   /** Select the next (1) or previous (-1) row that is shown. */
   step(by) {
     const shown = [...this.#body.querySelectorAll(".watch-row:not([hidden])")];
@@ -83,40 +103,60 @@ export class Watchlist {
   draw() {
     const serverUs = this.#app.serverUs();
     for (const row of this.#rows.values()) row.draw(serverUs);
+    this.#drawHeads();
     setText(
-      this.#body.lastElementChild,
-      this.#rows.size > 0 ? "" : this.#app.instruments.problem || "Waiting for the list of markets",
+      this.#note,
+      this.#groups.size > 0 ? "" : this.#app.instruments.problem || "Waiting for the list of markets",
     );
+  }
+
+  #drawHeads() {
+    const keys = this.keys;
+    const told = this.#app.store.data("streams")?.markets ?? [];
+    const known = new Map(told.map((row) => [keyOf(row.exchange, row.symbol), row]));
+    for (const [exchange, group] of this.#groups) {
+      const own = keys.filter((key) => splitKey(key)[0] === exchange);
+      const unwell = own.filter((key) => known.has(key) && !usable(known.get(key).state)).length;
+      setText(group.count, unwell > 0 ? `${own.length} · ${unwell} not live` : String(own.length));
+      toggleClass(group.count, "warn", unwell > 0);
+    }
+  }
+
+  /** Are this exchange's rows listed? While a filter is written, all are. */
+  #open(exchange) {
+    return this.#filter.value.trim() !== "" || !this.#app.prefs.get("collapsed").includes(exchange);
   }
 
   #build() {
     const keys = this.keys;
+    const listed = keys.filter((key) => this.#open(splitKey(key)[0]) || key === this.#app.selection.key);
     for (const [key, row] of this.#rows) {
-      if (keys.includes(key)) continue;
+      if (listed.includes(key)) continue;
       row.stop();
       this.#rows.delete(key);
     }
-    for (const key of keys)
-      if (!this.#rows.has(key))
-        this.#rows.set(key, new Row(this.#app, key, () => this.#app.scheduler.invalidate(this)));
-    this.#group(keys);
+    const changed = () => this.#app.scheduler.invalidate(this);
+    for (const key of listed) if (!this.#rows.has(key)) this.#rows.set(key, new WatchRow(this.#app, key, changed));
+    this.#group(keys, listed);
     this.#selected();
     this.#applyFilter();
     this.#app.scheduler.invalidate(this);
   }
 
-  #group(keys) {
+  #group(keys, listed) {
     const exchanges = [...new Set(keys.map((key) => splitKey(key)[0]))];
     for (const exchange of exchanges) {
       if (!this.#groups.has(exchange)) this.#groups.set(exchange, group(exchange));
-      const { element, list } = this.#groups.get(exchange);
-      list.replaceChildren(
-        ...keys.filter((key) => splitKey(key)[0] === exchange).map((key) => this.#rows.get(key).element),
+      const { element, list, fold } = this.#groups.get(exchange);
+      place(
+        list,
+        listed.filter((key) => splitKey(key)[0] === exchange).map((key) => this.#rows.get(key).element),
       );
+      setAttribute(fold, "aria-expanded", String(this.#open(exchange)));
       toggleClass(element, "simulated", this.#app.store.isSimulated(exchange));
     }
-    const note = el("p", { class: "note", text: "" });
-    this.#body.replaceChildren(...exchanges.map((exchange) => this.#groups.get(exchange).element), note);
+    for (const exchange of this.#groups.keys()) if (!exchanges.includes(exchange)) this.#groups.delete(exchange);
+    place(this.#body, [...exchanges.map((exchange) => this.#groups.get(exchange).element), this.#note]);
   }
 
   #selected() {
@@ -131,120 +171,28 @@ export class Watchlist {
     const words = this.#filter.value.trim().toLowerCase().split(/\s+/);
     for (const [key, row] of this.#rows) row.element.hidden = !words.every((word) => key.toLowerCase().includes(word));
     for (const { element } of this.#groups.values())
-      element.hidden = !element.querySelector(".watch-row:not([hidden])");
+      element.hidden = this.#filter.value.trim() !== "" && !element.querySelector(".watch-row:not([hidden])");
   }
+}
+
+/** Make these the children, in this order; those that stand right are not moved, so nothing loses its focus. */
+function place(parent, children) {
+  children.forEach((child, i) => {
+    if (parent.children[i] !== child) parent.insertBefore(child, parent.children[i] ?? null);
+  });
+  while (parent.children.length > children.length) parent.lastElementChild.remove();
 }
 
 function group(exchange) {
   const list = el("ul", { class: "watch-list" });
-  return { list, element: el("div", { class: "watch-group" }, el("h3", { text: exchangeName(exchange) }), list) };
-}
-
-class Row {
-  #app;
-  #key;
-  #topic;
-  #stopWatching;
-  #last = null;
-  #direction = "flat";
-  #light = el("i", { class: "light", "aria-hidden": "true" });
-  #state = el("span", { class: "watch-state", text: "" });
-  #spread = el("span", { class: "watch-spread num", text: "" });
-  #price = el("span", { class: "watch-price num", text: "" });
-  #change = el("span", { class: "watch-change num", text: "" });
-  #sim = el("span", { class: "tag tag-sim", text: "SIM", title: "Simulated: no real market", hidden: true });
-  #via = viaTag();
-
-  constructor(app, key, changed) {
-    const [exchange, symbol] = splitKey(key);
-    this.#app = app;
-    this.#key = key;
-    this.#topic = `quote:${key}`;
-    const [pair, settle] = symbol.split(":");
-    const name = el("span", { class: "watch-name" }, this.#light, el("span", { class: "watch-symbol", text: pair }));
-    if (settle) name.append(el("span", { class: "tag", text: "PERP", title: `Perpetual, settled in ${settle}` }));
-    name.append(this.#via, this.#sim);
-    this.button = el(
-      "button",
-      {
-        class: "watch-button",
-        type: "button",
-        "aria-label": `${pair}${settle ? " perpetual" : ""}, ${exchangeName(exchange)}`,
-      },
-      name,
-      this.#price,
-      el("span", { class: "watch-second" }, this.#state, this.#spread),
-      this.#change,
-    );
-    const remove = el("button", {
-      class: "watch-remove",
-      type: "button",
-      "aria-label": `Take ${pair} off the list`,
-      title: "Take off the list",
-      text: "×",
-    });
-    this.element = el("li", { class: "watch-row", "data-key": key }, this.button, remove);
-    this.#stopWatching = app.store.watch(this.#topic, changed);
-  }
-
-  stop() {
-    this.#stopWatching();
-    this.element.remove();
-  }
-
-  draw(serverUs) {
-    const status = this.#app.store.status(this.#topic, serverUs);
-    const data = this.#app.store.data(this.#topic);
-    const market = this.#app.instruments.get(this.#key);
-    this.#sim.hidden = !(market?.simulated || this.#app.store.isSimulated(splitKey(this.#key)[0]));
-    this.#via.hidden = market?.via !== "ccxt";
-    setAttribute(this.button, "data-state", status.state);
-    setAttribute(this.#light.parentElement, "data-state", status.state);
-    setAttribute(this.button, "title", sentence(status));
-    toggleClass(this.element, "stale", !status.usable);
-    setText(
-      this.#state,
-      status.usable
-        ? format.age(status.ageMs)
-        : `${status.state}${status.ageMs === null ? "" : ` ${format.age(status.ageMs)}`}`,
-    );
-    const shown = status.empty ? null : data;
-    this.#drawPrice(shown, market);
-    setText(this.#spread, status.usable ? spreadText(shown, market) : "");
-    this.#drawChange(shown);
-  }
-
-  #drawPrice(data, market) {
-    const last = decimal.parseOrNull(data?.last ?? null);
-    if (last && this.#last) {
-      const order = decimal.compare(last, this.#last);
-      if (order !== 0) this.#direction = order > 0 ? "up" : "down";
-    }
-    if (last) this.#last = last;
-    const colour = this.#direction === "up" ? "buy" : this.#direction === "down" ? "sell" : "";
-    setText(this.#price, last ? format.price(last, market ? format.placesOf(market.tick) : undefined) : format.NONE);
-    setAttribute(this.#price, "class", `watch-price num ${last ? `${colour} ${this.#direction}` : "dim"}`);
-  }
-
-  #drawChange(data) {
-    const change = decimal.parseOrNull(data?.change ?? null);
-    setText(this.#change, change ? format.percent(change) : "");
-    setAttribute(
-      this.#change,
-      "class",
-      `watch-change num ${!change || change.n === 0n ? "dim" : change.n > 0n ? "buy" : "sell"}`,
-    );
-  }
-}
-
-/** "1 tick · 0.16 bps"; nothing if a side is missing or the quote is crossed. */
-function spreadText(data, market) {
-  if (!data?.bid || !data.ask) return "";
-  const bid = decimal.parse(data.bid);
-  const ask = decimal.parse(data.ask);
-  const spread = decimal.subtract(ask, bid);
-  if (spread.n <= 0n) return "";
-  const ticks = ticksOf(spread, market?.tick);
-  const bps = format.basisPoints(spread, midOfQuote(data));
-  return `${ticks} ${ticks === "1" ? "tick" : "ticks"} · ${format.bpsText(bps)}`;
+  const count = el("span", { class: "watch-count num", text: "" });
+  const fold = el(
+    "button",
+    { class: "watch-fold", type: "button", "data-exchange": exchange, "data-ex": exchangeColour(exchange) },
+    el("i", { class: "watch-chevron", "aria-hidden": "true" }),
+    el("i", { class: "ex-swatch", "aria-hidden": "true" }),
+    el("span", { text: exchangeName(exchange) }),
+    count,
+  );
+  return { list, count, fold, element: el("div", { class: "watch-group" }, el("h3", {}, fold), list) };
 }

@@ -15,6 +15,8 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tests.browser import fakepages
+from tests.browser.fakeacross import Together, venues
+from tests.browser.fakeapi import AcrossApi
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,7 @@ STEP_S = 0.1
 BUNDLE_S = 0.05
 OTHERS = ("bybit", "okx", "coinbase", "krakenfutures", "lmex", "other")
 """Exchanges that only the stream panel may know of."""
+BUDGET = {"limit": 6000, "allowed": 3000, "waiting": 0, "blocked_s": 0.0, "requests": 124, "failures": 0}
 
 
 class Browser:
@@ -42,10 +45,12 @@ class Server:
         self.browsers: set[Browser] = set()
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, markets: dict[str, Market] | None = None) -> None:
         """As at the start, for the next test."""
-        self.markets = {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
-        self.accounts = {7: Account(7, "Main", self.markets)}
+        self.markets = markets or {f"{row[0]}:{row[1]}": Market(*row) for row in MARKETS}
+        self.together = Together(self.markets)
+        self.notices: dict[str, str] = {}
+        self.accounts = {} if markets else {7: Account(7, "Main", self.markets)}
         self.numbers: dict[str, int] = defaultdict(int)
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
@@ -66,6 +71,11 @@ class Server:
             return head | {"recv_us": 0, "sent_us": now_us(), "data": self._streams()}
         kind, _, rest = topic.partition(":")
         kind, _, parameter = kind.partition("@")
+        if kind == "arbitrage":
+            return head | {"recv_us": now_us(), "sent_us": now_us(), "data": self.together.arbitrage()}
+        if kind in ("across", "matrix"):
+            frame = head | {"state": self.together.state(rest), "recv_us": self.together.recv_us(rest)}
+            return frame | {"sent_us": now_us(), "data": self.together.data(kind, parameter, rest)}
         if rest.isdigit():
             account = self.accounts[int(rest)]
             return head | {"recv_us": now_us(), "sent_us": now_us(), "data": account.data(kind)}
@@ -77,16 +87,19 @@ class Server:
         kind, _, rest = topic.partition(":")
         if rest.isdigit():
             return int(rest) in self.accounts and kind in ("balances", "positions", "orders", "fills")
-        return topic == "streams" or (
+        if kind.partition("@")[0] in ("across", "matrix"):
+            return any(market.symbol == rest for market in self.markets.values())
+        return topic in ("streams", "arbitrage") or (
             rest in self.markets and kind.partition("@")[0] in ("book", "quote", "trades", "candles")
         )
 
     def _streams(self) -> dict[str, Any]:
+        exchanges = list(dict.fromkeys(market.exchange for market in self.markets.values()))
         connections = [
             self._connection("binance", "spot", 1, 214.0),
             self._connection("binance", "usdm public", 1, 96.4),
             self._connection("binance", "usdm market", 1, 8.1),
-            self._connection("kraken", "spot", 1, 61.7),
+            *(self._connection(name, "spot", 1, 61.7) for name in exchanges[1:]),
         ]
         for name in OTHERS[: self.exchanges - 2]:
             connections += [self._connection(name, "spot", number + 1, 20.0) for number in range(3)]
@@ -100,12 +113,12 @@ class Server:
                     "exchange": name,
                     "simulated": True,
                     "via": "",
-                    "notice": notice,
+                    "notice": self.notices.get(name, self.notice if name == "kraken" else ""),
                     "notices": [],
                     "markets": 9,
-                    "budget": {},
+                    "budget": {"spot": {**BUDGET, "used": 40 + 300 * number}},
                 }
-                for name, notice in (("binance", ""), ("kraken", self.notice))
+                for number, name in enumerate(exchanges)
             ],
             "connections": connections,
             "markets": [
@@ -117,6 +130,7 @@ class Server:
                     "age_ms": (now_us() - market.moved_us) // 1000,
                     "since_ms": self.started_ms,
                     "resyncs": 0,
+                    "differences": 0,
                     "seq": market.seq,
                     "pinned": True,
                     "simulated": True,
@@ -170,6 +184,12 @@ class Server:
             if topic.endswith(f":{market.key}") and topic.partition(":")[0].partition("@")[0] in kinds:
                 self.send(topic)
 
+    def send_together(self) -> None:
+        """Everything over several exchanges that somebody watches."""
+        for topic in {topic for browser in self.browsers for topic in browser.topics}:
+            if topic == "arbitrage" or topic.startswith(("across", "matrix")):
+                self.send(topic)
+
     async def move(self) -> None:
         while True:
             await asyncio.sleep(STEP_S)
@@ -187,6 +207,7 @@ class Server:
             for market in self.markets.values():
                 if market.state == "LIVE":
                     self.send_kinds(market, market.move())
+            self.send_together()
 
     async def flush(self, browser: Browser) -> None:
         while not browser.socket.closed:
@@ -206,7 +227,8 @@ class Server:
         browser = Browser(socket)
         self.browsers.add(browser)
         hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
-        await socket.send_json(hello | {"simulated": ["binance", "kraken"]})
+        simulated = sorted({market.exchange for market in self.markets.values()})
+        await socket.send_json(hello | {"simulated": simulated})
         task = asyncio.create_task(self.flush(browser))
         try:
             async for message in socket:
@@ -322,6 +344,21 @@ class Server:
                 for name, value in given.items():
                     setattr(market, name, value)
                 self.send_kinds(market, {"book", "quote", "trades", "candles"})
+                self.send_together()
+                self.send("streams")
+            case "venues":
+                self.kill()
+                self.reset(venues(given["count"]))
+            case "together":
+                for name, value in given.items():
+                    setattr(self.together, name, value)
+                self.send_together()
+            case "event":
+                event = self.together.add_event(**given)
+                self.send_together()
+                return web.json_response(event)
+            case "notice":
+                self.notices[given["exchange"]] = given["text"]
                 self.send("streams")
             case "account":
                 for name, value in given.items():
@@ -361,6 +398,7 @@ class Server:
         app.router.add_route("*", "/api/accounts/", self.accounts_list)
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
+        AcrossApi(self).add_to(app.router)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)

@@ -34,7 +34,7 @@ def test_theme_and_colours_stay(open_page: Any) -> None:
     assert page.locator("html").get_attribute("data-colours") == "blue-orange"
 
 
-@pytest.mark.parametrize("tab", ["markets", "book", "chart", "trades", "account"])
+@pytest.mark.parametrize("tab", ["markets", "book", "chart", "trades", "across", "account"])
 def test_phone(open_page: Any, tab: str) -> None:
     page = open_page(width=390, height=844, prefs={"phoneTab": tab})
     until(page, "document.querySelector('#link').dataset.state === 'LIVE'")

@@ -121,7 +121,7 @@ def test_many_connections_are_a_row_for_each_exchange(open_page: Any, fake: Any)
     page = live(open_page(width=1600, height=1000))
     groups = ".streams tr.group"
     until(page, f"document.querySelectorAll('{groups}').length === 7")
-    assert texts(page, f"{groups} .col-stream .cell-main")[:3] == ["Binance", "Bybit", "Okx"]
+    assert texts(page, f"{groups} .col-stream .cell-main")[:3] == ["Binance", "Bybit", "OKX"]
     assert page.locator(".streams tr.child").count() == 1, "the one that is late"
     assert page.locator(".streams tr.child .cell-sub").inner_text().startswith("Late: 250 ms instead of 12 ms")
     until(page, text_is(".streams p.note", "Kraken: Kraken's status is maintenance."))

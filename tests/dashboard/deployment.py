@@ -36,6 +36,7 @@ class Child:
 
     def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
         self.log = log
+        env = env | {"PYTHONFAULTHANDLER": "1"}  # so that it says where it hangs, see ``end``
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL
@@ -72,10 +73,15 @@ class Child:
             time.sleep(0.05)
 
     def end(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> tuple[int, float]:
-        """Send the signal; exit code and how long it took, in seconds."""
+        """Send the signal; exit code and how long it took, in seconds. Who does not end tells where it is."""
         began_s = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(timeout_s), time.monotonic() - began_s
+        try:
+            return self.process.wait(in_time(timeout_s)), time.monotonic() - began_s
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"it does not end:\n{self.output[-8000:]}") from None
 
     def exit_code(self, timeout_s: float = 30.0) -> int:
         return self.process.wait(timeout_s)

@@ -24,11 +24,11 @@ from dashboard.roster import demo_endpoints
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import FileLock, WorkerRuns
 from feeds.account import Credentials
-from feeds.config import DEMO, Config
+from feeds.config import DEMO, Config, ExchangeConfig
 from feeds.errors import ConfigError
 from feeds.keys import KeyPair, seal
 from feeds.simulator import endpoints, start_server
-from feeds.simulator.keys import READ_KEY, READ_SECRET
+from feeds.simulator.keys import DATA_KEY, DATA_SECRET, READ_KEY, READ_SECRET
 from tests.dashboard.deployment import in_time
 from tests.dashboard.realtime import FakeBrowser, fresh_layer, until
 from tests.dashboard.test_metrics import parse
@@ -271,3 +271,14 @@ def test_the_demo_account_is_of_an_exchange_of_the_demo() -> None:
 
     exchange = next(exchange for exchange in DEMO if exchange.name == DEMO_ACCOUNT.exchange)
     assert set(DEMO_ACCOUNT.products) <= set(exchange.products)
+
+
+def test_simulated_exchanges_get_the_key_of_their_market_data() -> None:
+    places = {
+        name: ExchangeConfig(name=name, simulated=True, products=products)
+        for name, products in {"alpaca": ("crypto",), "kraken": ("spot",)}.items()
+    }
+    moved = demo_endpoints(Config(path=None, exchanges=places), endpoints("127.0.0.1", 1)).exchanges
+    assert moved["alpaca"].credentials == Credentials(DATA_KEY, DATA_SECRET)
+    assert moved["alpaca"].endpoints["crypto.trading"] == "http://127.0.0.1:1/alpaca"
+    assert moved["kraken"].credentials is None

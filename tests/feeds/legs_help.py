@@ -1,6 +1,7 @@
 """What the tests of several exchanges' pictures share: books made by hand, and legs over them."""
 
 from decimal import Decimal
+from typing import Any
 
 from feeds.book import OrderBook
 from feeds.domain import BookSnapshot, Level, Market, StreamState
@@ -20,7 +21,15 @@ class Holder:
         self.book = OrderBook()
 
 
-def market(exchange: str, symbol: str = "BTC/USDT", *, tick: str = "0.01", lot: str = "0.00001", **more: str) -> Market:
+def market(
+    exchange: str,
+    symbol: str = "BTC/USDT",
+    *,
+    tick: str = "0.01",
+    lot: str = "0.00001",
+    has_book: bool = True,
+    **more: str,
+) -> Market:
     base, _, rest = symbol.partition("/")
     quote, _, settle = rest.partition(":")
     sizes = {name: Decimal(value) for name, value in more.items() if name in ("min_size", "min_notional")}
@@ -35,6 +44,7 @@ def market(exchange: str, symbol: str = "BTC/USDT", *, tick: str = "0.01", lot: 
         tick=Decimal(tick),
         lot=Decimal(lot),
         status=more.get("status", "trading"),
+        book=has_book,
         **sizes,
     )
 
@@ -42,7 +52,7 @@ def market(exchange: str, symbol: str = "BTC/USDT", *, tick: str = "0.01", lot: 
 class Place:
     """One exchange's market with a book that the test sets: :attr:`source` and :attr:`leg` see it."""
 
-    def __init__(self, exchange: str, symbol: str = "BTC/USDT", *, rate: Rate | None = None, **details: str) -> None:
+    def __init__(self, exchange: str, symbol: str = "BTC/USDT", *, rate: Rate | None = None, **details: Any) -> None:
         self.holder = Holder()
         self.source = Source(market(exchange, symbol, **details), lambda: self.holder)
         self.leg = Leg(self.source, rate)

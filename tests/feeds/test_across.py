@@ -78,6 +78,14 @@ class TestLevels:
         data = drawn(made)
         assert (data["state"], data["legs"][0]["usable"], data["bid"]["legs"]) == ("POLLED", True, [0])
 
+    def test_best_prices_are_no_book_and_the_leg_says_so(self) -> None:
+        alpha, best_only = two()[0], Place("beta", has_book=False).book([(99.99, 1.0)], [(100.01, 1.0)])
+        data = drawn(book(alpha, best_only))
+        leg = data["legs"][1]
+        assert (leg["usable"], leg["bids"], leg["asks"], leg["state"]) == (False, [], [], "LIVE")
+        assert leg["reason"] == "beta gives no order book of BTC/USDT, only its best prices."
+        assert data["bid"]["legs"] == [0]
+
     def test_a_restored_book_is_marked_and_left_out(self) -> None:
         alpha, beta = two()
         alpha.holder.old = alpha.holder.book

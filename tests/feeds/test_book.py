@@ -261,8 +261,8 @@ class TestOrderBook:
         book = OrderBook()
         book.replace(snapshot([(1, 1)], [(2, 1)], seq=500, rank=7))
         assert book.apply(delta([(1, 5)], [], prev=499, seq=500)) is False
-        with pytest.raises(GapError, match="began anew at 1, the book is at 500"):
-            book.apply(delta([(1, 5)], [], prev=0, seq=1, restarted=True))
+        with pytest.raises(GapError, match="follows 0, the book is at 500"):
+            book.apply(delta([(1, 5)], [], prev=0, seq=1, chained=True))
         assert not book.ready
 
     def test_the_rank_is_that_of_the_last_message(self) -> None:
@@ -314,6 +314,59 @@ class TestOrderBook:
         book = OrderBook()
         book.replace(snapshot([], [], checksum=77))
         assert book.checksum == 77
+
+    def test_a_chain_follows_exactly_and_may_begin_anew(self) -> None:
+        """From 10 to 15; 15 to 15: nothing changed; 15 to 3: the numbers begin anew; 3 to 5."""
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        for prev, seq, bid, changed in [(10, 15, 2.0, True), (15, 15, 0, False), (15, 3, 3.0, True), (3, 5, 4.0, True)]:
+            bids = [(bid, 1.0)] if bid else []
+            assert book.apply(BookDelta(symbol="X", bids=bids, asks=[], prev=prev, seq=seq, chained=True)) is changed
+            assert book.seq == seq
+        assert book.bid == (4.0, 1.0)
+
+    def test_a_chain_takes_the_same_update_twice_for_no_fault(self) -> None:
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        delta = BookDelta(symbol="X", bids=[(2.0, 1.0)], asks=[], prev=10, seq=15, chained=True)
+        assert book.apply(delta)
+        assert not book.apply(delta)
+        assert book.ready
+
+    def test_a_chain_goes_on_by_another_connection(self) -> None:
+        """Which is behind, and told the same changes in other parts; from the first that leads on, each must follow."""
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=20))
+        book.join()
+        for prev, seq, bid, changed in [(5, 10, 5.0, False), (10, 18, 6.0, False), (18, 23, 2.0, True)]:
+            bids = [(bid, 1.0)]
+            assert book.apply(BookDelta(symbol="X", bids=bids, asks=[], prev=prev, seq=seq, chained=True)) is changed
+        assert (book.bid, book.seq) == ((2.0, 1.0), 23)
+        with pytest.raises(GapError):
+            book.apply(BookDelta(symbol="X", bids=[], asks=[(8.0, 1.0)], prev=18, seq=30, chained=True))
+
+    @pytest.mark.parametrize(("prev", "seq", "at_ms"), [(21, 25, 5), (2, 4, 6)], ids=["a hole", "began anew"])
+    def test_a_chain_that_does_not_lead_on_by_another_connection(self, prev: int, seq: int, at_ms: int) -> None:
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=20, exchange_ms=5))
+        book.join()
+        delta = BookDelta(symbol="X", bids=[(2.0, 1.0)], asks=[], prev=prev, seq=seq, chained=True, exchange_ms=at_ms)
+        with pytest.raises(GapError):
+            book.apply(delta)
+        assert not book.ready
+
+    @pytest.mark.parametrize(
+        ("prev", "seq"),
+        [(11, 12), (9, 12), (3, 5), (9, 10)],
+        ids=["one is missing", "from before", "the numbers began anew unseen", "another way to where we are"],
+    )
+    def test_a_broken_chain_is_a_gap_whichever_way(self, prev: int, seq: int) -> None:
+        book = OrderBook()
+        book.replace(BookSnapshot(symbol="X", bids=[(1.0, 1.0)], asks=[(9.0, 1.0)], seq=10))
+        with pytest.raises(GapError, match=f"update follows {prev}, the book is at 10"):
+            book.apply(BookDelta(symbol="X", bids=[(2.0, 1.0)], asks=[], prev=prev, seq=seq, chained=True))
+        assert not book.ready
+        assert book.bids.levels == {1.0: 1.0}
 
     def test_clear_forgets_everything(self) -> None:
         book = OrderBook()

@@ -303,7 +303,7 @@ class TestBooks:
         session = new_session()
         for raw in (book(500, kind="snapshot"), book(501), book(1, kind="snapshot"), book(2)):
             event = one(session.parse(raw))
-            assert not isinstance(event, BookDelta) or not event.restarted
+            assert not isinstance(event, BookDelta) or not event.chained
         assert isinstance(event, BookDelta) and (event.prev, event.seq) == (1, 2)
 
     @pytest.mark.parametrize("number", [1, 2, 489])
@@ -312,16 +312,16 @@ class TestBooks:
         for raw in (book(499, kind="snapshot"), book(500)):
             session.parse(raw)
         event = one(session.parse(book(number)))
-        assert isinstance(event, BookDelta) and event.restarted
+        assert isinstance(event, BookDelta) and event.chained
         following = one(session.parse(book(number + 1)))
-        assert isinstance(following, BookDelta) and not following.restarted
+        assert isinstance(following, BookDelta) and not following.chained
 
     @pytest.mark.parametrize("number", [500, 499, 490])
     def test_a_late_double_is_none(self, number: int) -> None:
         session = new_session()
         for raw in (book(499, kind="snapshot"), book(500), book(number)):
             event = one(session.parse(raw))
-        assert isinstance(event, BookDelta) and not event.restarted
+        assert isinstance(event, BookDelta) and not event.chained
 
     def test_a_book_is_read_from_one_depth_alone(self) -> None:
         """A recording may hold several; their numbers have nothing to do with each other."""
@@ -394,7 +394,7 @@ class TestBestPrices:
         session.parse(book(500, kind="snapshot", depth=50))
         session.parse(book(3, kind="snapshot", depth=1, b=[["5", "1"]], a=[["6", "1"]]))
         event = one(session.parse(book(501, depth=50)))
-        assert isinstance(event, BookDelta) and not event.restarted
+        assert isinstance(event, BookDelta) and not event.chained
 
     def test_an_empty_side_is_nothing_at_nothing(self) -> None:
         event = one(new_session().parse(book(5, kind="snapshot", depth=1, a=[["6", "2"]])))

@@ -95,7 +95,7 @@ async def test_all_topics_of_a_market(tmp_path):
 
 
 async def test_polled_bars_are_the_exchanges(tmp_path, monkeypatch):
-    monkeypatch.setattr("feeds.candle_polls.POLL_S", 0.3)
+    monkeypatch.setattr(Coinbase, "facts", structs.replace(Coinbase.facts, round_s=0.3))
     topic = "candles@1d:coinbase:BTC/USD"
     async with world(tmp_path) as w:
         await w.live(BTC, topic)

@@ -1,9 +1,11 @@
 """spreadboard.toml: what it gives, and every way in which it can be wrong."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from feeds import accounts, config, exchanges
@@ -19,10 +21,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, text: str) -> Config:
+def load(folder: Path, text: str, env: dict[str, str] | None = None) -> Config:
     path = folder / "spreadboard.toml"
     path.write_text(text, encoding="utf-8")
-    return load_config(path, {})
+    return load_config(path, env or {})
 
 
 def binance(folder: Path, text: str = "") -> ExchangeConfig:
@@ -120,16 +122,18 @@ def test_the_demo() -> None:
     assert loaded.demo
     assert loaded.path is None
     assert loaded.state_dir == Path("/data/state")
-    assert set(loaded.exchanges) == {"binance", "kraken"}
-    assert all(exchange.simulated for exchange in loaded.exchanges.values())
+    assert len(loaded.exchanges) == 8
+    assert all(exchange.simulated and len(exchange.pinned) == 10 for exchange in loaded.exchanges.values())
     assert {"BTC/USDT", "ETH/USDT", "BTC/USDT:USDT"} <= set(loaded.exchanges["binance"].pinned)
     assert {"BTC/USD", "ETH/USD", "BTC/USDT"} <= set(loaded.exchanges["kraken"].pinned)
 
 
 def test_the_demo_would_pass_as_a_file(folder: Path) -> None:
     for exchange in DEMO:
-        text = f"[exchanges.{exchange.name}]\nsimulated = true\npinned = {list(exchange.pinned)}"
-        assert load(folder, text).exchanges[exchange.name] == exchange
+        products = f"products = {list(exchange.products)}"
+        text = f"[exchanges.{exchange.name}]\nsimulated = true\n{products}\npinned = {list(exchange.pinned)}"
+        loaded = load(folder, text, KEY).exchanges[exchange.name]
+        assert msgspec.structs.replace(loaded, credentials=None) == exchange
 
 
 def test_a_disabled_exchange_is_checked_and_left_out(folder: Path) -> None:
@@ -373,6 +377,78 @@ def test_a_file_that_is_no_text(folder: Path) -> None:
         load_config(path, {})
 
 
+# Options of an adapter
+
+
+def test_options_are_the_adapter_s_own(folder: Path) -> None:
+    text = '[exchanges.lmex.options]\nspot_api = "v3.2"\nfutures_trade_topics = ["a:{market}", "b:{market}"]'
+    loaded = load(folder, text).exchanges["lmex"]
+    assert loaded.options == {"spot_api": "v3.2", "futures_trade_topics": ("a:{market}", "b:{market}")}
+    assert loaded.products == ("spot", "futures")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('spot_apis = "v3.2"', r"lmex\.options\.spot_apis.*no such key; did you mean spot_api"),
+        ('spot_api = "3.2"', r"lmex\.options\.spot_api = \"3\.2\": .*no version"),
+        ("ping = 5", r"lmex\.options\.ping = 5: must be a text"),
+        ("spot_trade_topics = []", r"spot_trade_topics = \[\]: must be a list of texts with at least one"),
+        ('book_topic = "update"', r"book_topic = \"update\": .*needs \{market\} in it"),
+    ],
+)
+def test_wrong_options(folder: Path, line: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        load(folder, f"[exchanges.lmex.options]\n{line}")
+
+
+def test_an_exchange_without_options_takes_none(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"exchanges\.binance\.options"):
+        load(folder, '[exchanges.binance.options]\nping = "x"')
+
+
+# Keys of market data
+
+KEY = {"SPREADBOARD_ALPACA_KEY": "PKTESTKEY0000000001 ", "SPREADBOARD_ALPACA_SECRET": "never to be seen 0000001"}
+
+
+def test_a_key_of_market_data_comes_from_the_environment(folder: Path) -> None:
+    loaded = load(folder, '[exchanges.alpaca]\npinned = ["BTC/USD", "LTC.US/USD"]', KEY)
+    credentials = loaded.exchanges["alpaca"].credentials
+    assert credentials is not None
+    assert (credentials.key, credentials.secret) == ("PKTESTKEY0000000001", "never to be seen 0000001")
+    assert "never to be seen" not in repr(loaded) and "TESTKEY" not in repr(loaded)
+
+
+@pytest.mark.parametrize("variable", sorted(KEY))
+def test_a_missing_key_of_market_data_stops_the_start(folder: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=rf"exchanges\.alpaca: .* environment variable {variable} is not set"):
+        load(folder, "[exchanges.alpaca]", {**KEY, variable: " "})
+
+
+def test_an_exchange_that_is_off_needs_no_key(folder: Path) -> None:
+    assert set(load(folder, "[exchanges.kraken]\n[exchanges.alpaca]\nenabled = false").exchanges) == {"kraken"}
+
+
+def test_a_key_in_the_file_is_refused_and_not_shown(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"set the environment variable SPREADBOARD_ALPACA_SECRET") as caught:
+        load(folder, '[exchanges.alpaca]\nsecret = "hush"', KEY)
+    assert "hush" not in str(caught.value)
+
+
+def test_addresses_of_the_trading_api(folder: Path) -> None:
+    loaded = load(folder, '[exchanges.alpaca]\ntrading_url = "https://paper-api.alpaca.markets"', KEY)
+    url = "https://paper-api.alpaca.markets"
+    assert loaded.exchanges["alpaca"].endpoints == {"crypto.trading": url, "stocks.trading": url}
+    with pytest.raises(ConfigError, match="there is no such address of kraken"):
+        load(folder, '[exchanges.kraken]\ntrading_url = "https://x"')
+
+
+def test_a_stock_is_no_derivative(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is a derivative"):
+        load(folder, '[exchanges.alpaca]\npinned = ["BTC/USD:USD"]', KEY)
+
+
 # The example
 
 
@@ -392,13 +468,13 @@ def uncommented() -> str:
 def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
-    shown = set(example["exchanges"]["binance"]) | set(example["exchanges"]["kraken"])
-    assert shown == {*config._EXCHANGE_KEYS, "usdm"}
+    shown = set().union(*example["exchanges"].values())
+    assert shown == {*config._EXCHANGE_KEYS, "usdm", "stocks", "options"}
     assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
-    loaded, plain = load(folder, uncommented()), load_config(EXAMPLE, {})
+    loaded, plain = load(folder, uncommented(), KEY), load_config(EXAMPLE, {})
     assert loaded.state_dir == folder / "state"
     for name in ("depth", "conflation_ms", "linger_s", "save_s"):
         assert getattr(loaded, name) == getattr(plain, name)
@@ -410,6 +486,18 @@ def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:
     assert loaded.accounts == (
         AccountConfig(name="main", exchange="binance", label="Main", products=("spot", "usdm"), poll_s=5.0),
     )
+
+
+def test_the_example_shows_every_option_of_an_adapter_with_its_default() -> None:
+    example = tomllib.loads(uncommented())
+    for name, factory in exchanges.REGISTRY.items():
+        options = exchanges.create(name).facts.options
+        shown = example["exchanges"].get(name, {}).get("options", {})
+        assert set(shown) == set(options), name
+        parameters = inspect.signature(factory).parameters
+        for key in set(options) - {"origin"}:
+            value = tuple(shown[key]) if isinstance(shown[key], list) else shown[key]
+            assert value == parameters[key].default, key
 
 
 def test_tables_of_facts_name_exchanges_that_exist() -> None:

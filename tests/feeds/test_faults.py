@@ -24,6 +24,8 @@ from bench.fault_runs import (
     BYBIT_SPOT,
     COINBASE,
     KRAKEN,
+    OKX,
+    OKX_TODAY,
     PLAYER,
     SPOT,
     USDM,
@@ -48,6 +50,7 @@ class Play(NamedTuple):
 
     ``every``: the frames between two faults, ``late_s``: when the connection goes. ``rebuilt_s``: until a dropped book
     stands again. ``repeats_s``: the recording is so short that it begins anew in a run. ``only``: these faults alone.
+    ``more_s``: followed for so much longer, since its books tell less often.
     """
 
     scene: Scene
@@ -59,11 +62,13 @@ class Play(NamedTuple):
     repeats_s: float | None = None
     by_checksum: bool = False
     only: tuple[str, ...] = ()
+    more_s: float = 0.0
 
     @property
     def faults(self) -> Mapping[str, float]:
         """Each with the seconds for which it is followed."""
         usual, long = (7.0, 14.0) if self.needs_rest or self.repeats_s else (6.0, 12.0)
+        usual, long = usual + self.more_s, long + self.more_s
         after = usual + self.rebuilt_s
         every, late = self.every, self.late_s
         seconds = {
@@ -85,6 +90,8 @@ class Play(NamedTuple):
 
 IN_SHORT = ("", "drop", "cut", "nosub")
 """Where another product's frames look the same."""
+OF_FRAMES = ("", "drop", "swap", "cut", "garbage", "dup", "nosub")
+"""Where another form of the same recording is played with all of them."""
 
 PLAYS = {
     "binance spot": Play(SPOT, 61, 4, REBUILT_S, needs_rest=True),
@@ -93,8 +100,14 @@ PLAYS = {
     "bybit spot": Play(BYBIT_SPOT, 31, 3, SNAPSHOT_S + CONNECTED_S, "handler not found", only=IN_SHORT),
     "coinbase": Play(COINBASE, 61, 4, SNAPSHOT_S + CONNECTED_S, "failure to subscribe"),
     "kraken": Play(KRAKEN, 17, 4, 9.0 + CONNECTED_S, repeats_s=9.0, by_checksum=True),
+    "okx": Play(OKX, 31, 2, 4.0 + CONNECTED_S, repeats_s=4.0, by_checksum=True, only=OF_FRAMES, more_s=3.0),
+    "okx today": Play(OKX_TODAY, 31, 2, 4.0 + CONNECTED_S, repeats_s=4.0, more_s=3.0),
 }
-TOGETHER = (("binance spot", "binance usdm"), ("bybit linear", "bybit spot", "coinbase"), ("kraken",))
+TOGETHER = (
+    ("binance spot", "binance usdm"),
+    ("bybit linear", "bybit spot", "coinbase"),
+    ("kraken", "okx", "okx today"),
+)
 """Played at the same time, since they wait more than they work."""
 AT_ONCE = 16
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from feeds import inquiry
-from feeds.domain import Notice
+from feeds.domain import Notice, Ticker
 from feeds.errors import ParseError, TransportError
-from feeds.exchange import Request
+from feeds.exchange import MarketIndex, Request
 from feeds.exchanges.binance import Binance
+from feeds.exchanges.bitstamp import Bitstamp
 from feeds.exchanges.bybit import Bybit
-from feeds.inquiry import fetch_markets, watch_status
+from feeds.inquiry import fetch_markets, watch_day, watch_status
 from feeds.rest import Answer
 
 
@@ -100,3 +101,40 @@ async def test_the_status_is_told_when_it_is_new(monkeypatch: pytest.MonkeyPatch
         Notice(text="Bybit maintains everything (t1).", trading=False),
         Notice(text="", trading=True),
     ]
+
+
+def day(pair: str, last: str) -> dict[str, str]:
+    figures = dict.fromkeys(("open", "open_24", "high", "low", "volume"), "1")
+    return {"pair": pair, "last": last, "timestamp": "1789455809", **figures}
+
+
+async def test_24_h_figures_are_asked_for_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer for all markets, of which the watched ones are told; a failure takes nothing back."""
+    monkeypatch.setattr(inquiry, "DAY_S", 0.001)
+    monkeypatch.setattr(inquiry, "_IDLE_S", 0.001)
+    adapter, done = Bitstamp(), asyncio.Event()
+    listing = [
+        {"market_symbol": f"{base}usd".lower(), "base_currency": base, "base_decimals": 8, "counter_currency": "USD"}
+        | {"counter_decimals": 2, "minimum_order_value": "10", "trading": "Enabled", "market_type": "SPOT"}
+        for base in ("BTC", "ETH")
+    ]
+    markets = adapter.parse_markets(adapter.markets_requests()[0], json.dumps(listing).encode())
+    watched = iter([[], [], markets[:1], markets[:1], markets[:1], markets, markets])
+    answers = iter([[day("BTC/USD", "1"), day("ETH/USD", "2")], TransportError("gone"), [day("ETH/USD", "3")]])
+
+    def present() -> MarketIndex:
+        found = next(watched, None)
+        if found is None:
+            done.set()
+        return MarketIndex(found or [])
+
+    told: list[Ticker] = []
+    rest = Asked(lambda request: next(answers))
+    task = asyncio.create_task(
+        watch_day(adapter, "bitstamp", rest, "spot", present, lambda ticker, recv_ns: told.append(ticker))  # type: ignore[arg-type]
+    )
+    await asyncio.wait_for(done.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [(ticker.symbol, ticker.last) for ticker in told] == [("BTC/USD", 1), ("ETH/USD", 3)]
+    assert {request.path for request in rest.requests} == {"/api/v2/ticker/"}

@@ -218,3 +218,15 @@ class Exchange(RuleBasedStateMachine):
 
 
 TestExchange = Exchange.TestCase
+
+
+def test_asked_for_in_another_way() -> None:
+    books = ledger(A, B)
+    assert ask(books) == [A, B]
+    books.remove([B])
+    books.again([A, B, C])
+    assert books.next() == Batch(False, [A])
+    assert books.phase(B) is None, "nobody wants it any more"
+    books.accepted([A])
+    books.again([A])
+    assert books.next() is None, "it was accepted"

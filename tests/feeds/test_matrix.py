@@ -157,6 +157,13 @@ class TestStates:
         assert (leg["usable"], leg["buy"], leg["sell"], leg["state"]) == (False, None, None, STALE)
         assert picture.state == LIVE, "the frame is as good as its best leg"
 
+    def test_a_market_without_a_book_is_no_leg_to_trade_with(self) -> None:
+        best_only = Place("beta", has_book=False).book([(84165.0, 9.0)], [(84170.0, 9.0)])
+        made = matrix("0.4", two()[0], best_only)
+        row = pair(made, 0, 1)
+        assert (row.net, row.reason) == (None, "beta gives no order book of BTC/USDT, only its best prices.")
+        assert made.draw().data["legs"][1]["usable"] is False
+
     def test_a_polled_leg_counts_and_says_its_state_and_age(self) -> None:
         clock = FakeClock()
         alpha, beta = two()

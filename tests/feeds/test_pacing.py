@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from feeds.pacing import ConnectGate, Gate, SendGate, backoff
+from feeds.pacing import ConnectGate, Gate, SendGate, backoff, wait_s
 
 
 def test_backoff_grows_from_1_to_60_seconds() -> None:
@@ -58,3 +58,25 @@ def test_gates_of_an_exchange() -> None:
     assert ConnectGate(0.5)._limit == 1
     with pytest.raises(ValueError, match="limit is 0"):
         Gate(0, 1)
+
+
+async def test_connections_are_counted_by_the_second_too() -> None:
+    gate = ConnectGate(60, 2)
+    times: list[float] = []
+    for _ in range(3):
+        await gate.wait()
+        times.append(time.monotonic())
+    assert times[1] - times[0] < 0.5, "two within a second"
+    assert times[2] - times[0] >= 1.09, "the third one waits"
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"),
+    [
+        *(("5", 5.0), (" 0 ", 0.0), ("86400", 86_400.0)),
+        *(("1790000007", 7.0), ("1790000007500", 7.5), ("1700000000", 0.0)),
+        *((None, None), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("9" * 400, None), ("٣", None)),
+    ],
+)
+def test_retry_after_in_seconds_or_as_a_moment(told: str | None, waits: float | None) -> None:
+    assert wait_s(told, 1_790_000_000.0) == waits

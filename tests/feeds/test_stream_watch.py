@@ -201,3 +201,24 @@ async def test_an_account_stream_resets_the_backoff_only_when_settled() -> None:
         assert delays.begun == 1
         settle = True
         await until(lambda: delays.begun > 1)
+
+
+async def test_a_ping_as_text_waits_for_the_text_that_answers_it() -> None:
+    async def answers_twice(client: Client) -> None:
+        async for message in client:
+            if "keep" not in message:
+                await client.answer(message)
+            elif sum("keep" in each for each in client.got) <= 2:
+                await client.send({"other": 1})
+
+    by_text = facts(pong=b'{"other": 1}')
+    speech = lambda: Speech(keepalive='{"keep": 1}')  # noqa: E731
+    async with (
+        Peer(answers_twice) as peer,
+        connected(peer.url, facts=by_text, new_session=speech) as (connection, seen),
+    ):
+        await until(lambda: seen.of("subscribed"))
+        assert await connection.ping(2) is True
+        assert await connection.ping(2) is True
+        assert await connection.ping(0.05) is False, "WebSocket's own pong, which comes, is not asked for"
+        assert [message for message in peer.client.got if "keep" in message] == [{"keep": 1}] * 3

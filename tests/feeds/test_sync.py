@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from feeds.book import OrderBook
 from feeds.domain import BookDelta, BookSnapshot, Level
@@ -403,6 +404,15 @@ class TestRefresh:
         assert not sync.take_snapshot(self.wide(5, 1, 4))
         assert sync.book.seq == 6
         assert sync.ready
+        assert sync.needs is Need.NOTHING, "the newer book is here: nothing has to be asked for"
+
+    def test_whole_books_by_stream_and_one_by_rest_are_taken_in_their_order(self) -> None:
+        """An exchange whose every message is a whole book: the first one by REST, which may be of before or after."""
+        for order, taken in (((5, 6, 7), (True, True, True)), ((6, 5, 7), (True, False, True))):
+            sync = BookSync(from_rest=True)
+            sync.start()
+            assert tuple(sync.take_snapshot(self.wide(seq, 3, 3)) for seq in order) == taken
+            assert (sync.book.seq, sync.needs) == (7, Need.NOTHING)
 
     def test_an_update_that_came_twice_does_not_look_like_a_gap(self) -> None:
         """It is in the book, so it must not become the first of the updates kept for the new snapshot."""
@@ -452,3 +462,50 @@ class TestByStream:
         sync.take_delta(delta(500, 501))
         assert sync.take_snapshot(snapshot(1))
         assert sync.book.seq == 1
+
+    def test_a_chain_that_goes_back_is_another_numbering(self) -> None:
+        """Ignored as old, the update and all after it would leave a frozen book that looks alive."""
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(snapshot(500))
+        with pytest.raises(GapError, match="follows 12, the book is at 500"):
+            sync.take_delta(structs.replace(delta(12, 13), chained=True))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
+        assert sync.take_snapshot(snapshot(14)), "what did not fit is not waited for"
+
+    def test_an_update_of_a_chain_that_comes_twice_is_none(self) -> None:
+        sync, update = BookSync(from_rest=False), structs.replace(delta(500, 501), chained=True)
+        sync.take_snapshot(snapshot(500))
+        sync.take_delta(update)
+        assert not sync.take_delta(update)
+        assert sync.ready
+
+    def test_a_book_whose_known_levels_are_used_up_is_of_no_use(self) -> None:
+        """The price has moved through what the snapshot covered; what lies beyond was never told."""
+        levels = [(float(price), 1.0) for price in range(50, 0, -1)]
+        sync = BookSync(from_rest=False)
+        sync.take_snapshot(BookSnapshot(symbol="X", bids=levels, asks=[(60.0, 1.0)], seq=1, depth=50))
+        for seq in range(2, 47):
+            assert sync.take_delta(delta(seq - 1, seq, bids=[(float(52 - seq), 0.0)]))
+        with pytest.raises(SyncError, match="fewer than 5 known levels"):
+            sync.take_delta(delta(46, 47, bids=[(5.0, 0.0)]))
+        assert (sync.ready, sync.needs) == (False, Need.RESUBSCRIBE)
+
+
+def test_a_snapshot_by_stream_that_is_a_little_older_than_the_book_came_out_of_order():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    sync.take_delta(BookDelta(symbol="A/B", bids=[(1.0, 2.0)], asks=[], prev=200, seq=201))
+    with pytest.raises(GapError, match="a snapshot of 200 came when the book was at 201"):
+        sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200))
+    assert not sync.ready
+    assert sync.needs is Need.RESUBSCRIBE
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 3.0)], asks=[(2.0, 1.0)], seq=202))
+
+
+def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
+    assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
+    assert sync.book.seq == 1

@@ -512,7 +512,7 @@ class TestFiles:
             ('{"capture":1,"venue":"binance","product":"coinm"}', "\"product\" is 'coinm'; binance has: spot, usdm"),
             (
                 '{"capture":1,"venue":"nowhere","product":"spot"}',
-                "'nowhere', which has no adapter; there are: binance, ",
+                "'nowhere', which has no adapter; there are: alpaca, ",
             ),
         ],
     )

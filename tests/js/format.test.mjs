@@ -94,3 +94,10 @@ table("placesOf", format.placesOf, [
   ["1E-8", 8],
   ["5", 0],
 ]);
+
+describe("short ages", () => {
+  it("are one figure and its unit", () => {
+    const ages = [0, 999, 1000, 59_999, 60_000, 3_600_000, 86_400_000 * 2.9, Number.NaN].map(format.shortAge);
+    assert.deepEqual(ages, ["now", "now", "1s", "59s", "1m", "1h", "2d", "–"]);
+  });
+});
