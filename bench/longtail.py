@@ -227,14 +227,13 @@ class Seen(NamedTuple):
     reasons: set[str]
     recovered: bool
     lanes: int
-    left: list[str]  # tasks, and connections to the simulator, after the stop
+    left: int  # connections to the simulator after the stop
 
 
 async def run_trouble(scene: Scene, trouble: Trouble, folder: Path, **changes: Any) -> Seen:
     server = await simulated(scene).start(0)
     truth = Truth(server, scene)
     judge = Judge(truth, scene.symbols)
-    before = asyncio.all_tasks()
     reasons: set[str] = set()
     engine = Engine(configured(scene, server.port, folder, **changes), judge)
     venue = engine.venues[scene.exchange]
@@ -270,22 +269,24 @@ async def run_trouble(scene: Scene, trouble: Trouble, folder: Path, **changes: A
         recovered = judge.live
     finally:
         await engine.stop()
-        left = [
-            repr(task) for task in asyncio.all_tasks() - before if not task.done() and "simulator" not in repr(task)
-        ]
-        left += ["a socket" for socket in server.exchanges[scene.exchange].open_sockets() if not await _gone(socket)]
+        left = await _sockets_left(server, scene)
         await server.stop()
     told = {str(state) for rows in judge.states.values() for at_s, state, _ in rows if at_s >= struck_s}
     return Seen(judge, _out_s(judge), told, reasons, recovered, lanes, left)
 
 
-async def _gone(socket: Any) -> bool:
-    """The other side's close may be on its way."""
+async def _sockets_left(server: SimulatorServer, scene: Scene) -> int:
+    """Connections that are still there a second later: the other side's close may be on its way."""
     for _ in range(50):
-        if getattr(socket, "closed", True):
-            return True
+        if not server.exchanges[scene.exchange].open_sockets():
+            break
         await asyncio.sleep(0.02)
-    return False
+    return len(server.exchanges[scene.exchange].open_sockets())
+
+
+def tasks_left() -> list[str]:
+    """Of this event loop, besides the caller: what engines and ccxt have left, once all of them are stopped."""
+    return [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
 def _out_s(judge: Judge) -> float:
@@ -332,7 +333,7 @@ def line(exchange: str, name: str, seen: Seen) -> str:
     return (
         f"{exchange:9} {name:11} {judge.frames:5} frames, {len(judge.wrong):3} wrong for {judge.wrong_s:.2f} s; old as "
         f"good at most {judge.oldest_s:.2f} s; out of use at most {seen.out_s:.2f} s; {', '.join(sorted(seen.told))}; "
-        f"{'live again' if seen.recovered else 'NOT LIVE AGAIN'}; left: {seen.left or 'nothing'}"
+        f"{'live again' if seen.recovered else 'NOT LIVE AGAIN'}; {seen.left} sockets left"
     )
 
 
@@ -348,6 +349,8 @@ async def run_troubles(
                 seen[name] = await run_trouble(scene, chosen[name], Path(folder), **changes)
 
     await asyncio.gather(*(one(name) for name in waiting))
+    if left := tasks_left():
+        raise AssertionError(f"tasks are left: {left}")
     return {name: seen[name] for name in chosen}
 
 
