@@ -109,7 +109,7 @@ async def test_a_subscription_that_is_not_answered_on_a_stream_that_may_be_silen
 
     async with (
         Peer(play) as peer,
-        connected(peer.url, facts=KEYED, new_session=Login, may_be_silent=True, stale_s=0.04) as (_, seen),
+        connected(peer.url, facts=KEYED, new_session=Login, may_be_silent=True, stale_s=0.2) as (_, seen),
     ):
         await until(lambda: seen.of("rejected"))
         assert seen.of("rejected") == [([BOOK], "no answer")]
