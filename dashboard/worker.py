@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 REPORT_S = 1.0
 MARKETS_S = 60.0
-END_AGAIN_S = 2.0
+END_AGAIN_S = 6.0
 ACCOUNTS_S = 30.0
 STOP_S = 4.0
 RETRY_S = 1.0
