@@ -184,7 +184,7 @@ class Recorder:
         try:
             async with asyncio.timeout(2.0):
                 await self._write()
-        except Exception as error:
+        except Exception as error:  # whatever the store raises: the next start closes what is left open, and says so
             log.error("arbitrage events not closed", events=len(self._dirty), error=str(error))
 
     def report(self, event: Event) -> None:
@@ -227,7 +227,7 @@ class Recorder:
         while True:
             try:
                 await work()
-            except Exception as error:
+            except Exception as error:  # whatever the store raises (feeds knows no database): nothing is given up
                 if not self._failed:
                     log.error("arbitrage events not stored", waiting=len(self._dirty), error=str(error))
                 self._failed = True

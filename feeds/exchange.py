@@ -240,10 +240,10 @@ class OneProduct:
         return None
 
     def snapshot_request(self, market: Market) -> Request:
-        raise NotImplementedError
+        raise NotImplementedError("the adapter's own")
 
     def parse_snapshot(self, market: Market, raw: bytes) -> BookSnapshot:
-        raise NotImplementedError
+        raise NotImplementedError("the adapter's own")
 
     def probe_request(self, market: Market) -> Request:
         return self.snapshot_request(market)
@@ -279,7 +279,7 @@ class OneByOne:
 
     def message(self, subscription: Subscription, *, end: bool) -> str:
         """Asks for it, or for its end."""
-        raise NotImplementedError
+        raise NotImplementedError("the session's own")
 
 
 @runtime_checkable

@@ -74,7 +74,7 @@ class Together:
             self.recorder.start()
             try:
                 await self.reload()
-            except Exception as error:
+            except Exception as error:  # whatever the store raises: the start must not hang on it
                 log.error("stored fees not read, the others hold", error=str(error))
 
     async def stop(self) -> None:
