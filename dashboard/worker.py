@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 REPORT_S = 1.0
 MARKETS_S = 60.0
-END_AGAIN_S = 6.0
 ACCOUNTS_S = 30.0
 STOP_S = 4.0
 RETRY_S = 1.0
@@ -337,14 +336,15 @@ class FeedsConsumer(AsyncConsumer):
 
 
 async def _start_in_stock_host() -> FeedsWorker:
-    """Within Channels' own ``runworker``: it knows Ctrl+C, so SIGTERM is made one; what fails ends the process.
+    """Within Channels' own ``runworker``: it knows Ctrl+C alone, so SIGTERM is made one; what fails ends the process.
 
-    Ctrl+C cancels its main task, and a layer that waits for Redis at that moment may swallow that: so it is repeated.
+    A shell starts its background jobs with Ctrl+C ignored, and then nobody handles it: SIGTERM must end those too.
     """
     loop = asyncio.get_running_loop()
 
     def end() -> None:
-        loop.call_later(END_AGAIN_S, end)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
     loop.add_signal_handler(signal.SIGTERM, end)

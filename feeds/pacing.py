@@ -12,10 +12,6 @@ FIRST_S = 1.0
 LONGEST_S = 60.0
 
 
-AGAIN_S = 0.5
-"""A task that does not end is cancelled again after so long."""
-
-
 def backoff() -> Iterator[float]:
     """Seconds to wait before each further attempt: 1 to 60, doubling, the upper half of each step by chance.
 

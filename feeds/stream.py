@@ -33,7 +33,7 @@ from feeds.exchange import Facts
 from feeds.hosts import is_local
 from feeds.ledger import Ledger
 from feeds.link import Link
-from feeds.pacing import AGAIN_S, ConnectGate, SendGate, backoff, wait_s
+from feeds.pacing import ConnectGate, SendGate, backoff, wait_s
 from feeds.tap import Tap
 from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
@@ -162,8 +162,7 @@ class Connection:
         if not self._stopping:
             self._stopping = True
             task.cancel()
-        while not (await asyncio.wait([task], timeout=AGAIN_S))[0]:
-            task.cancel()  # a timeout that ends in the same moment may have swallowed it (Python 3.11)
+        await asyncio.wait([task])
         if self._task is task:
             self._task = None
             self._close_spool("stopped")

@@ -37,7 +37,7 @@ from feeds.keeper import BookKeeper
 from feeds.lane import Lane, missing
 from feeds.market import MarketFeed
 from feeds.notices import Notices
-from feeds.pacing import AGAIN_S, SendGate
+from feeds.pacing import SendGate
 from feeds.renewals import Renewals
 from feeds.rest import RestClient
 from feeds.rest_rounds import RestRounds
@@ -140,10 +140,9 @@ class Venue:
     async def stop(self) -> None:
         """Close every socket. Idempotent."""
         self.stopping = True
-        while self._tasks:  # again, if a timeout that ended in the same moment has swallowed it (Python 3.11)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks, timeout=AGAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(lane.connection.stop() for lane in self.lanes))
         await self.rest.close()
 

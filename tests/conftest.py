@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ from django.test import Client
 
 from dashboard import records
 from dashboard.models import ExchangeAccount
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; its child processes would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -41,6 +41,11 @@ class Parts:
             child.wait_for("worker started")
         return child
 
+    def background_worker(self, *command: str) -> Child:
+        """As a shell starts its background jobs: with Ctrl+C ignored."""
+        ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+        return self._start("worker", [*ignoring, sys.executable, "manage.py", *command])
+
     def web(self) -> int:
         """A stock Daphne; its port."""
         port = free_port()
@@ -116,7 +121,7 @@ async def test_redis_restarted_is_a_pause_and_nothing_else(parts: Parts, tmp_pat
 
 
 async def test_channels_own_runworker_can_host_it(parts: Parts) -> None:
-    worker = parts.worker("runworker", "feeds")
+    worker = parts.background_worker("runworker", "feeds")
     port = parts.web()
     async with Client.open(port, parts.token, []):  # whoever comes first wakes it; no market is known yet
         await asyncio.to_thread(worker.wait_for, "worker started")
