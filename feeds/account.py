@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent
+from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent, Transfer, UnknownMarket
 from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -79,6 +79,9 @@ class PrivateSession(Protocol):
 class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A private connection: where, and how it is kept valid.
 
+    ``product`` is that of its host, whose clock its login uses; ``covers`` are the products of which it tells (left
+    out: that one).
+
     ``token_request`` (signed) gives what the URL or the login needs, ``renew_request`` extends it every
     ``renew_s`` seconds; both are ``None`` where login messages suffice.
     """
@@ -89,6 +92,29 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     token_request: Request | None = None
     renew_request: Request | None = None
     renew_s: float | None = None
+    covers: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The products of which it tells."""
+        return self.covers or (self.product,)
+
+
+class FillPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of own fills, in itself oldest first.
+
+    ``next``: where to ask on, at once; None if this was the last page so far. ``whole``: everything up to the newest
+    fill of this page and the pages since the last whole one is told; False within a stretch that the exchange tells
+    newest first: what is stored of the progress does not move before the stretch's last page. ``reached``: progress
+    to store where no fill marks it, such as the end of a window of time; only with ``whole``, and only if nothing can
+    come to lie before it any more. ``unlisted``: fills that cannot be named, see :class:`UnknownMarket`.
+    """
+
+    fills: list[Fill]
+    next: str | None = None
+    whole: bool = True
+    reached: str | None = None
+    unlisted: tuple[UnknownMarket, ...] = ()
 
 
 class AccountApi(Protocol):
@@ -99,6 +125,9 @@ class AccountApi(Protocol):
 
     def sign(self, request: Request, now_ms: int) -> Request:
         """The request with key header, time and signature; ``now_ms`` is the exchange's time."""
+
+    def clocks(self) -> tuple[str, ...]:
+        """The products (hosts) whose clock is measured: all of which anything signed is asked."""
 
     def time_request(self, product: str) -> Request: ...
 
@@ -150,25 +179,35 @@ class AccountApi(Protocol):
         exchange tells fills only symbol by symbol."""
 
     def product_of(self, symbol: str) -> str | None:
-        """The product that this symbol belongs to; None if the exchange does not list it."""
+        """The product that this symbol, or list of fills, belongs to; None if the exchange does not list it."""
 
     def symbol_of(self, product: str, native: str) -> str | None:
         """The symbol of an exchange's own name; None if the exchange does not list it."""
 
-    def fills_request(self, symbol: str, cursor: str | None) -> Request:
-        """A page of own fills after ``cursor``, oldest first; ``None``: from the beginning.
+    def fill_lists(self) -> tuple[str, ...]:
+        """The account's histories of fills over many markets, by names of their own that no symbol has ("linear"); ()
+        where the exchange tells fills market by market."""
 
+    def fill_list(self, symbol: str) -> str:
+        """The list that tells this market's fills: one of those, or the symbol itself where each has its own."""
+
+    def fills_request(self, name: str, cursor: str | None) -> Request:
+        """A page of own fills after ``cursor``; ``None``: from the beginning. ``name``: a fill list.
+
+        ``cursor`` is a stored one (of :meth:`cursor_of` or ``FillPage.reached``) or ``FillPage.next``.
         Raises ExchangeError for a symbol that the exchange does not list.
         """
 
-    def parse_fills(self, symbol: str, raw: bytes) -> tuple[list[Fill], str | None]:
-        """The page, and the cursor for the next one; ``None`` if this was the last page so far.
-
-        The cursor to store is that of the last fill: see :meth:`cursor_of`.
-        """
+    def parse_fills(self, name: str, cursor: str | None, raw: bytes, settled_ms: int) -> FillPage:
+        """The page that answered. What is older than ``settled_ms`` (the exchange's clock) changes no more."""
 
     def cursor_of(self, fill: Fill) -> str:
-        """The cursor that continues after this fill."""
+        """The cursor that continues after this fill. Fills of the same moment may be told again, none is left out."""
+
+    def transfers_requests(self, since_ms: int) -> list[Request]:
+        """Deposits, withdrawals and internal transfers since then, as far as the exchange tells; [] if it does not."""
+
+    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]: ...
 
 
 def supersedes(new: Order, old: Order) -> bool:

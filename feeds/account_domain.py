@@ -41,6 +41,7 @@ class Position(Value, frozen=True, kw_only=True):
     unrealised: Decimal | None = None
     liquidation: Decimal | None = None  # None: none
     leverage: Decimal | None = None
+    margin: Decimal | None = None  # set aside for it, in ``settle``
     margin_mode: str | None = None  # "cross" or "isolated"
     settle: str | None = None  # asset of profit and margin
     asof_ms: int
@@ -89,6 +90,30 @@ class Fill(Value, frozen=True, kw_only=True):
     exchange_ms: int
 
 
+class Transfer(Value, frozen=True, kw_only=True):
+    """Money that came or went, not by trading. ``id`` is unique within an account and ``kind``.
+
+    ``amount`` is signed: positive came into this account. ``kind`` "internal" is a transfer between accounts or wallets
+    of one owner. ``status`` "done" is in the balance; "pending" is not (yet); "failed" never will be.
+    """
+
+    product: str
+    id: str
+    kind: Literal["deposit", "withdrawal", "internal"]
+    asset: str
+    amount: Decimal
+    fee: Decimal | None = None  # in ``asset``, not contained in ``amount``
+    status: Literal["done", "pending", "failed"] = "done"
+    exchange_ms: int
+
+
+class Reply(Value, frozen=True, kw_only=True):
+    """What a private session wants sent now, in answer to what it has read: subscriptions once it is logged in, a
+    challenge with its signature."""
+
+    messages: tuple[str, ...]
+
+
 class Expired(Value, frozen=True, kw_only=True):
     """A private stream's login, token or listen key is no longer valid: log in anew."""
 
@@ -115,6 +140,7 @@ PrivateEvent: TypeAlias = (
     | Order
     | Fill
     | UnknownMarket
+    | Reply
     | Expired
     | AccountChanged
     | Ack

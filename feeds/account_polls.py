@@ -78,7 +78,7 @@ class AccountPolls:
             ("positions", self._positions, api.positions_requests(), 1),
             ("orders", self._orders, api.orders_requests(), RARE),
         ):
-            for product, group in groupby(requests, key=lambda request: request.product):
+            for product, group in groupby(requests, key=lambda request: request.subject):
                 self._pollers[kind, product] = Poller(
                     f"{kind} {product}",
                     partial(poll, product, list(group)),

@@ -19,7 +19,9 @@ from feeds.errors import ParseError
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One REST call. ``product`` chooses the host, ``weight`` is what it costs of that host's budget.
 
-    ``params`` are sent in this order, percent-encoded, as the query, or as a form body if ``body`` is set.
+    ``params`` are sent in this order, percent-encoded, as the query, or as a form body if ``body`` is set. ``json`` is
+    a finished body of its own, sent as ``application/json``; ``params`` are the query then. ``about``: the product that
+    the answer speaks of, where one host serves several.
     """
 
     path: str
@@ -28,7 +30,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     product: str = ""
     weight: int = 1
     body: bool = False
+    json: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    about: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The product that the answer speaks of."""
+        return self.about or self.product
 
     def __repr__(self) -> str:
         """Without parameters and headers: they may hold a key or a signature."""

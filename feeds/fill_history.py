@@ -1,10 +1,10 @@
 """An account's fills by REST: what the streams did not tell, because nobody listened.
 
-Binance and others tell fills only market by market, so each market has its own progress. What is stored of it is the
-*cursor*, and three rules keep it right:
+Binance and others tell fills only market by market, others in lists over many markets; each such *list* has its own
+progress. What is stored of it is the *cursor*, and three rules keep it right:
 
-1. It moves only together with the page that it ends, in one transaction. A fill told by a stream never moves it: older
-   ones may still be missing.
+1. It moves only together with the page that it ends, in one transaction, and within a stretch that is told newest first
+   only with its last page. A fill told by a stream never moves it: older ones may still be missing.
 2. It never moves to a fill that is younger than ``settle_s``. An exchange serves its history from copies of its
    database; one that is a moment late may show fill 8 and not yet fill 7. What is younger is stored, and read again.
 3. A market is read to the end after every start and every reconnect of its stream, once more when ``settle_s`` have
@@ -25,13 +25,13 @@ from typing import Any
 
 import structlog
 
-from feeds.account import AccountApi
+from feeds.account import AccountApi, FillPage
 from feeds.account_domain import Fill, UnknownMarket
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
 from feeds.pacing import backoff
-from feeds.signed_rest import SignedRest, Told
+from feeds.signed_rest import SignedRest
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +95,7 @@ class FillHistory:
         on_fatal: Callable[[FeedError], None],
         on_change: Callable[[], None] = lambda: None,
         on_new: Callable[[list[Fill]], None] = lambda fills: None,
+        on_unlisted: Callable[[], None] = lambda: None,
         settle_s: float = 10.0,
         active_s: float = 60.0,
         idle_s: float = 900.0,
@@ -112,6 +113,7 @@ class FillHistory:
         self._on_fatal = on_fatal
         self._on_change = on_change
         self._on_new = on_new
+        self._on_unlisted = on_unlisted
         self._settle_s = settle_s
         self._active_s = active_s
         self._idle_s = idle_s
@@ -126,28 +128,30 @@ class FillHistory:
 
     def load(self, named: Iterable[str], stored: Iterable[str], cursors: Mapping[str, str]) -> None:
         """Begin with the markets that the user named and those that were stored, at the stored cursors."""
-        for symbol in {*stored, *cursors}:
+        for name in self._api.fill_lists():
+            self._markets[name] = _Market(True, cursors.get(name))
+        for symbol in {*stored, *cursors} - self._markets.keys():
             if self._api.product_of(symbol) is None:
                 self._log.info("market not listed any more", market=symbol)
-            else:
+            elif self._api.fill_list(symbol) == symbol:
                 self._markets[symbol] = _Market(True, cursors.get(symbol))
         for symbol in named:
-            self._markets.setdefault(symbol, _Market(True, None))  # one that does not exist is told
+            self._markets.setdefault(self._api.fill_list(symbol), _Market(True, None))  # one that is not listed is told
 
     def add(self, symbols: Iterable[str], *, known: bool) -> None:
         """These markets have, or (not ``known``) may have, fills of this account. Unlisted ones are left out."""
-        for symbol in symbols:
-            market = self._markets.get(symbol)
+        for name in {self._api.fill_list(symbol) for symbol in symbols}:
+            market = self._markets.get(name)
             if market is not None:
                 market.known |= known
-            elif self._api.product_of(symbol) is not None:
-                self._markets[symbol] = _Market(known, None)
+            elif self._api.product_of(name) is not None:
+                self._markets[name] = _Market(known, None)
                 self._wake.set()
 
     def traded(self, symbol: str) -> None:
         """The market had a fill or an order just now: look at it more often for a while."""
         self.add([symbol], known=True)
-        market = self._markets.get(symbol)
+        market = self._markets.get(self._api.fill_list(symbol))
         if market is None:
             return
         market.traded_s = self._clock.monotonic_s()
@@ -175,7 +179,10 @@ class FillHistory:
             if symbol is not None:
                 self.unlisted.discard(market)
                 self.traded(symbol)
-                self._wish([self._markets[symbol]])
+                name = self._api.fill_list(symbol)
+                if name != symbol:
+                    self._markets[name].cursor = None  # it was passed over there
+                self._wish([self._markets[name]])
 
     def _wish(self, markets: Iterable[_Market]) -> None:
         now_s = self._clock.monotonic_s()
@@ -248,16 +255,25 @@ class FillHistory:
             return min(due)[-1], None
         return None, min((m.due_s - now_s for m in self._markets.values()), default=None)
 
-    async def _read(self, symbol: str, market: _Market) -> None:
+    async def _read(self, name: str, market: _Market) -> None:
         """Read to the end."""
         wishes = market.wishes
         cursor: str | None = market.cursor
+        stretch: list[Fill] = []  # told since the last page with which the cursor could move
         while True:
-            told = await self._rest.ask(self._api.fills_request(symbol, cursor))
-            fills, cursor = self._api.parse_fills(symbol, told.raw)
-            await self._store(symbol, market, fills, told)
-            if cursor is None:
+            told = await self._rest.ask(self._api.fills_request(name, cursor))
+            settled_ms = told.asof_ms - round(self._settle_s * 1000)
+            page = self._api.parse_fills(name, cursor, told.raw, settled_ms)
+            stretch = page.fills + stretch
+            keep = self._progress(market, stretch, page, settled_ms) if page.whole else None
+            await self._store(name, market, page.fills, keep)
+            if page.whole:
+                stretch = []
+            if sum(self.met_unlisted(unlisted) for unlisted in page.unlisted):
+                self._on_unlisted()
+            if page.next is None:
                 break
+            cursor = page.next
         self._succeeded()
         now_s = market.read_s = self._clock.monotonic_s()
         market.refusals, market.refusal = 0, ""
@@ -273,19 +289,27 @@ class FillHistory:
             market.due_s = now_s + (self._active_s if active else self._idle_s) * random.uniform(0.9, 1.1)
         self._on_change()
 
-    async def _store(self, symbol: str, market: _Market, fills: list[Fill], told: Told) -> None:
-        if not fills:
+    def _progress(self, market: _Market, stretch: list[Fill], page: FillPage, settled_ms: int) -> str | None:
+        """The cursor that may be stored now; None if it stays."""
+        settled = list(itertools.takewhile(lambda fill: fill.exchange_ms <= settled_ms, stretch))
+        if page.reached is not None and len(settled) == len(stretch):
+            moved = page.reached
+        elif settled:
+            moved = self._api.cursor_of(settled[-1])
+        else:
+            return None
+        return moved if moved != market.cursor else None
+
+    async def _store(self, name: str, market: _Market, fills: list[Fill], moved: str | None) -> None:
+        if not fills and moved is None:
             return
-        settled_ms = told.asof_ms - self._settle_s * 1000
-        settled = list(itertools.takewhile(lambda fill: fill.exchange_ms <= settled_ms, fills))
-        moved = self._api.cursor_of(settled[-1]) if settled else market.cursor
-        keep = (symbol, moved) if moved is not None and moved != market.cursor else None
-        rows = await self._journal.history_page(fills, keep)
-        market.cursor = moved
-        market.known = True
+        rows = await self._journal.history_page(fills, (name, moved) if moved is not None else None)
+        if moved is not None:
+            market.cursor = moved
+        market.known |= bool(fills)
         if rows:
-            new = {row["id"] for row in rows}
-            self._on_new([fill for fill in fills if fill.id in new])
+            new = {(row["symbol"], row["id"]) for row in rows}
+            self._on_new([fill for fill in fills if (fill.symbol, fill.id) in new])
 
     # Trouble
 

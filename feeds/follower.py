@@ -101,6 +101,7 @@ class AccountFollower:
             on_fatal=self._refused,
             on_change=self._judge,
             on_new=self._told_by_history,
+            on_unlisted=reload_markets,
             settle_s=settle_s,
             delays=delays,
             labels=labels,
@@ -218,8 +219,7 @@ class AccountFollower:
                 return
 
     async def _measure_clocks(self) -> None:
-        rights = self._api.rights_request()
-        await self._rest.measure_all({*self.spec.products, *([rights.product] if rights else [])})
+        await self._rest.measure_all(self._api.clocks())
 
     async def _check_rights(self) -> None:
         """A key that may withdraw is refused. Where the exchange cannot be asked (test networks) go on, and say so."""
@@ -312,11 +312,13 @@ class AccountFollower:
                 self._notice = event.text, self._clock.monotonic_s()
                 self._judge()
         if fills or any(isinstance(event, AccountChanged) for event in events):
-            self._polls.changed(stream.route.product, REFETCH_S)
+            for product in stream.route.subjects:
+                self._polls.changed(product, REFETCH_S)
 
     def stream_standing(self, stream: PrivateStream) -> None:
-        self._polls.read_again(stream.route.product)
-        self._history.read_again(stream.route.product)
+        for product in stream.route.subjects:
+            self._polls.read_again(product)
+            self._history.read_again(product)
         self._judge()
 
     def stream_changed(self, stream: PrivateStream) -> None:
@@ -381,7 +383,7 @@ class AccountFollower:
         return ""
 
     def _standing_s(self, product: str) -> float:
-        return max((s.standing_s or 0.0 for s in self.streams if s.route.product == product), default=0.0)
+        return max((s.standing_s or 0.0 for s in self.streams if product in s.route.subjects), default=0.0)
 
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:

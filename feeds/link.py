@@ -7,7 +7,7 @@ from collections import deque
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from feeds.account_domain import Expired
+from feeds.account_domain import Expired, Reply
 from feeds.buffer import Frame, FrameBuffer
 from feeds.domain import Ack, Closing, Heartbeat, LoggedIn, Lost, Notice, Rejected, StreamState, Subscription
 from feeds.errors import ParseError
@@ -15,7 +15,7 @@ from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
 from feeds.wire import Counters, Delegate, Ending, Setup, WireSession, why_closed
 
-_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired})
+_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired, Reply})
 """Events that say something about the connection, not about a market or an account."""
 
 
@@ -218,6 +218,9 @@ class Link:
             if self._had_data and self._delegate.link_closing(event.reason):
                 return  # it serves us until then, and the owner replaces it
             self.end(Ending(reason=f"the exchange announced the end: {event.reason}", prompt=True))
+        elif isinstance(event, Reply):
+            for message in event.messages:
+                self.post(message)
         elif isinstance(event, LoggedIn):
             self._may_ask, self._opening = True, []  # answered: from here on silence is judged by what is asked for
             self._counted_s = self._clock.monotonic_s()

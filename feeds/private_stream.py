@@ -153,7 +153,7 @@ class PrivateStream:
         overdue_s = self._clock.monotonic_s() + MUTE_S
         for fill in fills:
             key = fill.symbol, fill.id
-            if fill.product == self.route.product and fill.exchange_ms > since_ms and key not in self._told:
+            if fill.product in self.route.subjects and fill.exchange_ms > since_ms and key not in self._told:
                 self._expected[key] = overdue_s
 
     def check(self) -> None:

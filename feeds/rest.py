@@ -180,6 +180,9 @@ class RestClient:
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         elif query:
             url = f"{url}?{query}"
+        if request.json is not None:
+            body = request.json
+            headers.setdefault("Content-Type", "application/json")
         where = f"{self._exchange} {request.method} {request.path}"
         try:
             async with self._session(host.local).request(

@@ -17,9 +17,9 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "keys", "settings_table"),
+        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        *("history", "tap", "redaction", "volumes", "findings"),
+        *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
         *("reading", "bar_polls"),
     },
     # one exchange each

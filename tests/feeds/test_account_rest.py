@@ -9,6 +9,8 @@ from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.errors import ExchangeError, ParseError
 from tests.feeds.binance_examples import account, answer, socket_result
 
+NOW_MS = 1_800_000_000_000
+
 
 class TestBalances:
     def test_spot(self):
@@ -202,9 +204,9 @@ class TestOrders:
 
 class TestFills:
     def test_spot(self):
-        fills, following = account().parse_fills("BNB/BTC", answer("Spot/Trading/GetUserTrades"))
-        assert following is None
-        assert fills == [
+        page = account().parse_fills("BNB/BTC", None, answer("Spot/Trading/GetUserTrades"), NOW_MS)
+        assert (page.next, page.whole) == (None, True)
+        assert page.fills == [
             Fill(
                 product="spot",
                 symbol="BNB/BTC",
@@ -221,16 +223,16 @@ class TestFills:
         ]
 
     def test_spot_maker_without_fee(self):
-        fills, _ = account().parse_fills("BTC/USDT", socket_result("Spot/Trading/GetUserTrades"))
-        assert [(f.id, f.side, f.price, f.size, f.fee, f.maker) for f in fills] == [
+        page = account().parse_fills("BTC/USDT", None, socket_result("Spot/Trading/GetUserTrades"), NOW_MS)
+        assert [(f.id, f.side, f.price, f.size, f.fee, f.maker) for f in page.fills] == [
             ("1650422481", "sell", Decimal("23416.1"), Decimal("0.00635"), Decimal(0), True),
             ("1650422482", "sell", Decimal("23416.5"), Decimal("0.00212"), Decimal(0), True),
         ]
 
     def test_usdm(self):
         """Documented with a negative commission: since then positive means charged, so this is read as a rebate."""
-        fills, _ = account().parse_fills("BTC/USDT:USDT", answer("UsdFutures/Trading/GetUserTrades"))
-        assert fills == [
+        page = account().parse_fills("BTC/USDT:USDT", None, answer("UsdFutures/Trading/GetUserTrades"), NOW_MS)
+        assert page.fills == [
             Fill(
                 product="usdm",
                 symbol="BTC/USDT:USDT",
@@ -261,9 +263,9 @@ class TestFills:
         [row] = json.loads(answer("Spot/Trading/GetUserTrades"))
         rows = [row | {"id": 5000 - number} for number in range(1000)]  # whatever order they come in
         api = account()
-        fills, following = api.parse_fills("BNB/BTC", json.dumps(rows).encode())
-        assert [fill.id for fill in fills[:2]] == ["4001", "4002"]
-        assert following == "5000" == api.cursor_of(fills[-1])
+        page = api.parse_fills("BNB/BTC", None, json.dumps(rows).encode(), NOW_MS)
+        assert [fill.id for fill in page.fills[:2]] == ["4001", "4002"]
+        assert page.next == "5000" == api.cursor_of(page.fills[-1])
 
     def test_a_market_that_is_not_listed_any_more(self):
         api = account()

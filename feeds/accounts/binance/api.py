@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from feeds.account import AccountSpec, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
+from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.accounts.binance import spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.usdm_stream import UsdmSession
@@ -102,6 +102,9 @@ class BinanceAccount:
         return hmac.new(self._spec.credentials.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
     # Clock, key, refusals
+
+    def clocks(self) -> tuple[str, ...]:
+        return tuple({**dict.fromkeys(self._spec.products), "spot": None})  # what the key may do, only spot tells
 
     def time_request(self, product: str) -> Request:
         return Request(path=TIME_PATHS[product], product=product)
@@ -222,20 +225,34 @@ class BinanceAccount:
         market = self._markets.native(product, native)
         return market.symbol if market is not None else None
 
-    def fills_request(self, symbol: str, cursor: str | None) -> Request:
-        market = self._markets.get(symbol)
+    def fill_lists(self) -> tuple[str, ...]:
+        return ()
+
+    def fill_list(self, symbol: str) -> str:
+        return symbol
+
+    def fills_request(self, name: str, cursor: str | None) -> Request:
+        market = self._markets.get(name)
         if market is None:
-            raise ExchangeError(f"Binance lists no market {symbol}")
+            raise ExchangeError(f"Binance lists no market {name}")
         first = 0 if cursor is None else int(cursor) + 1
         params = (("symbol", market.native), ("fromId", str(first)), ("limit", str(PAGE)))
         if market.product == "spot":
             return Request(path="/api/v3/myTrades", params=params, product="spot", weight=20)
         return Request(path="/fapi/v1/userTrades", params=params, product="usdm", weight=5)
 
-    def parse_fills(self, symbol: str, raw: bytes) -> tuple[list[Fill], str | None]:
-        parse = spot_rest.parse_fills if self.product_of(symbol) == "spot" else usdm_rest.parse_fills
-        fills = sorted(parse(raw, symbol), key=lambda fill: int(fill.id))
-        return fills, self.cursor_of(fills[-1]) if len(fills) >= PAGE else None
+    def parse_fills(self, name: str, cursor: str | None, raw: bytes, settled_ms: int) -> FillPage:
+        parse = spot_rest.parse_fills if self.product_of(name) == "spot" else usdm_rest.parse_fills
+        fills = sorted(parse(raw, name), key=lambda fill: int(fill.id))
+        return FillPage(fills=fills, next=self.cursor_of(fills[-1]) if len(fills) >= PAGE else None)
 
     def cursor_of(self, fill: Fill) -> str:
         return fill.id
+
+    # Money from outside
+
+    def transfers_requests(self, since_ms: int) -> list[Request]:
+        return []
+
+    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
+        raise NotImplementedError("nothing is asked")

@@ -1,0 +1,76 @@
+"""What an exchange needs for placing and cancelling orders, where a user has switched that on. No I/O here.
+
+The rule that makes a retry safe: an order gets its ``client_id`` before it is sent for the first time, and is never
+sent a second time before the exchange has said, asked by that id, that it does not have it. A request that was not
+answered may have arrived; one that was refused in the exchange's own words has not become an order.
+"""
+
+from decimal import Decimal
+from typing import Literal, Protocol, runtime_checkable
+
+from feeds.account_domain import Order
+from feeds.domain import Side, Value
+from feeds.errors import ExchangeError
+from feeds.exchange import Request
+
+
+class NewOrder(Value, frozen=True, kw_only=True):
+    """An order to place. ``size`` in base currency; ``price`` None is a market order.
+
+    ``post_only``: refused, or ended by the exchange, where it would take. ``reduce_only``: of derivatives only.
+    """
+
+    symbol: str
+    side: Side
+    size: Decimal
+    price: Decimal | None
+    client_id: str
+    post_only: bool = False
+    reduce_only: bool = False
+    time_in_force: Literal["GTC", "IOC", "FOK"] = "GTC"
+
+
+@runtime_checkable
+class TradingApi(Protocol):
+    """What an :class:`feeds.account.AccountApi` has besides, whose exchange takes orders by REST. Pure.
+
+    All requests are signed by ``AccountApi.sign`` like the others.
+    """
+
+    def new_client_id(self) -> str:
+        """One that no order has yet, in the form that the exchange accepts; unguessable and unique for ever."""
+
+    def place_request(self, order: NewOrder) -> Request:
+        """Raises ExchangeError, with a sentence, for what the exchange does not offer (post-only orders, say)."""
+
+    def parse_placed(self, order: NewOrder, raw: bytes, asof_ms: int) -> Order:
+        """The order as far as the answer tells; what it does not tell is as it was asked for, with status "open".
+
+        Raises ExchangeError, in the exchange's words, where the answer is good HTTP and yet a refusal.
+        """
+
+    def find_request(self, symbol: str, client_id: str) -> Request:
+        """Asks for the order with this client id: what has become of a request without an answer?"""
+
+    def parse_found(self, symbol: str, client_id: str, raw: bytes) -> Order | None:
+        """None: the exchange has no such order."""
+
+    def unknown_order(self, error: ExchangeError) -> bool:
+        """Does this refusal say that there is no such order (any more)?"""
+
+    def cancel_request(self, order: Order) -> Request: ...
+
+    def parse_cancelled(self, order: Order, raw: bytes) -> None:
+        """Raises ExchangeError where the answer is good HTTP and yet a refusal. How the order ended, the stream and the
+        list of open orders tell."""
+
+    def cancel_all_requests(self, symbols: tuple[str, ...]) -> list[Request]:
+        """Cancel all open orders of the account, which are in these markets; several where the exchange takes them
+        market by market or product by product."""
+
+    def parse_cancelled_all(self, request: Request, raw: bytes) -> None:
+        """Raises ExchangeError where the answer is good HTTP and yet a refusal."""
+
+    def dead_man_requests(self, timeout_s: int, symbols: tuple[str, ...]) -> list[Request]:
+        """Have the exchange cancel all open orders unless this is asked again within ``timeout_s``; 0 ends it.
+        [] where the exchange has no such switch."""
