@@ -27,7 +27,7 @@ class ProductTerms(msgspec.Struct, frozen=True, kw_only=True):
     (it is shown, but counts for no margin). ``first_id`` is added to the order ids, where products count apart.
     ``refuses_fok`` and ``refuses_post_only``: an order that cannot do what it must is rejected; otherwise it is
     accepted and expires at once. ``post_only_type``: the type of order by which one asks for post-only, ``LIMIT`` where
-    it is a time in force (``GTX``).
+    it is a time in force (``GTX``). ``funding_ms``: how often funding is settled.
     """
 
     maker: Decimal

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
-from feeds.simulator.market import LiveMarket
+from feeds.simulator.market import FUNDING_MS, LiveMarket
 from feeds.simulator.orders import OwnOrder, Rejected
 from feeds.simulator.terms import ProductTerms, Token
 
@@ -313,9 +313,13 @@ class FuturesWallet:
         return Settled(fee, self.asset, realised, (self.asset,))
 
     def pay_funding(self, market: LiveMarket) -> Decimal:
-        """Settle funding of one position at mark and rate; returns what it changed (negative: paid)."""
+        """Settle funding of one position at mark and rate; returns what it changed (negative: paid).
+
+        The market's rate is for its usual interval; a shorter one pays its share.
+        """
         position = self.position(market)
-        amount = -(self.notional(position) * Decimal(f"{market.funding_rate:.8f}")).quantize(E8)
+        rate = Decimal(f"{market.funding_rate:.8f}") * self.terms.funding_ms / FUNDING_MS
+        amount = -(self.notional(position) * rate).quantize(E8)
         self.cash.add(self.asset, amount)
         self.funding += amount
         return amount

@@ -1,4 +1,4 @@
-"""Accounts, with Binance's terms: balances always follow from deposits, executions, fees and funding, to the last digit."""
+"""Accounts, with Binance's terms: balances follow from deposits, executions, fees and funding, to the last digit."""
 
 from decimal import Decimal
 from fractions import Fraction

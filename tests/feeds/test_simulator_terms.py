@@ -196,7 +196,9 @@ def test_funding_comes_at_the_products_interval_and_never_for_dated_contracts(se
     desk.place(perpetual, buy=True, size=1000, type="MARKET")
     separate.accounts.tick(START_MS + HOUR_MS - 1)
     assert account.futures.funding == 0
+    mark, rate = account.futures.mark(perpetual), Decimal(f"{perpetual.funding_rate:.8f}") / 8
     separate.accounts.tick(START_MS + HOUR_MS)
+    assert account.futures.funding == -(1000 * perpetual.instrument.lot * mark * rate).quantize(E8)
     paid = [each for each in account.movements if each.kind == "funding"]
     assert [each.market for each in paid] == [perpetual]
     assert account.futures.funding == paid[0].amount != 0
