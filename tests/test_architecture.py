@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
+        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
         *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
         *("reading", "bar_polls"),
@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
         *("publisher", "state", "board", "desk"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
-        *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
+        *("follower", "trader", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},
