@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 mkdir -p build
 at_once=${SPREADBOARD_TEST_PARTS:-4}
 
-declare -A files taken
+declare -A files=() taken=()
 names=()
 part() { # name, files: those that no part before has
   names+=("$1")
@@ -30,7 +30,7 @@ part browser tests/browser/test_*.py
 part feeds tests/feeds/**/test_*.py
 part others tests/**/test_*.py
 
-declare -A name_of began_s
+declare -A name_of=() began_s=()
 failed=""
 trap 'kill "${!name_of[@]}" 2>/dev/null; exit 130' INT TERM
 begin() {
