@@ -9,33 +9,35 @@ mkdir -p build
 at_once=${SPREADBOARD_TEST_PARTS:-4}
 
 declare -A files=() taken=()
-names=()
 part() { # name, files: those that no part before has
-  names+=("$1")
   local file
   for file in "${@:2}"; do
     [ -n "${taken[$file]:-}" ] || files[$1]+=" $file"
     taken[$file]=$1
   done
 }
-# In the order in which they begin: long ones first, and those that keep a core busy apart from each other. The last two
-# take whatever is left, so that no test is forgotten.
 part conformance tests/conformance/test_*.py
 part drills tests/@(killtest|system)/test_*.py tests/dashboard/test_@(postgres|recording).py
 part deployments tests/dashboard/test_@(scaled|serve).py
+part faults tests/feeds/test_@(faults|alpaca_engine|krakenfutures_engine|lmex_engine).py
 part live tests/feeds/test_@(*engine*|alarm|polled|recorder|renewal|replay|skew|together).py
 part simulators tests/feeds/test_@(*simulator*|ccxt*).py
-part faults tests/feeds/test_faults.py
 part browser tests/browser/test_*.py
-part feeds tests/feeds/**/test_*.py
+part feeds tests/feeds/**/test_*.py # these two take what is left, so that no test is forgotten
 part others tests/**/test_*.py
+
+# In this order they begin: those that need the processor most not at one time. The last two of the above do not wait,
+# so they leave the processor to whoever does.
+names=(feeds deployments live faults conformance others drills browser simulators)
+declare -A patience=([feeds]=5 [others]=5)
+[ "${#names[@]}" = "${#files[@]}" ] || { echo "A part is not in the order, or has no file." >&2 && exit 2; }
 
 declare -A name_of=() began_s=()
 failed=""
 trap 'kill "${!name_of[@]}" 2>/dev/null; exit 130' INT TERM
 begin() {
   # shellcheck disable=SC2086
-  .venv/bin/python -m pytest ${files[$1]} -o "cache_dir=.pytest_cache/$1" "${@:2}" >"build/test-$1.log" 2>&1 &
+  nice -n "${patience[$1]:-0}" .venv/bin/python -m pytest ${files[$1]} -o "cache_dir=.pytest_cache/$1" "${@:2}" >"build/test-$1.log" 2>&1 &
   name_of[$!]=$1
   began_s[$1]=$SECONDS
 }
