@@ -3,7 +3,7 @@
 # Arguments are pytest's, for all parts. What a part says is shown when it has ended, one after another.
 # SPREADBOARD_TEST_PARTS: how many at a time. Times are promised, so more than the machine can carry makes tests fail.
 set -uo pipefail
-shopt -s extglob globstar nullglob
+shopt -s globstar nullglob
 cd "$(dirname "$0")/.."
 mkdir -p build
 at_once=${SPREADBOARD_TEST_PARTS:-4}
@@ -17,11 +17,11 @@ part() { # name, files: those that no part before has
   done
 }
 part conformance tests/conformance/test_*.py
-part drills tests/@(killtest|system)/test_*.py tests/dashboard/test_@(postgres|recording).py
-part deployments tests/dashboard/test_@(scaled|serve).py
-part faults tests/feeds/test_@(faults|alpaca_engine|krakenfutures_engine|lmex_engine).py
-part live tests/feeds/test_@(*engine*|alarm|polled|recorder|renewal|replay|skew|together).py
-part simulators tests/feeds/test_@(*simulator*|ccxt*).py
+part drills tests/{killtest,system}/test_*.py tests/dashboard/test_{postgres,recording}.py
+part deployments tests/dashboard/test_{scaled,serve}.py
+part faults tests/feeds/test_{faults,alpaca_engine,krakenfutures_engine,lmex_engine}.py
+part live tests/feeds/test_{*engine*,alarm,polled,recorder,renewal,replay,skew,together}.py
+part simulators tests/feeds/test_{*simulator*,ccxt*}.py
 part browser tests/browser/test_*.py
 part feeds tests/feeds/**/test_*.py # these two take what is left, so that no test is forgotten
 part others tests/**/test_*.py
