@@ -6,7 +6,7 @@ set -uo pipefail
 shopt -s globstar nullglob
 cd "$(dirname "$0")/.."
 mkdir -p build
-at_once=${SPREADBOARD_TEST_PARTS:-4}
+at_once=${SPREADBOARD_TEST_PARTS:-3}
 
 declare -A files=() taken=()
 part() { # name, files: those that no part before has
@@ -23,36 +23,50 @@ part faults tests/feeds/test_{faults,alpaca_engine,krakenfutures_engine,lmex_eng
 part live tests/feeds/test_{*engine*,alarm,polled,recorder,renewal,replay,skew,together}.py
 part simulators tests/feeds/test_{*simulator*,ccxt*}.py
 part browser tests/browser/test_*.py
-part feeds tests/feeds/**/test_*.py # these two take what is left, so that no test is forgotten
+part feeds tests/feeds/**/test_*.py # these two take what is left: no test is forgotten
 part others tests/**/test_*.py
 
-# In this order they begin: those that need the processor most not at one time. The last two of the above do not wait,
-# so they leave the processor to whoever does.
-names=(feeds deployments live faults conformance others drills browser simulators)
-declare -A patience=([feeds]=5 [others]=5)
-[ "${#names[@]}" = "${#files[@]}" ] || { echo "A part is not in the order, or has no file." >&2 && exit 2; }
+# In this order they begin, the long ones first. The patient ones hardly wait, and promise no times: one after another
+# they take what the others leave of the processor, beside them.
+names=(simulators faults live deployments browser conformance drills)
+patient=(feeds others)
+[ "$((${#names[@]} + ${#patient[@]}))" = "${#files[@]}" ] || { echo "A part is in no order, or has no file." && exit 2; }
 
 declare -A name_of=() began_s=()
+arguments=("$@")
+running=0
 failed=""
 trap 'kill "${!name_of[@]}" 2>/dev/null; exit 130' INT TERM
-begin() {
+begin() { # name, niceness
   # shellcheck disable=SC2086
-  nice -n "${patience[$1]:-0}" .venv/bin/python -m pytest ${files[$1]} -o "cache_dir=.pytest_cache/$1" "${@:2}" >"build/test-$1.log" 2>&1 &
+  nice -n "$2" .venv/bin/python -m pytest ${files[$1]} -o "cache_dir=.pytest_cache/$1" "${arguments[@]}" \
+    >"build/test-$1.log" 2>&1 &
   name_of[$!]=$1
   began_s[$1]=$SECONDS
+}
+begin_patient() {
+  [ "${#patient[@]}" -gt 0 ] || return 0
+  begin "${patient[0]}" 5
+  patient=("${patient[@]:1}")
 }
 end_one() {
   local pid name code=0
   wait -n -p pid "${!name_of[@]}" || code=$?
   name=${name_of[$pid]}
   unset "name_of[$pid]"
+  case " ${names[*]} " in
+    *" $name "*) running=$((running - 1)) ;;
+    *) begin_patient ;;
+  esac
   echo "== $name: $((SECONDS - began_s[$name])) s =="
   cat "build/test-$name.log"
   [ "$code" = 0 ] || failed+=" $name"
 }
+begin_patient
 for name in "${names[@]}"; do
-  [ "${#name_of[@]}" -lt "$at_once" ] || end_one
-  begin "$name" "$@"
+  while [ "$running" -ge "$at_once" ]; do end_one; done
+  begin "$name" 0
+  running=$((running + 1))
 done
 while [ "${#name_of[@]}" -gt 0 ]; do end_one; done
 echo "All parts: $SECONDS s. Failed:${failed:- none}"
