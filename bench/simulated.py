@@ -34,7 +34,8 @@ SETTLED_S = 0.7
 class Trouble(NamedTuple):
     """Faults, all struck at one moment: ``(kind, further fields)``, as ``POST /__sim/faults`` takes them.
 
-    ``at_start``: before the engine starts. ``lasts_s`` later they are cleared.
+    ``at_start``: before the engine starts. ``lasts_s`` later they are cleared. The engine is followed for ``seconds``
+    from when all markets are in use, or from its start if the faults were there before.
     """
 
     faults: Sequence[tuple[str, Mapping[str, Any]]] = ()
@@ -140,6 +141,8 @@ async def run_trouble(
                         statuses[market.symbol].add(market.status)
                     if judge.live and first_live_s == float("inf"):
                         first_live_s = now_s - judge.began_s
+                        if not trouble.at_start:
+                            end_s = now_s + trouble.seconds  # a slow start leaves it no less time
                     if struck_s == float("inf") and now_s - judge.began_s > first_live_s + SETTLED_S:
                         struck_s = now_s
                         await _strike(control, scene, trouble)

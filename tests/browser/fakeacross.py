@@ -97,7 +97,8 @@ class Together:
         legs, fine = [], []
         for market in markets:
             leg = self._head(market, symbol)
-            bids, asks = self._levels(market, symbol, price_places, size_places) if leg["usable"] else ([], [])
+            most = None if step else DEPTH  # only groups need more levels than are shown
+            bids, asks = self._levels(market, symbol, price_places, size_places, most) if leg["usable"] else ([], [])
             fine.append((bids, asks))
             if step:
                 width = int(Decimal(step).scaleb(price_places))
@@ -111,13 +112,15 @@ class Together:
             data["step"] = step
         return data | _figures([(bids[:DEPTH], asks[:DEPTH]) for bids, asks in fine], price_places)
 
-    def _levels(self, market: Market, symbol: str, price_places: int, size_places: int) -> tuple[Any, Any]:
+    def _levels(
+        self, market: Market, symbol: str, price_places: int, size_places: int, most: int | None
+    ) -> tuple[Any, Any]:
         bid_rate, ask_rate = (Decimal(rate) for rate in self.ties.get(market.symbol, ("1", "1")))
         if market.symbol == symbol:
             bid_rate = ask_rate = Decimal(1)
         tick, lot = Decimal(market.tick).scaleb(price_places), Decimal(market.lot).scaleb(size_places)
         return tuple(
-            [[int(price * tick * rate), int(size * lot)] for price, size in side]
+            [[int(price * tick * rate), int(size * lot)] for price, size in side[:most]]
             for side, rate in ((market.bids, bid_rate), (market.asks, ask_rate))
         )
 

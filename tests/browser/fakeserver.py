@@ -177,10 +177,17 @@ class Server:
             if topic in browser.topics:
                 browser.waiting[topic] = frame
 
-    def send_kinds(self, market: Market, kinds: set[str]) -> None:
-        wanted = {topic for browser in self.browsers for topic in browser.topics}
-        for topic in wanted:
-            if topic.endswith(f":{market.key}") and topic.partition(":")[0].partition("@")[0] in kinds:
+    def watched(self) -> dict[str, list[str]]:
+        """What somebody watches, by what it is about: a market's key, a symbol, an account, or nothing."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for topic in {topic for browser in self.browsers for topic in browser.topics}:
+            found[topic.partition(":")[2]].append(topic)
+        return found
+
+    def send_kinds(self, topics: list[str], kinds: set[str]) -> None:
+        """Those of a market's topics that are of these kinds."""
+        for topic in topics:
+            if topic.partition(":")[0].partition("@")[0] in kinds:
                 self.send(topic)
 
     def send_together(self) -> None:
@@ -203,9 +210,10 @@ class Server:
                     account.asof_ms = int(time.time() * 1000)
             if self.frozen:
                 continue
+            watched = self.watched()
             for market in self.markets.values():
                 if market.state == "LIVE":
-                    self.send_kinds(market, market.move())
+                    self.send_kinds(watched.get(market.key, []), market.move())
             self.send_together()
 
     async def flush(self, browser: Browser) -> None:
@@ -342,7 +350,7 @@ class Server:
                 market = self.markets[given.pop("key")]
                 for name, value in given.items():
                     setattr(market, name, value)
-                self.send_kinds(market, {"book", "quote", "trades", "candles"})
+                self.send_kinds(self.watched()[market.key], {"book", "quote", "trades", "candles"})
                 self.send_together()
                 self.send("streams")
             case "venues":
