@@ -2,7 +2,8 @@
 
 After a break a market is out of use for the backoff's first step and the proof by REST. A mute stream is found after
 ``stale_s``; where its snapshot was swallowed, too, the book is asked for again after ``FIRST_BOOK_S``, or refuted by
-REST three times, ``AGAIN_S`` apart. These times are shortened here.
+REST three times, ``AGAIN_S`` apart. These times are shortened here. What the conformance kit does to Kraken by ccxt
+(``tests/conformance``) is not done once more.
 """
 
 import asyncio
@@ -39,13 +40,13 @@ SHORTER = {
     "feeds.longtail.checks.AGAIN_S": 1.0,
 }
 RUNS = [
-    *(("kraken", name) for name in ("cut", "close", "mute", "crossed", "garbage", "reject", "refuse", "status 503")),
+    *(("kraken", name) for name in ("cut", "garbage", "reject", "refuse", "status 503")),
     *(("bybit", name) for name in ("none", "mute one", "crossed")),
     *(("coinbase", name) for name in ("none", "mute", "garbage")),
     *(("binance", name) for name in ("none", "cut", "drop_depth")),
 ]
 STALE_S = 2.0
-AT_ONCE = 11
+AT_ONCE = 14
 LATE_S = 1.5  # of a machine that does seventeen such things at once
 _seen: dict[tuple[str, str], Seen] = {}
 _tasks_left: list[str] = []
@@ -102,12 +103,10 @@ def test_it_recovers_and_leaves_nothing(exchange, name) -> None:
     ("exchange", "name", "states"),
     [
         ("kraken", "cut", {"CONNECTING", "SYNCING"}),
-        ("kraken", "close", {"CONNECTING", "SYNCING"}),
         ("kraken", "refuse", {"CONNECTING", "DOWN"}),
-        ("kraken", "mute", {"STALE"}),
+        ("coinbase", "mute", {"STALE"}),
         ("bybit", "mute one", {"STALE"}),
         ("kraken", "garbage", {"STALE"}),
-        ("kraken", "crossed", {"RESYNC"}),
         ("bybit", "crossed", {"RESYNC"}),
         ("binance", "drop_depth", {"RESYNC"}),
     ],
