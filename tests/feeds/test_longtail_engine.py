@@ -180,11 +180,11 @@ async def test_figures_of_every_topic(tmp_path) -> None:
 
 
 async def test_while_the_stream_is_refused_the_book_comes_by_rest(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("feeds.pacing.FIRST_S", 0.5)
+    monkeypatch.setattr("feeds.pacing.FIRST_S", SHORTER["feeds.pacing.FIRST_S"])
     scene, symbol = SCENES["kraken"], "BTC/USD"
     server = await simulated(scene).start(0)
     judge = Judge(Truth(server, scene), scene.symbols)
-    changes = {"poll_s": 0.5, "poll_after_s": 2.0}
+    changes = {"poll_s": 0.5, "poll_attempts": 2}
     engine = Engine(configured(scene, server.port, tmp_path, **changes), judge)
     try:
         server.faults.add(Fault(exchange="kraken", kind="refuse"))
