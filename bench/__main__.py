@@ -26,6 +26,7 @@ BENCHMARKS = (
     "fills",
     "faults",
     "simulated",
+    "longtail",
     "killtest",
 )
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")

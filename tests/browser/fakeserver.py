@@ -112,6 +112,7 @@ class Server:
                 {
                     "exchange": name,
                     "simulated": True,
+                    "via": "",
                     "notice": self.notices.get(name, self.notice if name == "kraken" else ""),
                     "notices": [],
                     "markets": 9,
@@ -286,7 +287,7 @@ class Server:
             row = {"exchange": market.exchange, "symbol": market.symbol, "native": base + quote, "base": base}
             row |= {"product": "usdm" if settle else "spot", "quote": quote, "settle": settle or None}
             row |= {"tick": market.tick, "lot": market.lot, "min_size": market.lot, "min_notional": "5"}
-            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True})
+            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True, "via": ""})
         return web.json_response({"markets": rows})
 
     async def candles(self, request: web.Request) -> web.Response:
