@@ -3,10 +3,10 @@
     python -m bench demo --minutes 10
 
 ``manage.py serve`` is started as a user would start it, with a database of its own. The client subscribes to book, best
-prices and prints of all markets that are always open, on two connections since one may not have so many topics, and
-confirms what it gets as a browser does. What came in is what the worker says of itself (topic ``streams``), shares of a
-core and memory are what the system says of the processes. A book that was rebuilt, was replaced after comparison, or
-left the usable states is named at the end, with the reason that was given.
+prices and prints of all markets that are always open, on a connection per exchange since one may not have so many
+topics, and confirms what it gets as a browser does. What came in is what the worker says of itself (topic ``streams``),
+shares of a core and memory are what the system says of the processes. A book that was rebuilt, was replaced after
+comparison, or left the usable states is named at the end, with the reason that was given.
 """
 
 import argparse
@@ -31,11 +31,12 @@ from tests.system.processes import Deployment, dashboard
 
 SETTLED_S = 20.0
 """Everything is connected and every book stands by then; what happens earlier is the start's."""
+KINDS = ("book", "quote", "trades")
 ALL = tuple(f"{name}:{symbol}" for name, (_, symbols) in MARKETS.items() for symbol in symbols.split())
-TOPICS = (
-    (STREAMS, *(f"book:{market}" for market in ALL)),
-    tuple(f"{kind}:{market}" for market in ALL for kind in ("quote", "trades")),
-)
+TOPICS = [[f"{kind}:{each}" for each in ALL if each.startswith(f"{name}:") for kind in KINDS] for name in MARKETS]
+TOPICS[0].append(STREAMS)
+CONFIRM_S = 0.25
+"""So often what was received is confirmed, on a timer: the next bundle may wait for just this."""
 COUNTED = ("messages", "reconnects", "not_understood", "resyncs", "differences")
 
 
@@ -56,10 +57,23 @@ def usage(pid: int) -> Usage:
 
 
 def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Whichever of its threads began them."""
+    return [
+        int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()
+    ]
 
 
 # -- the client --------------------------------------------------------------------------------------------------------
+
+
+async def confirm(socket: aiohttp.ClientWebSocketResponse, received: list[int]) -> None:
+    """``received``: the number of the last bundle."""
+    confirmed = 0
+    while True:
+        await asyncio.sleep(CONFIRM_S)
+        if received[0] > confirmed:
+            confirmed = received[0]
+            await socket.send_json({"type": "drawn", "bundle": confirmed})
 
 
 class Client:
@@ -88,18 +102,23 @@ class Client:
             session.ws_connect(deployment.ws_url, max_msg_size=0) as socket,
         ):
             await socket.send_json({"type": "subscribe", "topics": topics})
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    raise SystemExit(f"demo: the server said {message.type}: {message.data!r}")
-                content = json.loads(message.data)
-                self.bytes += len(message.data)
-                if content["type"] == "error":
-                    raise SystemExit(f"demo: {content['message']}")
-                if content["type"] == "bundle":
-                    for frame in content["frames"]:
-                        self.take(frame)
-                    await socket.send_json({"type": "drawn", "bundle": content["bundle"]})
-            raise SystemExit("demo: the server closed the connection")
+            received = [0]
+            confirming = asyncio.create_task(confirm(socket, received))
+            try:
+                while True:
+                    message = await socket.receive(timeout=10)
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        raise RuntimeError(f"the connection ended: {socket.close_code} {message.extra}")
+                    content = json.loads(message.data)
+                    self.bytes += len(message.data)
+                    if content["type"] == "error":
+                        raise RuntimeError(content["message"])
+                    if content["type"] == "bundle":
+                        received[0] = content["bundle"]
+                        for frame in content["frames"]:
+                            self.take(frame)
+            finally:
+                confirming.cancel()
 
     def take(self, frame: dict[str, Any]) -> None:
         kind, _, market = frame["topic"].partition(":")
