@@ -2,6 +2,7 @@
 
     python -m bench                     all, but not the two that follow
     python -m bench ingest              only the named ones
+    python -m bench faults --ours       every exchange's faults; without ccxt beside them
     python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
     python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
@@ -27,17 +28,17 @@ BENCHMARKS = (
     "endtoend",
     "fills",
     "faults",
-    "simulated",
     "killtest",
 )
 LONG = ("ccxt", "demo")
-"""Run only when they are named, each with options of its own."""
+"""Run only when they are named."""
+WITH_OPTIONS = ("ccxt", "demo", "faults")
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 
 
 def measure(name: str, options: list[str]) -> list[dict[str, object]]:
     """Run one benchmark in its own process; its rows are the last line of its output."""
-    call = f"main({options!r})" if name in LONG else "run()"
+    call = f"main({options!r})" if options or name in LONG else "run()"
     code = f"import json; from bench.{name} import {call[: call.index('(')]}; print('\\n' + json.dumps({call}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.rstrip().rsplit("\n", 1)
@@ -74,7 +75,7 @@ def show(rows: list[dict[str, object]]) -> None:
 
 def main() -> None:
     names, options = sys.argv[1:] or list(BENCHMARKS), []
-    if names[0] in LONG:
+    if names[0] in WITH_OPTIONS and names[1:2] and names[1].startswith("-"):
         names, options = names[:1], names[1:]
     unknown = [name for name in names if name not in BENCHMARKS + LONG]
     if unknown:

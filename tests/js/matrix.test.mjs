@@ -75,7 +75,9 @@ describe("the matrix", () => {
         ["–", null],
       ],
     );
-    assert.equal(cells[0][1].ageMs, 1000);
+    assert.equal(cells[0][1].ageMs, 1000, "that of the older leg, and what passed since");
+    const never = { ...DATA, legs: [DATA.legs[0], { ...DATA.legs[1], age_ms: null }] };
+    assert.equal(model.grid(never, 900)[0][1].ageMs, null);
     assert.deepEqual([cells[0][1].heat, cells[1][0].heat], [-3, null]);
   });
 
