@@ -142,12 +142,17 @@ CLIENTS: dict[tuple[str, str], Callable[[dict[str, str]], Any]] = {
 }
 
 
+ENGINE_OF = {"lmex": ("btse",)}
+"""Another exchange by whose API one might be read."""
+
+
 def why_not(exchange: str, product: str) -> str:
     """Why there is nothing to compare with; "" if there is."""
     if (exchange, product) in CLIENTS:
         return ""
-    if not {exchange, "btse"} & set(ccxt.pro.exchanges):
-        return f"ccxt {ccxt.__version__} has no {exchange}, nor the exchange that it belongs to"
+    names = (exchange, *ENGINE_OF.get(exchange, ()))
+    if not set(names) & set(ccxt.pro.exchanges):
+        return f"ccxt.pro {ccxt.__version__} has no {' and no '.join(names)}"
     return "no client is set up here"
 
 

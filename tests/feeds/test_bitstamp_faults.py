@@ -1,8 +1,8 @@
 """The real engine against a simulated Bitstamp that misbehaves: there is no recording of it.
 
 Every usable frame is held against the true book (``bench/simulated.py``). A book that is missing costs nothing, since
-the next one is whole; a crossed one is not shown, and the market is out of use until the next one comes, a moment later.
-A new connection takes the first step of the backoff (1 to 2 s), and the book by REST.
+the next one is whole; a crossed one is not shown, and the market is out of use until the next one comes, a moment
+later. A new connection takes the first step of the backoff (1 to 2 s), and the book by REST.
 """
 
 import asyncio
