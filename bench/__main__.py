@@ -33,6 +33,7 @@ BENCHMARKS = (
 LONG = ("ccxt", "demo")
 """Run only when they are named."""
 WITH_OPTIONS = ("ccxt", "demo", "faults")
+"""These have a ``main`` and print a table of their own."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 
 
@@ -46,6 +47,8 @@ def measure(name: str, options: list[str]) -> list[dict[str, object]]:
         print(lines[0].strip(), flush=True)
     if done.returncode:
         raise SystemExit(f"bench: {name} failed with exit code {done.returncode}")
+    if {"-h", "--help"} & set(options):
+        raise SystemExit(done.stdout.rstrip())
     rows: list[dict[str, object]] = json.loads(lines[-1])
     for row in rows:
         missing = [field for field in FIELDS if field not in row]
@@ -86,8 +89,9 @@ def main() -> None:
         print(f"-- {name}", flush=True)
         rows += measure(name, options)
         print(f"   {time.monotonic() - started:.0f} s", flush=True)
-    print()
-    show(rows)
+    if not (len(names) == 1 and names[0] in WITH_OPTIONS):
+        print()
+        show(rows)
     target = ROOT / "build" / "bench.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(rows, indent=1) + "\n")
