@@ -229,6 +229,7 @@ REMARKS = {
     ("Alpaca", "drop_depth"): "nothing of Alpaca's shows that a change is missing (docs/exchanges.md)",
 }
 LIVE = "live again after"
+SLOW_START_S = 20.0
 
 
 def summary(outcomes: Mapping[str, Mapping[str, Outcome]]) -> str:
@@ -237,6 +238,8 @@ def summary(outcomes: Mapping[str, Mapping[str, Outcome]]) -> str:
     for place, each in outcomes.items():
         for mine in each.values():
             out = "not" if mine.worst_s == float("inf") else f"{mine.worst_s:.2f} s" if mine.worst_s else "always live"
+            if mine.first_live_s > SLOW_START_S and not mine.worst_s:
+                out = f"first live after {mine.first_live_s:.0f} s"
             if not any(state.usable for changes in mine.states.values() for _, state in changes):
                 out = "never live"
             remark = REMARKS.get((place, mine.fault), "")

@@ -237,8 +237,8 @@ LMEX = Scene("lmex", "futures", "", ("BTC/USDT:USDT", "ETH/USDT:USDT"), DEPTH, f
 SCENES = {"Alpaca": ALPACA, "Bitstamp": BITSTAMP, "Kraken Futures": KRAKEN_FUTURES, "LMEX": LMEX}
 
 
-PATIENCE_S = 45.0
-"""Until a market is usable again: longer than any wait that an exchange's refusal may bring."""
+PATIENCE_S = 75.0
+"""Until a market is usable again: a 429 that names no time is obeyed for a minute."""
 
 
 def play(scene: Scene) -> dict[str, Seen]:
