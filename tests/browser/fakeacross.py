@@ -256,7 +256,7 @@ def _walk(side: list[list[int]], size: Decimal, market: Market) -> Data:
 def _pair(i: int, j: int, legs: list[Data], size: Decimal, base: str) -> Data:
     buy, sell = legs[i], legs[j]
     row: Data = dict.fromkeys(("gross_bps", "net_bps", "gross", "net", "positive_since_ms", "largest_bps"))
-    row |= {"buy": i, "sell": j, "largest_ms": None, "reason": "", "age_ms": max(buy["age_ms"], sell["age_ms"])}
+    row |= {"buy": i, "sell": j, "largest_ms": None, "reason": ""}
     for leg in (buy, sell):
         if not leg["usable"]:
             return row | {"reason": f"{leg['exchange']} {leg['symbol']} is {leg['state']}. {leg['reason']}".strip()}
