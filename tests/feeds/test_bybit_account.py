@@ -41,20 +41,8 @@ NOT_USED = {
 
 OTHER_FIELDS = (
     *("Convert", "SmallBalance", "Borrow", "SpotMargin", "Spread", "Option", "Greeks", "Collateral", "Broker", "Earn"),
-    *(
-        "Leverage",
-        "Multiple",
-        "Edit",
-        "Set",
-        "Switch",
-        "PreCheck",
-        "Delete",
-        "Sign",
-        "Repay",
-        "Withdraw",
-        "AddOrReduce",
-    ),
-    *("Asset", "FeeRate", "SpotSymbols", "AnalysisTradeInfo"),
+    *("Leverage", "Multiple", "Edit", "Set", "Switch", "PreCheck", "Delete", "Sign", "Repay", "Withdraw"),
+    *("AddOrReduce", "Asset", "FeeRate", "SpotSymbols", "AnalysisTradeInfo"),
 )
 """Words in the names of answers about what accounts here do not do: convert, lend, earn, amend, options, spreads, the
 account's own settings, lists that the public side reads."""
