@@ -47,7 +47,7 @@ class Bybit:
         self.private = BybitPrivate(place.accounts, self.rest, markets, place.clock, place.clock_ms)
         self.user = BybitUserStreams(
             place.accounts,
-            self.private,
+            self.private.gatekeeper,
             Prices(markets["spot"].values()),
             settings.rules.get(self.name, RULES),
             place.faults,

@@ -1,14 +1,10 @@
 """The simulated Bybit's signed REST: the unified account, its orders, executions and log; and what its key may do.
 
-Every request is checked: key, time, signature over the query or body exactly as sent, rights, and the account's limit
-of requests a second at each endpoint.
+Every request is checked before: see ``auth``.
 """
 
-import hmac
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from hashlib import sha256
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -18,23 +14,14 @@ from aiohttp import web
 from feeds.simulator import filters
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.bybit import rows
+from feeds.simulator.bybit.auth import Gatekeeper, rights, whole
 from feeds.simulator.bybit.rest import INVALID, BybitRest
 from feeds.simulator.bybit.rows import Prices
 from feeds.simulator.bybit.terms import BybitError, refusal
-from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnOrder, Rejected
 
-LIMITS = {
-    "order/create": {"spot": 20, "linear": 10},
-    "order/cancel": {"spot": 20, "linear": 10},
-    "order/cancel-all": {"spot": 20, "linear": 10},
-    "account/transaction-log": {"": 25},
-}
-"""Requests a second for one account, by endpoint and category; 50 where nothing is said."""
-USUAL_LIMIT = 50
 WEEK_MS = 7 * 86_400_000
-AHEAD_MS = 1000
 MOST_CANCELLED = 500
 
 Params: TypeAlias = Mapping[str, Any]
@@ -53,10 +40,9 @@ class BybitPrivate:
         self._accounts = accounts
         self._rest = rest
         self._markets = markets
-        self._clock = clock
+        self.gatekeeper = Gatekeeper(accounts.keys, clock, clock_ms)
         self._clock_ms = clock_ms
         self._prices = Prices(markets["spot"].values())
-        self._asked: dict[tuple[str, str, str], deque[float]] = {}
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         asking: dict[str, Signed] = {
@@ -96,11 +82,11 @@ class BybitPrivate:
                 return web.Response(status=403, text="a GET with a body")
             headers: dict[str, str] = {}
             try:
-                key = self._key(request, body)
+                key = self.gatekeeper.rest(request, body)
                 params = self._params(request, body)
-                headers = self._count(key, path, str(params.get("category", "")))
+                headers = self.gatekeeper.count(key, path, str(params.get("category", "")))
                 if function is None:
-                    return self._rest.answer(0, "", self._rights(key), headers)
+                    return self._rest.answer(0, "", rights(key), headers)
                 if request.method == "POST" and not key.trade:
                     raise BybitError(10005, "Permission denied, please check your API key permissions.")
                 return self._rest.answer(0, "OK", function(self._accounts.by_name[key.account], params), headers)
@@ -108,34 +94,6 @@ class BybitPrivate:
                 return self._rest.answer(error.code, str(error), {}, {**headers, **error.headers})
 
         return handle
-
-    def key(self, text: str) -> ApiKey:
-        """Raises BybitError 10003."""
-        key = self._accounts.keys.get(text)
-        if key is None:
-            raise BybitError(10003, "API key is invalid.")
-        return key
-
-    def verify(self, key: ApiKey, text: str, signature: str) -> None:
-        """Raises BybitError 10004."""
-        expected = hmac.new(key.secret.encode(), text.encode(), sha256).hexdigest()
-        if not hmac.compare_digest(expected.encode(), signature.encode()):
-            raise BybitError(10004, f"error sign! origin_string[{text}]")
-
-    def _key(self, request: web.Request, body: str) -> ApiKey:
-        told = {name: request.headers.get(f"X-BAPI-{name}", "") for name in ("API-KEY", "TIMESTAMP", "SIGN")}
-        window = request.headers.get("X-BAPI-RECV-WINDOW", "5000")
-        key = self.key(told["API-KEY"])
-        sent_ms, now_ms = _whole(told["TIMESTAMP"], "timestamp"), self._clock_ms()
-        if not now_ms - _whole(window, "recv_window") <= sent_ms < now_ms + AHEAD_MS:
-            raise BybitError(
-                10002,
-                "invalid request, please check your server timestamp or recv_window param. "
-                f"req_timestamp[{sent_ms}],server_timestamp[{now_ms}],recv_window[{window}]",
-            )
-        payload = body if request.method == "POST" else request.raw_path.partition("?")[2]
-        self.verify(key, f"{told['TIMESTAMP']}{key.key}{window}{payload}", told["SIGN"])
-        return key
 
     @staticmethod
     def _params(request: web.Request, body: str) -> Params:
@@ -145,55 +103,6 @@ class BybitPrivate:
             return msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise BybitError(INVALID, f"params error: {error}") from error
-
-    def _count(self, key: ApiKey, path: str, category: str) -> dict[str, str]:
-        """The headers that tell what is left. Raises BybitError 10006."""
-        by_category = LIMITS.get(path, {})
-        limit = by_category.get(category, by_category.get("", USUAL_LIMIT))
-        now_s, now_ms = self._clock(), self._clock_ms()
-        asked = self._asked.setdefault((key.account, path, category if by_category else ""), deque())
-        while asked and asked[0] <= now_s - 1:
-            asked.popleft()
-        left = limit - len(asked) - 1
-        reset_ms = now_ms if left >= 0 else now_ms + round((asked[0] + 1 - now_s) * 1000)
-        headers = {
-            "X-Bapi-Limit": str(limit),
-            "X-Bapi-Limit-Status": str(max(0, left)),
-            "X-Bapi-Limit-Reset-Timestamp": str(reset_ms),
-        }
-        if left < 0:
-            raise BybitError(10006, "Too many visits. Exceeded the API Rate Limit.", headers)
-        asked.append(now_s)
-        return headers
-
-    @staticmethod
-    def _rights(key: ApiKey) -> dict[str, Any]:
-        return {
-            "id": "13770661",
-            "note": "simulated",
-            "apiKey": key.key,
-            "readOnly": 0 if key.trade else 1,
-            "secret": "",
-            "permissions": {
-                "ContractTrade": ["Order", "Position"],
-                "Spot": ["SpotTrade"],
-                "Wallet": ["AccountTransfer", *(["Withdraw"] if key.withdraw else [])],
-                "Options": [],
-                "Derivatives": [],
-                "Exchange": [],
-                "Earn": [],
-            },
-            "ips": ["*"],
-            "type": 1,
-            "deadlineDay": 66,
-            "expiredAt": "2030-12-22T07:20:25Z",
-            "createdAt": "2022-10-16T02:24:40Z",
-            "unified": 0,
-            "uta": 1,
-            "userID": 24617703,
-            "isMaster": True,
-            "parentUid": "0",
-        }
 
     # -- what it has ---------------------------------------------------------------------------------------------
 
@@ -252,8 +161,8 @@ class BybitPrivate:
         if begin is None and end is None:
             now_ms = self._clock_ms()
             return now_ms - usual_ms, now_ms
-        begin_ms = _whole(begin, "startTime") if begin is not None else _whole(end, "endTime") - usual_ms
-        end_ms = _whole(end, "endTime") if end is not None else begin_ms + usual_ms
+        begin_ms = whole(begin, "startTime") if begin is not None else whole(end, "endTime") - usual_ms
+        end_ms = whole(end, "endTime") if end is not None else begin_ms + usual_ms
         if end_ms - begin_ms > WEEK_MS:
             raise BybitError(INVALID, "The time range between startTime and endTime cannot exceed 7 days")
         return begin_ms, end_ms
@@ -383,26 +292,19 @@ def _page(
     kept: list[dict[str, Any]], keys: list[tuple[int, int]], params: Params, usual: int, most: int
 ) -> dict[str, Any]:
     """Newest first. The cursor names the last row told; there is one on the last page too, and an empty page after."""
-    limit = _whole(params.get("limit", str(usual)), "limit")
+    limit = whole(params.get("limit", str(usual)), "limit")
     if not 1 <= limit <= most:
         raise BybitError(INVALID, f"params error: limit must be 1 to {most}")
     both = sorted(zip(keys, kept, strict=True), key=lambda row: row[0], reverse=True)
     if cursor := params.get("cursor"):
         ms, _, number = unquote(str(cursor)).partition(":")
-        after = _whole(ms, "cursor"), _whole(number, "cursor")
+        after = whole(ms, "cursor"), whole(number, "cursor")
         both = [row for row in both if row[0] < after]
     page = both[:limit]
     return {
         "list": [row for _, row in page],
         "nextPageCursor": quote(f"{page[-1][0][0]}:{page[-1][0][1]}", safe="") if page else "",
     }
-
-
-def _whole(text: Any, name: str) -> int:
-    told = str(text)
-    if not (told.isascii() and told.isdigit() and len(told) < 20):
-        raise BybitError(INVALID, f"params error: {name} invalid")
-    return int(told)
 
 
 def _number(params: Params, name: str) -> Decimal:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.bybit import frames, rows
-from feeds.simulator.bybit.private import BybitPrivate
+from feeds.simulator.bybit.auth import Gatekeeper
 from feeds.simulator.bybit.rows import Prices
 from feeds.simulator.bybit.terms import WALLET, BybitError
 from feeds.simulator.faults import Faults
@@ -66,7 +66,7 @@ class BybitUserStreams:
     def __init__(
         self,
         accounts: Accounts,
-        private: BybitPrivate,
+        gatekeeper: Gatekeeper,
         prices: Prices,
         rules: SocketRules,
         faults: Faults,
@@ -76,7 +76,7 @@ class BybitUserStreams:
         self.sockets = sockets
         self.clock_ms = clock_ms
         self._accounts = accounts
-        self._private = private
+        self._gatekeeper = gatekeeper
         self._prices = prices
         self._rules = rules
         self._faults = faults
@@ -111,11 +111,11 @@ class BybitUserStreams:
         try:
             if self._faults.strike("bybit", "reject", WALLET):
                 raise BybitError(10016, "Internal error")
-            key = self._private.key(str(text))
+            key = self._gatekeeper.key(str(text))
             if expires_ms <= self.clock_ms():
                 connection.reply(False, "Params Error", message)
                 return
-            self._private.verify(key, f"GET/realtime{expires_ms}", str(signature))
+            self._gatekeeper.verify(key, f"GET/realtime{expires_ms}", str(signature))
         except BybitError as error:
             said = "Invalid apikey" if error.code == 10003 else "error sign!" if error.code == 10004 else str(error)
             body = {"op": "auth", "success": False, "retCode": error.code, "retMsg": said, "connId": connection.id}
