@@ -23,8 +23,8 @@ SETTLE_S = 10.0
 
 
 class Exchange:
-    """Asked through the adapter. Its clock goes on by ``step_ms`` at every answer; what is younger than ``late_ms`` it
-    does not show yet."""
+    """Asked through the adapter. Its clock goes on by ``step_ms`` at every answer; every other fill it shows only
+    ``late_ms`` later."""
 
     def __init__(self, *, a_page: int, step_ms: int, late_ms: int, ends_empty: bool) -> None:
         self.api = account()
@@ -56,7 +56,7 @@ class Exchange:
         assert params["category"] == "linear" and int(params["limit"]) <= 100
         begin_ms, end_ms = (int(params.get(name, asof_ms)) for name in ("startTime", "endTime"))
         assert end_ms - begin_ms <= 7 * DAY_MS
-        shown = [r for r in self.rows if int(r["execTime"]) <= asof_ms - self._late_ms]
+        shown = [r for r in self.rows if int(r["execTime"]) <= asof_ms - self._late_ms * (r["seq"] % 2)]
         told = [r for r in reversed(shown) if begin_ms <= int(r["execTime"]) <= end_ms]
         if "cursor" in params:
             told = [row for row in told if row["seq"] < int(params["cursor"])]
@@ -131,6 +131,27 @@ async def test_a_second_reading_begins_where_the_first_ended() -> None:
     await read(made, lambda: not made.to_read)
     [only] = exchange.asked
     assert exchange.now_ms - 7 * DAY_MS <= int(only["startTime"]) <= exchange.now_ms
+
+
+def test_a_window_of_several_pages_ends_at_what_was_settled_at_its_first() -> None:
+    """And the fills after that are left to the next, however late the other pages come."""
+    api = account()
+    exchange = Exchange(a_page=3, step_ms=0, late_ms=0, ends_empty=False)
+    for _ in range(3):
+        exchange.now_ms += 100_000
+        exchange.trade()
+    told = body({"list": exchange.rows[::-1], "nextPageCursor": "x"})
+    begin, second = str(BEGIN_MS), BEGIN_MS + 200_000
+    first = api.parse_fills("linear", begin, told, second + 50_000)
+    assert [fill.id for fill in first.fills] == ["e0", "e1"]
+    assert (first.next, first.whole, first.reached) == (f"{begin},{second + 50_000},x", False, None)
+    last = api.parse_fills("linear", first.next, body({"list": []}), second + 10 * DAY_MS)
+    assert (last.next, last.whole, last.reached) == (str(second + 50_000), True, str(second + 50_000))
+    short = api.parse_fills("linear", begin, told, BEGIN_MS + 50_000)
+    assert [fill.id for fill in short.fills] == ["e0", "e1", "e2"]
+    assert (short.next, short.whole) == (f"{begin},,x", False)
+    end = api.parse_fills("linear", short.next, body({"list": []}), BEGIN_MS + 60_000)
+    assert (end.next, end.whole, end.reached) == (None, True, None)
 
 
 def mutated(text: bytes, data: Any) -> bytes:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.bybit import frames, rows
-from feeds.simulator.bybit.auth import Gatekeeper
+from feeds.simulator.bybit.auth import Gatekeeper, whole
 from feeds.simulator.bybit.rows import Prices
 from feeds.simulator.bybit.terms import WALLET, BybitError
 from feeds.simulator.faults import Faults
@@ -104,11 +104,12 @@ class BybitUserStreams:
     def login(self, connection: UserConnection, args: Any, message: dict[str, Any]) -> None:
         if self._faults.strike("bybit", "no_ack", WALLET):
             return
-        if not isinstance(args, list) or len(args) != 3 or not isinstance(args[1], int):
+        if not isinstance(args, list) or len(args) != 3:
             connection.reply(False, "Params Error", message)
             return
-        text, expires_ms, signature = args
+        text, expires, signature = args
         try:
+            expires_ms = whole(expires, "expires")  # clients send numbers and text
             if self._faults.strike("bybit", "reject", WALLET):
                 raise BybitError(10016, "Internal error")
             key = self._gatekeeper.key(str(text))
