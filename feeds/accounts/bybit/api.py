@@ -41,6 +41,9 @@ SETTLES = ("USDT", "USDC")
 POSITIONS_A_PAGE = 200
 ORDERS_A_PAGE = 50
 
+TRADING = ("ContractTrade", "Spot", "Derivatives", "Options")  # of which Options is for USDC contracts too
+"""Permissions by which orders may be placed."""
+
 TIMESTAMP_ERROR = 10002
 CREDENTIALS_ERRORS = frozenset({10003, 10004, 10005, 10010, 33004})
 """Key, signature, permission, address, age of the key."""
@@ -151,7 +154,7 @@ class BybitAccount(BybitTrading):
             rights = result(raw, _Rights)
         given = rights.permissions
         read_only = None if rights.readOnly is None else rights.readOnly != 0
-        trades = None if given is None else any(given.get(kind) for kind in ("ContractTrade", "Spot", "Derivatives"))
+        trades = None if given is None else any(given.get(kind) for kind in TRADING)
         return KeyRights(
             read=True,  # or it could not have asked
             trade=False if read_only else trades,
