@@ -242,12 +242,13 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     if adapter.facts.needs_key:
         _no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
+    apart = _apart(adapter.endpoints, adapter.products)
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products, *apart))
     products = table.texts("products", adapter.products, adapter.products, least=1)
     return ExchangeConfig(
         name=name,
         products=products,
-        endpoints=_endpoints(table, adapter.endpoints, adapter.products),
+        endpoints=_endpoints(table, adapter.endpoints, (*adapter.products, *apart)),
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
@@ -323,8 +324,13 @@ def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str |
     return options
 
 
+def _apart(known: Mapping[str, str], products: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that are none of a product, such as that of accounts over all of them."""
+    return tuple(dict.fromkeys(host for key in known if (host := key.partition(".")[0]) not in products))
+
+
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:
-    """The overrides: those of the exchange for every product, then those of single products."""
+    """The overrides: those of the exchange for every product and host, then those of single ones."""
     overrides: dict[str, str] = {}
     for product in ("", *products):
         part = table.table(product, _PRODUCT_KEYS) if product else table

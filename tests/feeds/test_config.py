@@ -167,6 +167,15 @@ def test_a_product_s_own_address_wins(folder: Path) -> None:
     }
 
 
+def test_a_host_that_is_no_product_s(folder: Path) -> None:
+    """Such as that of accounts over all products: the exchange's address is its own, unless it has one."""
+    text = '[exchanges.bybit]\nrest_url = "https://api.bybit.eu"\n[exchanges.bybit.unified]\nws_url = "wss://demo"'
+    assert load(folder, text).exchanges["bybit"].endpoints == {
+        **dict.fromkeys(("spot.rest", "linear.rest", "unified.rest"), "https://api.bybit.eu"),
+        "unified.ws": "wss://demo",
+    }
+
+
 def test_the_web_socket_api_s_own_address(folder: Path) -> None:
     assert binance(folder, 'ws_url = "ws://a/"\nws_api_url = "ws://b/x"').endpoints == {
         "spot.ws": "ws://a/",
@@ -469,7 +478,7 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
-    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "options"}
+    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "unified", "options"}
     assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
 
 
