@@ -2,7 +2,9 @@
 
 from feeds.account import AccountApiFactory
 from feeds.accounts.binance import BinanceAccount
+from feeds.accounts.okx import OkxAccount
 
 REGISTRY: dict[str, AccountApiFactory] = {
     "binance": BinanceAccount,
+    "okx": OkxAccount,
 }

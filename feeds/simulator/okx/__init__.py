@@ -38,7 +38,7 @@ class Okx:
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
         bases = {"ws": f"{web_socket}/okx", "rest": f"{rest}/okx"}
-        return {f"{product}.{kind}": base for product in ("spot", "swap") for kind, base in bases.items()}
+        return {f"{product}.{kind}": base for product in ("spot", "swap", "private") for kind, base in bases.items()}
 
     def routes(self) -> list[web.RouteDef]:
         return [*self._sockets.routes("/okx"), *self._rest.routes("/okx")]
