@@ -7,13 +7,13 @@ As a process of its own::
 It prints one line, ``simulator listening on 127.0.0.1:PORT``, when it can be used, ends on SIGTERM, and ends by itself
 when the process that started it with :func:`run` dies. In a test::
 
-    server = await start_server()            # .port, .market, .accounts, .faults
+    server = await start_server()            # .port, .market, .accounts[exchange], .faults
     config = endpoints("127.0.0.1", server.port)
     await server.stop()
 
 ``DEMO_KEY`` and ``DEMO_SECRET`` open the demo account of the simulated Binance, where a trader is at work (more keys in
-``keys.py``), ``DATA_KEY`` and ``DATA_SECRET`` the market data of exchanges that want a key for them. ``/__sim/...``
-tells the truth and makes trouble: see ``control.py``.
+``keys.py``; another exchange's stand in its ``terms.keys``), ``DATA_KEY`` and ``DATA_SECRET`` the market data of
+exchanges that want a key for them. ``/__sim/...`` tells the truth and makes trouble: see ``control.py``.
 
 One deterministic market (``market.py`` and what it imports: pure, stepped by time) stands behind all of them; each
 exchange is a package of servers below a path of its own name, registered in ``venues.py``, and fits ``place.py``. Below

@@ -1,282 +1,197 @@
-"""Accounts at the simulated Binance: keys, an order desk per product, and who is told. Pure, stepped by the market.
+"""The accounts of one simulated exchange: an order desk per product, wallets, keys, and who is told. Pure."""
 
-An order desk takes orders for one wallet: it reserves, sends to the matching engine, books executions and tells
-listeners, in the order in which an exchange would: order first, then what it did to the balances.
-"""
-
-from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from itertools import count
-from typing import TypeAlias
 
 from feeds.simulator.candles import bucket, first_id
-from feeds.simulator.keys import KEYS
-from feeds.simulator.market import FUNDING_MS, LiveMarket, World
+from feeds.simulator.desk import Desk, Journal, Wallet
+from feeds.simulator.instruments import Instrument
+from feeds.simulator.keys import ApiKey
+from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.matching import Execution
-from feeds.simulator.orders import AccountEvent, Listener, OrderEvent, OwnFill, OwnOrder, Rejected, WalletEvent
-from feeds.simulator.wallets import ZERO, FuturesWallet, SpotWallet
+from feeds.simulator.orders import Listener, Movement, OwnFill, OwnOrder
+from feeds.simulator.terms import ACCOUNTS, Opening, Terms, usual_opening
+from feeds.simulator.wallets import Cash, FuturesWallet, SpotWallet
 
-Wallet: TypeAlias = SpotWallet | FuturesWallet
-
-_KEPT_ORDERS = 20_000
-
-
-class Desk:
-    """One account's orders of one product."""
-
-    def __init__(self, account: "Account", wallet: Wallet, world: World, ids: "count[int]") -> None:
-        self.account = account
-        self.wallet = wallet
-        self.product = wallet.product
-        self.fills: list[OwnFill] = []
-        self.listeners: list[Listener] = []
-        self.orders: dict[int, OwnOrder] = {}
-        self._world = world
-        self._ids = ids
-        self._resting: dict[tuple[LiveMarket, int], OwnOrder] = {}
-        self._finished: deque[int] = deque()
-        self._fills_of: dict[LiveMarket, list[OwnFill]] = {}
-
-    # -- telling -------------------------------------------------------------------------------------------------
-
-    def tell(self, event: AccountEvent) -> None:
-        for listener in list(self.listeners):
-            listener(event)
-
-    def _order_event(self, what: str, order: OwnOrder, fill: OwnFill | None = None, request_id: str = "") -> None:
-        self.tell(OrderEvent(what, order, fill, request_id, order.updated_ms))
-
-    def _wallet_event(self, assets: tuple[str, ...], market: LiveMarket, ms: int) -> None:
-        if assets:
-            markets = (market,) if self.product == "usdm" else ()
-            self.tell(WalletEvent("ORDER", assets, markets, {}, ms))
-
-    # -- orders --------------------------------------------------------------------------------------------------
-
-    @property
-    def now_ms(self) -> int:
-        return self._world.now_ms
-
-    def open_orders(self, market: LiveMarket | None = None) -> list[OwnOrder]:
-        """Oldest first."""
-        rows = [order for order in self._resting.values() if market is None or order.market is market]
-        return sorted(rows, key=lambda order: order.id)
-
-    def fills_of(self, market: LiveMarket) -> list[OwnFill]:
-        """One market's fills, oldest first."""
-        return self._fills_of.get(market, [])
-
-    def find(self, market: LiveMarket, order_id: int | None, client_id: str | None) -> OwnOrder | None:
-        """By order id, or the newest with that client id."""
-        if order_id is not None:
-            order = self.orders.get(order_id)
-            return order if order is not None and order.market is market else None
-        return next(
-            (
-                order
-                for order in reversed(self.orders.values())
-                if (order.market, order.client_id) == (market, client_id)
-            ),
-            None,
-        )
-
-    def place(
-        self,
-        market: LiveMarket,
-        *,
-        buy: bool,
-        size: int,
-        price: int | None = None,
-        type: str = "LIMIT",
-        time_in_force: str = "GTC",
-        client_id: str = "",
-        reduce_only: bool = False,
-        quote_size: Decimal = ZERO,
-    ) -> OwnOrder:
-        """Send an order to the market. Raises Rejected; then nothing has happened."""
-        order_id = next(self._ids)
-        order = OwnOrder(
-            order_id,
-            client_id or f"sim{order_id}",
-            market,
-            buy=buy,
-            type=type,
-            time_in_force=time_in_force,
-            price=price,
-            size=size,
-            quote_size=quote_size,
-            reduce_only=reduce_only,
-            now_ms=self.now_ms,
-        )
-        if client_id and any(held.client_id == client_id for held in self.open_orders(market)):
-            raise Rejected(
-                *(
-                    (-2010, "Duplicate order sent.")
-                    if self.product == "spot"
-                    else (-4116, "ClientOrderId is duplicated.")
-                )
-            )
-        engine = market.engine
-        if order.post_only and price is not None and engine.crosses(buy, price):
-            code = -2010 if self.product == "spot" else -5022
-            raise Rejected(code, "Order would immediately match and take.")
-        impossible = time_in_force == "FOK" and engine.available(buy, price, size) < size
-        if impossible and self.product == "usdm":
-            raise Rejected(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected.")
-        assets = self.wallet.reserve(order, self)
-        self.orders[order_id] = order
-        self._order_event("NEW", order)
-        self._wallet_event(assets, market, order.created_ms)
-        if impossible:
-            self._finish(order, "EXPIRED")
-        else:
-            self._match(order)
-        return order
-
-    def _match(self, order: OwnOrder) -> None:
-        market = order.market
-        rest = order.price is not None and order.time_in_force in ("GTC", "GTX")
-        match = market.submit(order.buy, order.price, order.size, self, rest=rest)
-        for own in match.expired:
-            self._finish(self._resting[market, own.id], "EXPIRED_IN_MATCH")
-        for execution in match.executions:
-            self._book(order, execution, maker=False, ms=market.now_ms)
-        if order.left and rest:
-            order.engine_id = match.order.id
-            self._resting[market, match.order.id] = order
-        elif order.left:
-            self._finish(order, "EXPIRED")
-
-    def _book(self, order: OwnOrder, execution: Execution, *, maker: bool, ms: int) -> None:
-        i = order.market.instrument
-        settled = self.wallet.settle(order, execution.price, execution.size, maker)
-        order.filled += execution.size
-        order.value += execution.price * execution.size
-        order.status = "PARTIALLY_FILLED" if order.left else "FILLED"
-        order.updated_ms = ms
-        fill = OwnFill(
-            execution.id,
-            order,
-            execution.price * i.tick,
-            execution.size * i.lot,
-            maker,
-            settled.fee,
-            settled.fee_asset,
-            settled.realised,
-            ms,
-        )
-        self.fills.append(fill)
-        self._fills_of.setdefault(order.market, []).append(fill)
-        if isinstance(self.wallet, FuturesWallet):
-            self.wallet.position(order.market).updated_ms = ms
-            self.wallet.updated_ms = ms
-        if not order.left:
-            self._done(order)
-        self._order_event("TRADE", order, fill)
-        self._wallet_event(settled.assets, order.market, ms)
-
-    def executed(self, market: LiveMarket, execution: Execution, ms: int) -> None:
-        """A resting order was hit by somebody else."""
-        self._book(self._resting[market, execution.maker.id], execution, maker=True, ms=ms)
-
-    def cancel(self, order: OwnOrder, request_id: str = "") -> None:
-        """Cancel a resting order. Raises Rejected if it is not open."""
-        if order.engine_id is None or (order.market, order.engine_id) not in self._resting:
-            raise Rejected(-2011, "Unknown order sent.")
-        order.market.cancel(order.engine_id)
-        self._finish(order, "CANCELED", request_id)
-
-    def _finish(self, order: OwnOrder, status: str, request_id: str = "") -> None:
-        """The order ends with something left."""
-        order.status = status
-        order.updated_ms = max(order.updated_ms, self.now_ms)
-        assets = self.wallet.release(order)
-        self._done(order)
-        self._order_event("CANCELED" if status == "CANCELED" else "EXPIRED", order, request_id=request_id)
-        self._wallet_event(assets, order.market, order.updated_ms)
-
-    def _done(self, order: OwnOrder) -> None:
-        if order.engine_id is not None:
-            self._resting.pop((order.market, order.engine_id), None)
-            order.engine_id = None
-        if isinstance(self.wallet, FuturesWallet):
-            self.wallet.release(order)
-        self._finished.append(order.id)
-        if len(self._finished) > _KEPT_ORDERS:
-            self.orders.pop(self._finished.popleft(), None)
-
-    # -- money from outside --------------------------------------------------------------------------------------
-
-    def transfer(self, asset: str, amount: Decimal) -> None:
-        """Deposit, or withdraw if negative. Raises Rejected."""
-        self.wallet.move(asset, amount)
-        reason = "DEPOSIT" if amount >= 0 else "WITHDRAW"
-        self.tell(WalletEvent(reason, (asset,), (), {asset: amount}, self.now_ms))
-
-    def pay_funding(self) -> None:
-        """Settle funding of all positions, now."""
-        if not isinstance(self.wallet, FuturesWallet):
-            return
-        for position in self.wallet.open_positions():
-            amount = self.wallet.pay_funding(position.market)
-            self.wallet.updated_ms = self.now_ms
-            self.tell(WalletEvent("FUNDING_FEE", ("USDT",), (position.market,), {"USDT": amount}, self.now_ms))
+_DAY_MS = 86_400_000
+_FIRST_DEPOSIT_DAYS = 46
+_BETWEEN_DEPOSITS_DAYS = 3
+_WITHDRAWAL_DAYS = 5
+_ONCE_WITHDRAWN = Decimal(750)
 
 
 class Account:
-    """A person's account: a desk per product."""
+    """A person's account: a desk per product, and the cash that they trade on by wallet."""
 
-    def __init__(self, name: str, world: World, ids: dict[str, "count[int]"], *, pays_bnb: bool) -> None:
+    def __init__(self, name: str, desks: dict[str, Desk], cash: dict[str, Cash], journal: Journal) -> None:
         self.name = name
-        self.spot = SpotWallet(pays_bnb=pays_bnb)
-        self.futures = FuturesWallet(_mark_of)
-        self.desks = {
-            "spot": Desk(self, self.spot, world, ids["spot"]),
-            "usdm": Desk(self, self.futures, world, ids["usdm"]),
-        }
+        self.desks = desks
+        self.cash = cash
+        self._journal = journal
+
+    @property
+    def spot(self) -> SpotWallet:
+        """The spot wallet, the first if there are several. Raises LookupError without any."""
+        for desk in self.desks.values():
+            if isinstance(desk.wallet, SpotWallet):
+                return desk.wallet
+        raise LookupError(f"the account {self.name} has no spot wallet")
+
+    @property
+    def futures(self) -> FuturesWallet:
+        """The wallet of derivatives, the first if there are several. Raises LookupError without any."""
+        for desk in self.desks.values():
+            if isinstance(desk.wallet, FuturesWallet):
+                return desk.wallet
+        raise LookupError(f"the account {self.name} has no derivatives")
+
+    # -- over all products ---------------------------------------------------------------------------------------
+
+    @property
+    def fills(self) -> list[OwnFill]:
+        """All fills, oldest first, with rising numbers."""
+        return self._journal.fills
+
+    @property
+    def movements(self) -> list[Movement]:
+        """All deposits, withdrawals and payments of funding, oldest first, with rising ids."""
+        return self._journal.movements
+
+    def open_orders(self) -> list[OwnOrder]:
+        """Oldest first."""
+        return _by_age(order for desk in self.desks.values() for order in desk.open_orders())
+
+    def history(self) -> list[OwnOrder]:
+        """All orders that are still known, open ones too, oldest first."""
+        return _by_age(order for desk in self.desks.values() for order in desk.history())
+
+    def find(self, order_id: int | None = None, client_id: str | None = None) -> OwnOrder | None:
+        """By order id, or the newest with that client id, whatever the product."""
+        found = [desk.find(None, order_id, client_id) for desk in self.desks.values()]
+        return max((order for order in found if order is not None), key=_age, default=None)
+
+    def desk_of(self, market: LiveMarket) -> Desk:
+        """Raises KeyError for a product without accounts."""
+        return self.desks[market.instrument.product]
+
+    def cancel_all(self) -> list[OwnOrder]:
+        """Cancel what is open; returns it."""
+        return [order for desk in self.desks.values() for order in desk.cancel_all()]
+
+    def listen(self, listener: Listener) -> None:
+        """Be told of everything, whatever the product. One product: its desk's ``listeners``."""
+        for desk in self.desks.values():
+            desk.listeners.append(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        for desk in self.desks.values():
+            desk.listeners.remove(listener)
+
+
+def _age(order: OwnOrder) -> tuple[int, int]:
+    return order.created_ms, order.id
+
+
+def _by_age(orders: Iterable[OwnOrder]) -> list[OwnOrder]:
+    return sorted(orders, key=_age)
 
 
 def _mark_of(market: LiveMarket) -> Decimal:
     return Decimal(market.mark_texts()[0])
 
 
-_OPENING = {
-    "demo": (
-        {"USDT": "58000", "BTC": "0.42", "ETH": "6.5", "SOL": "95", "LINK": "420", "DOGE": "24000", "BNB": "2.4"},
-        "9000",
-    ),
-    "test": ({"USDT": "100000", "BTC": "1", "ETH": "10"}, "50000"),
-}
+def _open(account: Account, opening: Opening, journal: Journal, now_ms: int) -> None:
+    """Deposits in the past that make up what the account begins with; in each wallet some was withdrawn again."""
+    rows = []
+    for wallet, amounts in opening.items():
+        back_ms = now_ms - _FIRST_DEPOSIT_DAYS * _DAY_MS
+        for n, (asset, text) in enumerate(amounts.items()):
+            ms, extra = back_ms + n * _BETWEEN_DEPOSITS_DAYS * _DAY_MS, _ONCE_WITHDRAWN if n == 0 else Decimal(0)
+            rows.append((ms, wallet, asset, Decimal(text) + extra))
+            if extra:
+                rows.append((now_ms - _WITHDRAWAL_DAYS * _DAY_MS, wallet, asset, -extra))
+    for ms, wallet, asset, amount in sorted(rows, key=lambda row: row[0]):
+        account.cash[wallet].move(asset, amount)
+        journal.moved("deposit" if amount >= 0 else "withdrawal", wallet, asset, amount, ms)
 
 
 class Accounts:
-    """All accounts. Owns the world's executions of resting orders, and funding."""
+    """All accounts of one exchange. Owns funding. Without ``terms`` there are none.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        first = first_id(world.now_ms)
-        ids = {"spot": count(first), "usdm": count(8_000_000_000_000 + first)}
+    ``listing`` is everything that the exchange lists: it decides which products have desks, and of what kind.
+    Executions of resting orders are told to the desk that owns the order, whatever the exchange.
+    """
+
+    def __init__(self, exchange: str, terms: Terms | None, listing: tuple[Instrument, ...], world: World) -> None:
+        self.exchange = exchange
+        self.terms = terms
         self.by_name: dict[str, Account] = {}
-        for name, (spot, usdt) in _OPENING.items():
-            account = Account(name, world, ids, pays_bnb=name == "demo")
-            for asset, amount in spot.items():
-                account.spot.move(asset, Decimal(amount))
-            account.futures.move("USDT", Decimal(usdt))
-            self.by_name[name] = account
-        self.keys = {key.key: key for key in KEYS}
-        self._funded_ms = bucket(FUNDING_MS, world.now_ms)
-        world.on_maker_fill = self._maker_fill
+        self.keys: dict[str, ApiKey] = {}
+        self._world = world
+        self._funded: dict[str, int] = {}
+        world.on_maker_fill = _book_maker_fill
+        if terms is not None:
+            self._build(terms, listing)
+
+    def _build(self, terms: Terms, listing: tuple[Instrument, ...]) -> None:
+        first = first_id(self._world.now_ms)
+        numbers = count(first)
+        ids = {base: count(base + first) for base in {each.first_id for each in terms.products.values()}}
+        for name in ACCOUNTS:
+            journal = Journal(numbers)
+            cash = {wallet: Cash(wallet, only) for wallet, only in _wallets(terms, listing).items()}
+            desks = {}
+            for product, each in terms.products.items():
+                wallet = self._wallet(name, product, terms, listing, cash)
+                desks[product] = Desk(product, wallet, journal, self._world, ids[each.first_id], terms.client_id)
+            account = self.by_name[name] = Account(name, desks, cash, journal)
+            opening = terms.opening.get(name) or usual_opening(name, terms, listing)
+            _open(account, opening, journal, self._world.now_ms)
+        self.keys |= {key.key: key for key in terms.keys}
+        self._funded = {name: bucket(each.funding_ms, self._world.now_ms) for name, each in terms.products.items()}
 
     @staticmethod
-    def _maker_fill(market: LiveMarket, execution: Execution, ms: int) -> None:
-        desk = execution.maker.account
-        if not isinstance(desk, Desk):
-            raise TypeError(f"{execution.maker} belongs to {desk!r}, which is no order desk")
-        desk.executed(market, execution, ms)
+    def _wallet(
+        account: str, product: str, terms: Terms, listing: tuple[Instrument, ...], cash: dict[str, Cash]
+    ) -> Wallet:
+        each, held = terms.products[product], cash[terms.wallet_of(product)]
+        if (settle := _settle_of(product, listing)) is not None:
+            return FuturesWallet(held, settle, each, _mark_of)
+        token = terms.token
+        return SpotWallet(held, each, token if token is not None and account in token.accounts else None)
 
     def tick(self, now_ms: int) -> None:
         """Funding, when its time has come."""
-        if bucket(FUNDING_MS, now_ms) != self._funded_ms:
-            self._funded_ms = bucket(FUNDING_MS, now_ms)
-            for account in self.by_name.values():
-                account.desks["usdm"].pay_funding()
+        if self.terms is None:
+            return
+        for product, each in self.terms.products.items():
+            if (due := bucket(each.funding_ms, now_ms)) != self._funded[product]:
+                self._funded[product] = due
+                for account in self.by_name.values():
+                    account.desks[product].pay_funding()
+
+
+def _settle_of(product: str, listing: tuple[Instrument, ...]) -> str | None:
+    """What a product settles in, None for spot. Raises ValueError for a product that is not listed or is mixed."""
+    settles = {each.settle for each in listing if each.product == product}
+    if len(settles) != 1:
+        raise ValueError(f"{product} must settle in one currency or in none, not in {sorted(map(str, settles))}")
+    return settles.pop()
+
+
+def _wallets(terms: Terms, listing: tuple[Instrument, ...]) -> dict[str, frozenset[str] | None]:
+    """The wallets, and which assets alone they may hold: those without spot trading only what they settle in."""
+    result: dict[str, frozenset[str] | None] = {}
+    for product, each in terms.products.items():
+        wallet, settle = terms.wallet_of(product), _settle_of(product, listing)
+        before = result.get(wallet, frozenset())
+        result[wallet] = None if settle is None or before is None else before | {settle, *each.collateral}
+    return result
+
+
+def _book_maker_fill(market: LiveMarket, execution: Execution, ms: int) -> None:
+    desk = execution.maker.account
+    if not isinstance(desk, Desk):
+        raise TypeError(f"{execution.maker} belongs to {desk!r}, which is no order desk")
+    desk.executed(market, execution, ms)

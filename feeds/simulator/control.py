@@ -1,35 +1,39 @@
 """The simulator's own controls, ``/__sim/...``: for tests and measurements, on loopback only.
 
 ==========================  ==========================================================================================
-``GET  /__sim/truth``       ``?account=demo``: balances, positions, orders and all fills, as the exchange knows them
-``POST /__sim/fills``       ``{"account", "product", "symbol", "count", "per_s"}``: exactly so many executions; answers
-                            at once, ``"wait": true``: when they are done
+``GET  /__sim/truth``       ``?exchange=binance&account=demo``: balances, positions, orders and all fills
+``POST /__sim/fills``       ``{"exchange", "account", "product", "symbol", "count", "per_s"}``: exactly so many
+                            executions; answers at once, ``"wait": true``: when they are done
 ``POST /__sim/faults``      see ``faults.py``; ``GET`` tells those in force, ``DELETE`` ends them
-``POST /__sim/pause``       ``{"bot": true}`` stops the demo trader, false lets it go on
-``POST /__sim/transfer``    ``{"account", "product", "asset", "amount"}``: a deposit, or a withdrawal if negative
-``POST /__sim/funding``     ``{"account"}``: settles funding now
-``POST /__sim/keys``        ``{"key", "secret", "account", "trade", "withdraw"}``: another API key
+``POST /__sim/pause``       ``{"bot": true}`` stops the demo traders, false lets them go on
+``POST /__sim/transfer``    ``{"exchange", "account", "product", "asset", "amount"}``: a deposit; negative: a
+                            withdrawal
+``POST /__sim/funding``     ``{"exchange", "account"}``: settles funding now
+``POST /__sim/keys``        ``{"exchange", "key", "secret", "passphrase", "account", "trade", "withdraw"}``: another
+                            API key
 ``GET  /__sim/book``        ``?exchange=binance&product=spot&symbol=BTCUSDT&depth=25``: the true book and its update id
 ==========================  ==========================================================================================
 
-``/__sim/fill`` and ``/__sim/fault`` are the same as their plurals.
+Without ``exchange`` Binance is meant. ``/__sim/fill`` and ``/__sim/fault`` are the same as their plurals.
 """
 
 import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
-from feeds.simulator.accounts import Account, Accounts, Desk
+from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.bot import DemoTrader
+from feeds.simulator.desk import Desk
 from feeds.simulator.faults import ACTIONS, Fault, Faults
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket, World
-from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+from feeds.simulator.orders import Rejected
 from feeds.simulator.place import SimulatedExchange
+from feeds.simulator.truth import truth
 
 _BEAT_S = 0.01
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -38,6 +42,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 class FillsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """``symbol`` is native. At most a few thousand a second can be had."""
 
+    exchange: str = "binance"
     account: str = "demo"
     product: str = "spot"
     symbol: str = "BTCUSDT"
@@ -51,6 +56,7 @@ class PauseRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TransferRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    exchange: str = "binance"
     account: str = "test"
     product: str = "spot"
     asset: str = "USDT"
@@ -58,12 +64,15 @@ class TransferRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class AccountRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    exchange: str = "binance"
     account: str = "test"
 
 
 class KeyRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    exchange: str = "binance"
     key: str
     secret: str
+    passphrase: str = ""
     account: str = "test"
     trade: bool = True
     withdraw: bool = False
@@ -73,14 +82,14 @@ class Control:
     def __init__(
         self,
         world: World,
-        accounts: Accounts,
-        trader: DemoTrader,
+        accounts: Mapping[str, Accounts],
+        traders: Mapping[str, DemoTrader],
         faults: Faults,
         exchanges: Mapping[str, SimulatedExchange],
     ) -> None:
         self._world = world
         self._accounts = accounts
-        self._trader = trader
+        self._traders = traders
         self._faults = faults
         self._exchanges = exchanges
         self._jobs: set[asyncio.Task[int]] = set()
@@ -112,7 +121,8 @@ class Control:
     # -- truth ---------------------------------------------------------------------------------------------------
 
     async def _truth(self, request: web.Request) -> web.Response:
-        account = self._account(request.query.get("account", "demo"))
+        query = request.query
+        account = self._account(query.get("exchange", "binance"), query.get("account", "demo"))
         return web.json_response(truth(account) | {"fills_to_come": len(self._jobs)})
 
     async def _book(self, request: web.Request) -> web.Response:
@@ -130,10 +140,10 @@ class Control:
 
     async def _fills(self, request: web.Request) -> web.Response:
         wanted = await _body(request, FillsRequest)
-        market = self._world.markets.get(("binance", wanted.product, wanted.symbol))
+        market = self._world.markets.get((wanted.exchange, wanted.product, wanted.symbol))
         if market is None or wanted.count < 0 or wanted.per_s <= 0:
             raise web.HTTPBadRequest(text=f"no such market, or wrong count or rate: {wanted}")
-        desk = self._account(wanted.account).desks[wanted.product]
+        desk = self._desk(wanted.exchange, wanted.account, wanted.product)
         job = asyncio.create_task(self._produce(desk, market, wanted.count, wanted.per_s))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
@@ -181,31 +191,50 @@ class Control:
         else:
             exchange.act(fault)
 
-    def _account(self, name: str) -> Account:
-        if name not in self._accounts.by_name:
-            raise web.HTTPNotFound(text=f"no account {name!r}; there are {', '.join(self._accounts.by_name)}")
-        return self._accounts.by_name[name]
+    def _accounts_of(self, exchange: str) -> Accounts:
+        if (kept := self._accounts.get(exchange)) is None or not kept.by_name:
+            serving = ", ".join(name for name, each in self._accounts.items() if each.by_name)
+            raise web.HTTPNotFound(text=f"{exchange!r} serves no accounts here; these do: {serving or 'none'}")
+        return kept
+
+    def _account(self, exchange: str, name: str) -> Account:
+        by_name = self._accounts_of(exchange).by_name
+        if name not in by_name:
+            raise web.HTTPNotFound(text=f"no account {name!r} at {exchange}; there are {', '.join(by_name)}")
+        return by_name[name]
+
+    def _desk(self, exchange: str, account: str, product: str) -> Desk:
+        desks = self._account(exchange, account).desks
+        if product not in desks:
+            raise web.HTTPBadRequest(text=f"no product {product!r} at {exchange}; there are {', '.join(desks)}")
+        return desks[product]
 
     async def _pause(self, request: web.Request) -> web.Response:
-        self._trader.paused = (await _body(request, PauseRequest)).bot
-        return web.json_response({"paused": self._trader.paused})
+        wanted = await _body(request, PauseRequest)
+        for trader in self._traders.values():
+            trader.paused = wanted.bot
+        return web.json_response({"paused": wanted.bot})
 
     async def _transfer(self, request: web.Request) -> web.Response:
         wanted = await _body(request, TransferRequest)
         try:
-            self._account(wanted.account).desks[wanted.product].transfer(wanted.asset, wanted.amount)
-        except (Rejected, KeyError) as error:
+            self._desk(wanted.exchange, wanted.account, wanted.product).transfer(wanted.asset, wanted.amount)
+        except Rejected as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         return web.json_response({})
 
     async def _funding(self, request: web.Request) -> web.Response:
-        self._account((await _body(request, AccountRequest)).account).desks["usdm"].pay_funding()
+        wanted = await _body(request, AccountRequest)
+        for desk in self._account(wanted.exchange, wanted.account).desks.values():
+            desk.pay_funding()
         return web.json_response({})
 
     async def _add_key(self, request: web.Request) -> web.Response:
         wanted = await _body(request, KeyRequest)
-        self._account(wanted.account)
-        self._accounts.keys[wanted.key] = ApiKey(**msgspec.structs.asdict(wanted))
+        self._account(wanted.exchange, wanted.account)
+        fields = msgspec.structs.asdict(wanted)
+        del fields["exchange"]
+        self._accounts_of(wanted.exchange).keys[wanted.key] = ApiKey(**fields)
         return web.json_response({})
 
 
@@ -233,74 +262,3 @@ def execute_once(desk: Desk, market: LiveMarket, *, buy: bool) -> None:
         desk.place(market, buy=buy, size=min(first.left, least), price=best, time_in_force="IOC")
         return
     raise RuntimeError(f"{market.instrument.symbol}: nothing to trade with")
-
-
-def truth(account: Account) -> dict[str, Any]:
-    """Everything about an account; money as decimal text, symbols unified."""
-    spot, futures = account.spot, account.futures
-    return {
-        "account": account.name,
-        "balances": {
-            "spot": {
-                asset: {
-                    "free": f"{spot.free.get(asset, Decimal(0)):f}",
-                    "locked": f"{spot.locked.get(asset, Decimal(0)):f}",
-                    "deposited": f"{spot.deposited.get(asset, Decimal(0)):f}",
-                }
-                for asset in spot.assets()
-            },
-            "usdm": {
-                "USDT": {
-                    "total": f"{futures.balance:f}",
-                    "deposited": f"{futures.deposited:f}",
-                    "funding": f"{futures.funding:f}",
-                }
-            },
-        },
-        "positions": [
-            {
-                "symbol": position.market.instrument.symbol,
-                "size": f"{position.amount:f}",
-                "entry": f"{position.entry:f}",
-                "cost": f"{position.cost:f}",
-                "realised": f"{position.realised:f}",
-            }
-            for position in futures.open_positions()
-        ],
-        "orders": [_order(order) for desk in account.desks.values() for order in desk.open_orders()],
-        "fills": [_fill(fill) for desk in account.desks.values() for fill in desk.fills],
-    }
-
-
-def _order(order: OwnOrder) -> dict[str, Any]:
-    i = order.market.instrument
-    return {
-        "product": i.product,
-        "symbol": i.symbol,
-        "id": str(order.id),
-        "client_id": order.client_id,
-        "side": order.side.lower(),
-        "price": f"{(order.price or 0) * i.tick:f}",
-        "size": f"{order.size * i.lot:f}",
-        "filled": f"{order.filled * i.lot:f}",
-        "status": order.status,
-    }
-
-
-def _fill(fill: OwnFill) -> dict[str, Any]:
-    i = fill.order.market.instrument
-    return {
-        "product": i.product,
-        "symbol": i.symbol,
-        "native": i.native,
-        "id": str(fill.id),
-        "order_id": str(fill.order.id),
-        "side": fill.order.side.lower(),
-        "price": f"{fill.price:f}",
-        "size": f"{fill.size:f}",
-        "fee": f"{fill.fee:f}",
-        "fee_asset": fill.fee_asset,
-        "maker": fill.maker,
-        "realised": None if fill.realised is None else f"{fill.realised:f}",
-        "exchange_ms": fill.ms,
-    }

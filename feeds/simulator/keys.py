@@ -1,37 +1,57 @@
 """API keys of the simulated exchanges. They open play money on loopback: nothing here is a secret."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import msgspec
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key, whose account it opens, and what it may do."""
+    """A key, whose account it opens, and what it may do. ``passphrase`` where the exchange has one."""
 
     key: str
     secret: str
+    passphrase: str = ""
     account: str
     trade: bool = True
     withdraw: bool = False
 
 
-def _make(name: str, number: int, **rights: bool) -> ApiKey:
-    """A key in Binance's form: 64 letters and digits."""
-    key = f"Simulated{name.capitalize()}{number}".ljust(64, "x")
-    account = "test" if name == "test" else "demo"
-    return ApiKey(
-        key=key, secret=f"PlayMoneySecret{name.capitalize()}{number}".ljust(64, "z"), account=account, **rights
-    )
+class KeyRing(NamedTuple):
+    """The keys of one exchange."""
+
+    demo: ApiKey  # the demo trader's account: read and trade
+    withdraw: ApiKey  # the same account; a key that must be refused
+    read: ApiKey  # the same account; may only read
+    test: ApiKey  # an account in which nobody trades but tests
 
 
-_DEMO, _WITHDRAW, _READ, _TEST = KEYS = (
-    _make("demo", 1),  # the demo trader's account: read and trade
-    _make("withdraw", 2, withdraw=True),  # the same account; a key that must be refused
-    _make("read", 3, trade=False),  # the same account; may only read
-    _make("test", 4),  # an account in which nobody trades but tests
-)
-DEMO_KEY, DEMO_SECRET = _DEMO.key, _DEMO.secret
-WITHDRAW_KEY, WITHDRAW_SECRET = _WITHDRAW.key, _WITHDRAW.secret
-READ_KEY, READ_SECRET = _READ.key, _READ.secret
-TEST_KEY, TEST_SECRET = _TEST.key, _TEST.secret
+KeyForm = Callable[[str, int], tuple[str, str, str]]
+"""Key, secret and passphrase in an exchange's own form, of a name (``demo``) and a number. Always the same ones."""
+
+
+def make_keys(form: KeyForm) -> KeyRing:
+    """The keys of an exchange with the form that it gives them."""
+
+    def make(name: str, number: int, *, trade: bool = True, withdraw: bool = False) -> ApiKey:
+        key, secret, passphrase = form(name, number)
+        account = "test" if name == "test" else "demo"
+        return ApiKey(key=key, secret=secret, passphrase=passphrase, account=account, trade=trade, withdraw=withdraw)
+
+    return KeyRing(make("demo", 1), make("withdraw", 2, withdraw=True), make("read", 3, trade=False), make("test", 4))
+
+
+def _binance(name: str, number: int) -> tuple[str, str, str]:
+    """Binance's form: 64 letters and digits."""
+    ending = f"{name.capitalize()}{number}"
+    return f"Simulated{ending}".ljust(64, "x"), f"PlayMoneySecret{ending}".ljust(64, "z"), ""
+
+
+BINANCE_KEYS = make_keys(_binance)
+DEMO_KEY, DEMO_SECRET = BINANCE_KEYS.demo.key, BINANCE_KEYS.demo.secret
+WITHDRAW_KEY, WITHDRAW_SECRET = BINANCE_KEYS.withdraw.key, BINANCE_KEYS.withdraw.secret
+READ_KEY, READ_SECRET = BINANCE_KEYS.read.key, BINANCE_KEYS.read.secret
+TEST_KEY, TEST_SECRET = BINANCE_KEYS.test.key, BINANCE_KEYS.test.secret
 
 DATA_KEYS = (
     ("SIMULATEDDATA0000001", "PlayMoneySecretOfMarketData0000000000001"),

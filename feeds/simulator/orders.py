@@ -2,19 +2,37 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from feeds.simulator.market import LiveMarket
 
 OPEN = ("NEW", "PARTIALLY_FILLED")
 
 
-class Rejected(Exception):
-    """The exchange refuses an order; ``code`` and text are Binance's."""
+Reason: TypeAlias = Literal[
+    "insufficient",  # not enough balance, or margin
+    "duplicate_client_id",
+    "would_take",  # post-only
+    "fok",  # cannot be filled at once
+    "unknown_order",
+    "reduce_only",  # nothing to reduce
+    "price",  # not positive
+    "tick",  # not a multiple of the tick
+    "size",  # not positive
+    "lot",  # not a multiple of the lot
+    "min_size",
+    "min_notional",
+    "no_liquidity",  # nothing to trade with
+    "unknown_asset",
+]
 
-    def __init__(self, code: int, text: str) -> None:
+
+class Rejected(Exception):
+    """An order or transfer is refused. Each exchange puts ``reason`` into its own codes and words."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
-        self.code = code
+        self.reason: Reason = reason
         self.text = text
 
 
@@ -59,8 +77,8 @@ class OwnOrder:
         self.client_id = client_id
         self.market = market
         self.buy = buy
-        self.type = type  # LIMIT, MARKET, LIMIT_MAKER
-        self.time_in_force = time_in_force  # GTC, IOC, FOK, GTX
+        self.type = type  # LIMIT, MARKET, LIMIT_MAKER (post-only)
+        self.time_in_force = time_in_force  # GTC, IOC, FOK, GTX (post-only)
         self.price = price
         self.size = size
         self.quote_size = quote_size  # spot market orders by quote amount
@@ -96,7 +114,10 @@ class OwnOrder:
 
 
 class OwnFill(NamedTuple):
-    """One execution of an own order. ``id`` is the public trade's. ``fee`` positive was charged."""
+    """One execution of an own order. ``id`` is the public trade's, ``number`` rises over all fills of the exchange.
+
+    ``fee`` positive was charged.
+    """
 
     id: int
     order: OwnOrder
@@ -107,10 +128,23 @@ class OwnFill(NamedTuple):
     fee_asset: str
     realised: Decimal | None  # futures only
     ms: int
+    number: int
 
     @property
     def value(self) -> Decimal:
         return self.price * self.size
+
+
+class Movement(NamedTuple):
+    """Money that came or went other than by trading. ``amount`` is positive if it came."""
+
+    id: int
+    kind: Literal["deposit", "withdrawal", "funding"]
+    wallet: str
+    asset: str
+    amount: Decimal
+    market: LiveMarket | None  # whose funding it is
+    ms: int
 
 
 class OrderEvent(NamedTuple):

@@ -1,7 +1,7 @@
 """What a simulated exchange is, and what it is given."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 from aiohttp import web
@@ -12,10 +12,14 @@ from feeds.simulator.instruments import Instrument
 from feeds.simulator.market import LiveMarket, Print, Top, World
 from feeds.simulator.settings import Settings
 from feeds.simulator.sockets import Socket
+from feeds.simulator.terms import Terms
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a simulated exchange stands. ``clock`` gives seconds that only rise, ``clock_ms`` the time of day, UTC."""
+    """Where a simulated exchange stands. ``clock`` gives seconds that only rise, ``clock_ms`` the time of day, UTC.
+
+    ``accounts`` are the exchange's own; there are none in it if it has no terms.
+    """
 
     world: World
     accounts: Accounts
@@ -26,10 +30,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulatedExchange(Protocol):
-    """One exchange's servers, below a path of its own. Made from a :class:`Place`; never waits."""
+    """One exchange's servers, below a path of its own. Made from a :class:`Place`; never waits.
+
+    ``terms``: how it keeps accounts; None: it serves none.
+    """
 
     name: str
     listing: tuple[Instrument, ...]
+    terms: ClassVar[Terms | None]
 
     def __init__(self, place: Place) -> None: ...
 

@@ -14,7 +14,7 @@ from feeds.simulator.faults import Faults
 from feeds.simulator.market import World
 from feeds.simulator.place import Place
 from feeds.simulator.settings import Settings
-from feeds.simulator.venues import build, listings
+from feeds.simulator.venues import accounts, build, listings
 
 log = structlog.get_logger(__name__)
 
@@ -28,31 +28,39 @@ def clock_ms() -> int:
 
 
 class SimulatorServer:
-    """The simulated exchanges, by name in ``exchanges``. ``market`` is the deterministic core behind all of them."""
+    """The simulated exchanges, by name in ``exchanges``, and their accounts in ``accounts``.
+
+    ``market`` is the deterministic core behind all of them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.faults = Faults(time.monotonic)
         instruments = settings.instruments or listings(settings.exchanges)
         self.market = World(settings.seed, clock_ms(), instruments)
-        self.accounts = Accounts(self.market)
-        self.trader = DemoTrader(self.accounts.by_name["demo"], self.market, settings.seed)
-        names = dict.fromkeys(each.venue for each in instruments)
-        self._trades = settings.trader and "binance" in names
-        self.trader.paused = not self._trades
-        place = Place(
+        self.accounts = accounts(dict.fromkeys(each.venue for each in instruments), self.market)
+        self.traders = {
+            name: DemoTrader(name, each.by_name["demo"], self.market, settings.seed)
+            for name, each in self.accounts.items()
+            if each.by_name
+        }
+        for trader in self.traders.values():
+            trader.paused = not settings.trader
+        self.exchanges = build(self._place, self.accounts)
+        self.control = Control(self.market, self.accounts, self.traders, self.faults, self.exchanges)
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+        self._pulse: asyncio.Task[None] | None = None
+
+    def _place(self, accounts: Accounts) -> Place:
+        return Place(
             world=self.market,
-            accounts=self.accounts,
-            settings=settings,
+            accounts=accounts,
+            settings=self.settings,
             faults=self.faults,
             clock=time.monotonic,
             clock_ms=clock_ms,
         )
-        self.exchanges = build(place, names)
-        self.control = Control(self.market, self.accounts, self.trader, self.faults, self.exchanges)
-        self.port = 0
-        self._runner: web.AppRunner | None = None
-        self._pulse: asyncio.Task[None] | None = None
 
     async def start(self, port: int, host: str = "127.0.0.1") -> Self:
         """Listen (port 0: any free one, see ``port``) and let time pass."""
@@ -60,8 +68,9 @@ class SimulatorServer:
         for exchange in self.exchanges.values():
             app.add_routes(exchange.routes())
         app.add_routes(self.control.routes())
-        if self._trades:
-            self.trader.open_positions()
+        if self.settings.trader:
+            for trader in self.traders.values():
+                trader.open_positions()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.3)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -102,8 +111,10 @@ class SimulatorServer:
     def beat(self, now_ms: int) -> None:
         """Let the market do what is due, and tell everybody."""
         self.market.advance(now_ms)
-        self.accounts.tick(now_ms)
-        self.trader.step(now_ms)
+        for each in self.accounts.values():
+            each.tick(now_ms)
+        for trader in self.traders.values():
+            trader.step(now_ms)
         for market in self.market.markets.values():
             prints, tops = market.collect()
             self.exchanges[market.instrument.venue].happened(market, prints, tops, now_ms)

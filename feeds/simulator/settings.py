@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rules`` and ``connects`` (attempts to connect, per product, in the exchange's own window) replace the documented
     ones, by exchange, or by ``"<exchange>.<product>"`` where its products differ; ``weights``: REQUEST_WEIGHT per
-    minute by Binance product, requests a second of other exchanges; ``trader``: the demo account trades by itself.
+    minute by Binance product, requests a second of other exchanges; ``trader``: the demo accounts trade by themselves.
     """
 
     seed: int = 1

@@ -1,4 +1,4 @@
-"""What an account owns: spot balances, and the USDT wallet with positions of the futures. Pure, exact, Decimal.
+"""What an account owns: cash, and on it the spot trading and the positions with their margin. Pure, exact, Decimal.
 
 Balances always follow from deposits, executions, fees and funding; nothing else moves them. Fees are rounded to eight
 decimals, as is the realised profit; the open cost of a position is kept exactly, so nothing is lost by rounding.
@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
-from feeds.simulator.market import LiveMarket
+from feeds.simulator.market import FUNDING_MS, LiveMarket
 from feeds.simulator.orders import OwnOrder, Rejected
+from feeds.simulator.terms import ProductTerms, Token
 
 ZERO = Decimal(0)
 E8 = Decimal("0.00000001")
-BNB_USDT = Decimal("612.40")
-"""BNB is not listed here; its price only converts fees."""
-SPOT_FEE = Decimal("0.001")
-_BNB_DISCOUNT = Decimal("0.75")
-MAKER_FEE, TAKER_FEE = Decimal("0.0002"), Decimal("0.0005")
 MAINTENANCE = Decimal("0.0065")
 """Maintenance margin as a share of a position's value (one bracket for all)."""
 
@@ -31,44 +27,92 @@ class Settled(NamedTuple):
     assets: tuple[str, ...]
 
 
-class SpotWallet:
-    """Free and locked amounts by asset. ``pays_bnb``: fees are paid in BNB, with the discount, while there is any."""
+class Cash:
+    """Free and locked amounts by asset. Spot trading and positions that share it make a unified wallet.
 
-    product = "spot"
+    ``only``: the assets that may be here; None: any. No asset stands in for another: what settles in USDT needs USDT.
+    """
 
-    def __init__(self, *, pays_bnb: bool) -> None:
+    def __init__(self, name: str, only: frozenset[str] | None = None) -> None:
+        self.name = name
         self.free: dict[str, Decimal] = {}
         self.locked: dict[str, Decimal] = {}
         self.deposited: dict[str, Decimal] = {}
-        self.pays_bnb = pays_bnb
+        self._only = only
+        self._claims: list[Callable[[str], Decimal]] = []
+
+    def claimed_by(self, claim: Callable[[str], Decimal]) -> None:
+        """Somebody else holds part of this: ``claim`` tells how much of an asset, below zero for open profit."""
+        self._claims.append(claim)
 
     def move(self, asset: str, amount: Decimal) -> None:
         """Deposit, or withdraw if negative. Raises Rejected if there is not enough."""
-        if self.free.get(asset, ZERO) + amount < 0:
-            raise Rejected(-2010, "Account has insufficient balance for requested action.")
+        if self._only is not None and asset not in self._only:
+            raise Rejected("unknown_asset", f"{asset} cannot be held in the {self.name} wallet.")
+        if amount < 0 and self.usable(asset) + amount < 0:
+            raise Rejected("insufficient", f"There is not that much {asset} in the {self.name} wallet.")
         self.deposited[asset] = self.deposited.get(asset, ZERO) + amount
-        self._add(asset, amount)
+        self.add(asset, amount)
 
     def total(self, asset: str) -> Decimal:
         return self.free.get(asset, ZERO) + self.locked.get(asset, ZERO)
+
+    def for_margin(self, asset: str) -> Decimal:
+        """What is left for margin: free, with open profit and loss, less what positions and orders hold."""
+        return max(ZERO, self.free.get(asset, ZERO) - sum((claim(asset) for claim in self._claims), ZERO))
+
+    def usable(self, asset: str) -> Decimal:
+        """What may be spent or withdrawn: open profit is not there yet."""
+        return max(ZERO, min(self.free.get(asset, ZERO), self.for_margin(asset)))
 
     def assets(self) -> list[str]:
         """All assets that were ever here."""
         return sorted(self.free.keys() | self.locked.keys())
 
-    def _add(self, asset: str, amount: Decimal) -> None:
+    def add(self, asset: str, amount: Decimal) -> None:
         self.free[asset] = self.free.get(asset, ZERO) + amount
 
-    def _lock(self, asset: str, amount: Decimal) -> None:
-        self._add(asset, -amount)
+    def lock(self, asset: str, amount: Decimal) -> None:
+        """Lock, or unlock if negative."""
+        self.add(asset, -amount)
         self.locked[asset] = self.locked.get(asset, ZERO) + amount
 
+
+class SpotWallet:
+    """Spot trading on cash. ``token``: fees are paid in it while there is any."""
+
+    def __init__(self, cash: Cash, terms: ProductTerms, token: Token | None = None) -> None:
+        self.cash = cash
+        self.terms = terms
+        self.token = token
+
+    @property
+    def free(self) -> dict[str, Decimal]:
+        return self.cash.free
+
+    @property
+    def locked(self) -> dict[str, Decimal]:
+        return self.cash.locked
+
+    @property
+    def deposited(self) -> dict[str, Decimal]:
+        return self.cash.deposited
+
+    def total(self, asset: str) -> Decimal:
+        return self.cash.total(asset)
+
+    def assets(self) -> list[str]:
+        return self.cash.assets()
+
     def _needs(self, order: OwnOrder, size: int) -> tuple[str, Decimal]:
-        """What ``size`` lots of this order need: asset and amount."""
+        """What ``size`` lots of this order need: asset and amount, with the fee if it comes on top."""
         i = order.market.instrument
         if not order.buy:
             return i.base, size * i.lot
-        return i.quote, size * i.lot * (order.price or 0) * i.tick
+        return i.quote, self._with_fee(size * i.lot * (order.price or 0) * i.tick)
+
+    def _with_fee(self, value: Decimal) -> Decimal:
+        return value * (1 + self.terms.taker) if self.terms.fee_asset == "quote" else value
 
     def reserve(self, order: OwnOrder, account: object) -> tuple[str, ...]:
         """Lock what the order may need; a market purchase only has to be affordable. Raises Rejected.
@@ -78,12 +122,12 @@ class SpotWallet:
         asset, amount = self._needs(order, order.size)
         if order.price is None and order.buy:
             i = order.market.instrument
-            amount = order.market.engine.cost(True, order.size, account) * i.tick * i.lot
-        if self.free.get(asset, ZERO) < amount:
-            raise Rejected(-2010, "Account has insufficient balance for requested action.")
+            amount = self._with_fee(order.market.engine.cost(True, order.size, account) * i.tick * i.lot)
+        if self.cash.usable(asset) < amount:
+            raise Rejected("insufficient", f"There is not enough {asset}.")
         if order.price is None and order.buy:
             return ()
-        self._lock(asset, amount)
+        self.cash.lock(asset, amount)
         return (asset,)
 
     def release(self, order: OwnOrder) -> tuple[str, ...]:
@@ -91,26 +135,31 @@ class SpotWallet:
         if order.price is None and order.buy:
             return ()
         asset, amount = self._needs(order, order.left)
-        self._lock(asset, -amount)
+        self.cash.lock(asset, -amount)
         return (asset,)
 
     def settle(self, order: OwnOrder, price: int, size: int, maker: bool) -> Settled:
         """Book an execution."""
-        i = order.market.instrument
+        i, cash = order.market.instrument, self.cash
         value, quantity = price * size * i.tick * i.lot, size * i.lot
         if not (order.price is None and order.buy):
             asset, amount = self._needs(order, size)
-            self._lock(asset, -amount)
+            cash.lock(asset, -amount)
         received, got = (i.base, quantity) if order.buy else (i.quote, value)
-        self._add(i.quote if order.buy else i.base, -(value if order.buy else quantity))
-        self._add(received, got)
-        fee, fee_asset = (got * SPOT_FEE).quantize(E8, ROUND_DOWN), received
-        if self.pays_bnb:
-            in_bnb = (value * SPOT_FEE * _BNB_DISCOUNT / BNB_USDT).quantize(E8, ROUND_DOWN)
-            if self.free.get("BNB", ZERO) >= in_bnb:
-                fee, fee_asset = in_bnb, "BNB"
-        self._add(fee_asset, -fee)
+        cash.add(i.quote if order.buy else i.base, -(value if order.buy else quantity))
+        cash.add(received, got)
+        fee, fee_asset = self._fee(order, value, received, got, self.terms.maker if maker else self.terms.taker)
+        cash.add(fee_asset, -fee)
         return Settled(fee, fee_asset, None, tuple(dict.fromkeys((i.base, i.quote, fee_asset))))
+
+    def _fee(self, order: OwnOrder, value: Decimal, received: str, got: Decimal, rate: Decimal) -> tuple[Decimal, str]:
+        if self.token is not None:
+            in_token = (value * rate * self.token.discount / self.token.price).quantize(E8, ROUND_DOWN)
+            if self.cash.free.get(self.token.asset, ZERO) >= in_token:
+                return in_token, self.token.asset
+        if self.terms.fee_asset == "quote":
+            return (value * rate).quantize(E8, ROUND_DOWN), order.market.instrument.quote
+        return (got * rate).quantize(E8, ROUND_DOWN), received
 
 
 class Position:
@@ -150,26 +199,32 @@ class Position:
 
 
 class FuturesWallet:
-    """USDT wallet, positions and leverage; cross margin, one-way mode, one maintenance bracket, no liquidation."""
+    """Positions and leverage on cash of one settlement currency, ``asset``; cross margin, one-way mode, one maintenance
+    bracket, no liquidation."""
 
-    product = "usdm"
-
-    def __init__(self, mark_of: Callable[[LiveMarket], Decimal]) -> None:
-        self.balance = ZERO
-        self.deposited = ZERO
+    def __init__(self, cash: Cash, asset: str, terms: ProductTerms, mark_of: Callable[[LiveMarket], Decimal]) -> None:
+        self.cash = cash
+        self.asset = asset
+        self.terms = terms
         self.funding = ZERO
         self.positions: dict[LiveMarket, Position] = {}
         self.leverage: dict[LiveMarket, int] = {}
         self.updated_ms = 0
         self._mark_of = mark_of
         self._reserved: dict[int, Decimal] = {}
+        cash.claimed_by(self._claim)
 
-    def move(self, asset: str, amount: Decimal) -> None:
-        """Transfer in, or out if negative. Raises Rejected for another asset or if there is not enough."""
-        if asset != "USDT" or self.available() + amount < 0:
-            raise Rejected(-2018, "Balance is insufficient.")
-        self.balance += amount
-        self.deposited += amount
+    def _claim(self, asset: str) -> Decimal:
+        return self.used() - self.total_unrealised() if asset == self.asset else ZERO
+
+    @property
+    def balance(self) -> Decimal:
+        """The settlement currency, without open profit and loss."""
+        return self.cash.total(self.asset)
+
+    @property
+    def deposited(self) -> Decimal:
+        return self.cash.deposited.get(self.asset, ZERO)
 
     def mark(self, market: LiveMarket) -> Decimal:
         return self._mark_of(market)
@@ -183,7 +238,7 @@ class FuturesWallet:
         return [position for position in self.positions.values() if position.amount]
 
     def leverage_of(self, market: LiveMarket) -> int:
-        return self.leverage.get(market, 20)
+        return self.leverage.get(market, self.terms.leverage)
 
     # -- margin --------------------------------------------------------------------------------------------------
 
@@ -205,10 +260,13 @@ class FuturesWallet:
     def total_unrealised(self) -> Decimal:
         return sum((self.unrealised(p) for p in self.open_positions()), ZERO)
 
+    def used(self) -> Decimal:
+        """Initial margin of positions and orders."""
+        return sum((self.initial_margin(p) for p in self.open_positions()), ZERO) + self.order_margin()
+
     def available(self) -> Decimal:
         """What may be used for new orders."""
-        used = sum((self.initial_margin(p) for p in self.open_positions()), ZERO) + self.order_margin()
-        return max(ZERO, self.balance + self.total_unrealised() - used)
+        return self.cash.for_margin(self.asset)
 
     def liquidation_price(self, position: Position) -> Decimal:
         """Where the margin balance would fall to the maintenance margin, other positions unchanged; 0: nowhere."""
@@ -227,14 +285,14 @@ class FuturesWallet:
         size = order.size * i.lot
         closing = abs(held) if held and (held > 0) != order.buy else ZERO
         if order.reduce_only and not closing:
-            raise Rejected(-2022, "ReduceOnly Order is rejected.")
+            raise Rejected("reduce_only", "There is no position to reduce.")
         if order.reduce_only and size > closing:
             order.size = int(closing / i.lot)
         opening = max(ZERO, order.size * i.lot - closing)
         price = order.price * i.tick if order.price is not None else self.mark(order.market)
         margin = (opening * price / self.leverage_of(order.market)).quantize(E8)
         if margin > self.available():
-            raise Rejected(-2019, "Margin is insufficient.")
+            raise Rejected("insufficient", "There is not enough margin.")
         self._reserved[order.id] = margin
         return ()
 
@@ -243,21 +301,25 @@ class FuturesWallet:
         return ()
 
     def settle(self, order: OwnOrder, price: int, size: int, maker: bool) -> Settled:
-        """Book an execution: position, realised profit, fee in USDT."""
+        """Book an execution: position, realised profit, fee in the settlement currency."""
         i = order.market.instrument
         exact, quantity = price * i.tick, size * i.lot
         realised = self.position(order.market).execute(quantity if order.buy else -quantity, exact)
-        fee = (exact * quantity * (MAKER_FEE if maker else TAKER_FEE)).quantize(E8, ROUND_DOWN)
-        self.balance += realised - fee
+        fee = (exact * quantity * (self.terms.maker if maker else self.terms.taker)).quantize(E8, ROUND_DOWN)
+        self.cash.add(self.asset, realised - fee)
         reserved = self._reserved.get(order.id, ZERO)
         if order.left:
             self._reserved[order.id] = (reserved * (order.left - size) / order.left).quantize(E8)
-        return Settled(fee, "USDT", realised, ("USDT",))
+        return Settled(fee, self.asset, realised, (self.asset,))
 
     def pay_funding(self, market: LiveMarket) -> Decimal:
-        """Settle funding of one position at mark and rate; returns what it changed (negative: paid)."""
+        """Settle funding of one position at mark and rate; returns what it changed (negative: paid).
+
+        The market's rate is for its usual interval; a shorter one pays its share.
+        """
         position = self.position(market)
-        amount = -(self.notional(position) * Decimal(f"{market.funding_rate:.8f}")).quantize(E8)
-        self.balance += amount
+        rate = Decimal(f"{market.funding_rate:.8f}") * self.terms.funding_ms / FUNDING_MS
+        amount = -(self.notional(position) * rate).quantize(E8)
+        self.cash.add(self.asset, amount)
         self.funding += amount
         return amount

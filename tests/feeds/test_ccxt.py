@@ -244,7 +244,7 @@ async def test_futures_account():
     async with connected(BinanceUsdm) as (exchange, client):
         await exchange.create_order(PERP, "market", "sell", 0.02)
         (position,) = await exchange.fetch_positions()
-        fills = client.server.accounts.by_name["test"].desks["usdm"].fills
+        fills = client.server.accounts["binance"].by_name["test"].desks["usdm"].fills
         entry = sum(fill.value for fill in fills) / Decimal("0.02")
         assert (position["side"], position["contracts"]) == ("short", 0.02)
         assert position["entryPrice"] == pytest.approx(float(entry))

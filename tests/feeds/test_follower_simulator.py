@@ -17,8 +17,8 @@ from feeds.exchanges import create
 from feeds.follower import AccountFollower
 from feeds.rest import RestClient, rest_bases
 from feeds.simulator import endpoints
-from feeds.simulator.control import truth
 from feeds.simulator.keys import READ_KEY, READ_SECRET, TEST_KEY, TEST_SECRET, WITHDRAW_KEY, WITHDRAW_SECRET
+from feeds.simulator.truth import truth
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.peer import no_task_left, until  # noqa: F401
 from tests.feeds.simulator_help import Client, simulator
@@ -34,7 +34,7 @@ class Account:
         self.follower = follower
         self.store = store
         self.told = told
-        self.accounts = client.server.accounts
+        self.accounts = client.server.accounts["binance"]
 
     async def fills(self, count: int, *, product: str = "spot", per_s: float = 1000.0) -> None:
         wanted = {"account": "test", "product": product, "symbol": "BTCUSDT", "count": count, "per_s": per_s}

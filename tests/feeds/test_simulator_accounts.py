@@ -1,4 +1,4 @@
-"""Accounts: balances always follow from deposits, executions, fees and funding, to the last digit."""
+"""Accounts, with Binance's terms: balances follow from deposits, executions, fees and funding, to the last digit."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.simulator.accounts import Accounts
+from feeds.simulator.binance.listing import LISTING
+from feeds.simulator.binance.terms import BNB_USDT, MAKER_FEE, SPOT_FEE, TAKER_FEE, TERMS
 from feeds.simulator.bot import DemoTrader
 from feeds.simulator.market import World
 from feeds.simulator.orders import OrderEvent, Rejected, WalletEvent
-from feeds.simulator.wallets import BNB_USDT, E8, MAKER_FEE, SPOT_FEE, TAKER_FEE, Position
+from feeds.simulator.wallets import E8, Position
 from tests.feeds.simulator_help import FEW
 
 START_MS = 1_795_219_200_000
@@ -24,9 +26,9 @@ class Setting:
 
     def __init__(self, seed=1):
         self.world = World(seed, START_MS, FEW)
-        self.accounts = Accounts(self.world)
+        self.accounts = Accounts("binance", TERMS, LISTING, self.world)
         self.demo, self.test = self.accounts.by_name["demo"], self.accounts.by_name["test"]
-        self.trader = DemoTrader(self.demo, self.world, seed)
+        self.trader = DemoTrader("binance", self.demo, self.world, seed)
         self.btc = self.world.markets["binance", "spot", "BTCUSDT"]
         self.perp = self.world.markets["binance", "usdm", "BTCUSDT"]
         self.events = []
@@ -235,23 +237,23 @@ def test_a_liquidation_price_lies_where_the_margin_ends(setting):
 
 
 @pytest.mark.parametrize(
-    ("product", "code", "arguments"),
+    ("product", "reason", "arguments"),
     [
-        ("spot", -2010, {"buy": True, "size": 10**9, "price": 8_000_000}),
-        ("spot", -2010, {"buy": False, "size": 10**9, "price": 9_000_000}),
-        ("spot", -2010, {"buy": True, "size": 10_000_000, "type": "MARKET"}),
-        ("spot", -2010, {"buy": True, "size": 10, "price": 20_000_000, "type": "LIMIT_MAKER"}),
-        ("usdm", -2019, {"buy": True, "size": 10**6, "price": 800_000}),
-        ("usdm", -5022, {"buy": True, "size": 10, "price": 2_000_000, "time_in_force": "GTX"}),
-        ("usdm", -5021, {"buy": True, "size": 10, "price": 1000, "time_in_force": "FOK"}),
-        ("usdm", -2022, {"buy": True, "size": 10, "type": "MARKET", "reduce_only": True}),
+        ("spot", "insufficient", {"buy": True, "size": 10**9, "price": 8_000_000}),
+        ("spot", "insufficient", {"buy": False, "size": 10**9, "price": 9_000_000}),
+        ("spot", "insufficient", {"buy": True, "size": 10_000_000, "type": "MARKET"}),
+        ("spot", "would_take", {"buy": True, "size": 10, "price": 20_000_000, "type": "LIMIT_MAKER"}),
+        ("usdm", "insufficient", {"buy": True, "size": 10**6, "price": 800_000}),
+        ("usdm", "would_take", {"buy": True, "size": 10, "price": 2_000_000, "time_in_force": "GTX"}),
+        ("usdm", "fok", {"buy": True, "size": 10, "price": 1000, "time_in_force": "FOK"}),
+        ("usdm", "reduce_only", {"buy": True, "size": 10, "type": "MARKET", "reduce_only": True}),
     ],
 )
-def test_refusals_leave_nothing_behind(setting, product, code, arguments):
+def test_refusals_leave_nothing_behind(setting, product, reason, arguments):
     desk, market = setting.test.desks[product], setting.btc if product == "spot" else setting.perp
     with pytest.raises(Rejected) as refused:
         desk.place(market, **arguments)
-    assert refused.value.code == code
+    assert refused.value.reason == reason
     assert setting.events == []
     assert desk.orders == {}
     assert desk.open_orders() == []
@@ -262,7 +264,7 @@ def test_refusals_leave_nothing_behind(setting, product, code, arguments):
 def test_a_client_id_is_used_once_at_a_time(setting):
     desk, far = setting.test.desks["spot"], setting.btc.top.bid - 5000
     order = desk.place(setting.btc, buy=True, size=10, price=far, client_id="mine")
-    with pytest.raises(Rejected, match="Duplicate"):
+    with pytest.raises(Rejected, match="mine"):
         desk.place(setting.btc, buy=True, size=10, price=far, client_id="mine")
     desk.cancel(order)
     again = desk.place(setting.btc, buy=True, size=10, price=far, client_id="mine")

@@ -118,7 +118,7 @@ def test_the_documented_signature_of_the_websocket_api_is_accepted():
 async def test_what_a_key_may_do():
     async with simulator() as client:
         rights = {}
-        for key in keys.KEYS:
+        for key in keys.BINANCE_KEYS:
             status, body = await client.signed(
                 "GET", "/binance/sapi/v1/account/apiRestrictions", key=key.key, secret=key.secret
             )

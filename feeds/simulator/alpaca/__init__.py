@@ -1,6 +1,7 @@
 """The simulated Alpaca: everything below ``/alpaca``. Its market data need a key (``DATA_KEYS``)."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from feeds.simulator.keys import DATA_KEYS
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules()
 CONNECTS = 200
@@ -23,6 +25,7 @@ class Alpaca:
 
     name = NAME
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

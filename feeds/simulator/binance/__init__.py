@@ -5,6 +5,7 @@ Spot and futures share the prefix, as one base is enough for a client that uses 
 """
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -16,12 +17,14 @@ from feeds.simulator.binance.public import PublicEndpoints
 from feeds.simulator.binance.rest import Gate
 from feeds.simulator.binance.sockets import MarketSockets
 from feeds.simulator.binance.streams import Product
+from feeds.simulator.binance.terms import TERMS
 from feeds.simulator.binance.ws_api import WebSocketApi
 from feeds.simulator.faults import Fault
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.settings import DAY_S
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = {
     "spot": SocketRules(ping_s=20, pong_s=60, life_s=DAY_S, messages_per_s=5),
@@ -36,6 +39,7 @@ class Binance:
 
     name = "binance"
     listing = LISTING
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         world, accounts, settings, faults = place.world, place.accounts, place.settings, place.faults

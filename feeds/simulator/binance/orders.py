@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from feeds.simulator.accounts import Desk
+from feeds.simulator import filters
 from feeds.simulator.binance.rest import BinanceError
+from feeds.simulator.binance.terms import refusal
+from feeds.simulator.desk import Desk
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
 
@@ -54,15 +56,15 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
     if client_id and not _CLIENT_ID.fullmatch(client_id):
         raise BinanceError(-1100, "Illegal characters found in parameter 'newClientOrderId'.")
     buy, reduce_only = side == "BUY", params.get("reduceOnly", "false").lower() == "true"
-    price = None if kind == "MARKET" else _price(market, _decimal(params, "price"), spot)
     quote_size = ZERO
-    if spot and kind == "MARKET" and "quoteOrderQty" in params and "quantity" not in params:
-        quote_size = _decimal(params, "quoteOrderQty")
-        size = _affordable(market, buy, quote_size)
-    else:
-        size = _size(market, _decimal(params, "quantity"), spot)
-    _check_value(market, size, price, spot, reduce_only)
     try:
+        price = None if kind == "MARKET" else filters.ticks(market, _decimal(params, "price"))
+        if spot and kind == "MARKET" and "quoteOrderQty" in params and "quantity" not in params:
+            quote_size = _decimal(params, "quoteOrderQty")
+            size = filters.affordable(market, buy, quote_size)
+        else:
+            size = filters.lots(market, _decimal(params, "quantity"))
+        filters.check_value(market, size, price, reduce_only=reduce_only)
         return desk.place(
             market,
             buy=buy,
@@ -75,60 +77,7 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
             quote_size=quote_size,
         )
     except Rejected as error:
-        raise BinanceError(error.code, error.text) from error
-
-
-def _price(market: LiveMarket, price: Decimal, spot: bool) -> int:
-    ticks = price / market.instrument.tick
-    if price <= 0 or ticks != int(ticks):
-        raise (
-            BinanceError(-1013, "Filter failure: PRICE_FILTER")
-            if spot
-            else BinanceError(-4014, "Price not increased by tick size.")
-        )
-    return int(ticks)
-
-
-def _size(market: LiveMarket, quantity: Decimal, spot: bool) -> int:
-    i = market.instrument
-    lots = quantity / i.lot
-    if quantity <= 0:
-        raise BinanceError(-1013, "Invalid quantity.") if spot else BinanceError(-4003, "Quantity less than zero.")
-    if lots != int(lots) or quantity < i.min_size:
-        raise (
-            BinanceError(-1013, "Filter failure: LOT_SIZE")
-            if spot
-            else BinanceError(-4023, "Qty not increased by step size.")
-        )
-    return int(lots)
-
-
-def _affordable(market: LiveMarket, buy: bool, quote: Decimal) -> int:
-    """How many lots this quote amount buys or sells now."""
-    i = market.instrument
-    other = market.engine.asks if buy else market.engine.bids
-    left, size = int(quote / i.tick / i.lot), 0
-    for key in other.keys:
-        price = other.sign * key
-        taken = min(other.totals[price], left // price)
-        size += taken
-        left -= taken * price
-        if taken < other.totals[price]:
-            break
-    if size <= 0:
-        raise BinanceError(-1013, "Filter failure: NOTIONAL")
-    return size
-
-
-def _check_value(market: LiveMarket, size: int, price: int | None, spot: bool, reduce_only: bool) -> None:
-    i = market.instrument
-    value = size * i.lot * (Decimal(market.mid()) if price is None else price) * i.tick
-    if value >= i.min_notional or reduce_only:
-        return
-    if spot:
-        raise BinanceError(-1013, "Filter failure: NOTIONAL")
-    text = f"Order's notional must be no smaller than {i.min_notional} (unless you choose reduce only)."
-    raise BinanceError(-4164, text)
+        raise refusal(desk.product, error, market.instrument.min_notional) from error
 
 
 def order_of(desk: Desk, market: LiveMarket, params: Mapping[str, str], code: int, text: str) -> OwnOrder:
@@ -140,11 +89,6 @@ def order_of(desk: Desk, market: LiveMarket, params: Mapping[str, str], code: in
     if order is None:
         raise BinanceError(code, text)
     return order
-
-
-def fills_of(desk: Desk, order: OwnOrder) -> list[OwnFill]:
-    """This order's executions, oldest first."""
-    return [fill for fill in desk.fills_of(order.market) if fill.order is order]
 
 
 # -- spot rows -------------------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from feeds.simulator.accounts import Account, Accounts, Desk
+from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.binance import orders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.rest import BinanceError, Gate, Handler, Weight, answer, integer
+from feeds.simulator.binance.terms import refusal
+from feeds.simulator.desk import Desk
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
@@ -48,7 +50,7 @@ class PrivateEndpoints:
             try:
                 return answer(function(self.account_of(key), params))
             except Rejected as error:
-                raise BinanceError(error.code, error.text) from error
+                raise refusal(self.product, error, orders.ZERO) from error
 
         return handle
 
@@ -81,11 +83,7 @@ class PrivateEndpoints:
         return order, request_id
 
     def cancel_all(self, account: Account, params: Params) -> list[OwnOrder]:
-        desk = self.desk(account)
-        rows = desk.open_orders(self.market(params))
-        for order in rows:
-            desk.cancel(order)
-        return rows
+        return self.desk(account).cancel_all(self.market(params))
 
     def query(self, account: Account, params: Params) -> OwnOrder:
         return orders.order_of(self.desk(account), self.market(params), params, -2013, "Order does not exist.")
@@ -208,7 +206,7 @@ class SpotEndpoints(PrivateEndpoints):
         desk, market = self.desk(account), self.market(params)
         order = orders.place(desk, market, params)
         full = "ACK" if order.type == "LIMIT_MAKER" else "FULL"
-        return orders.spot_placed(order, orders.fills_of(desk, order), params.get("newOrderRespType", full))
+        return orders.spot_placed(order, desk.fills_of_order(order), params.get("newOrderRespType", full))
 
     def _cancelled(self, order: OwnOrder, request_id: str) -> dict[str, Any]:
         row = orders.spot_placed(order, [], "RESULT")

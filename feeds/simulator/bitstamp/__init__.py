@@ -1,6 +1,7 @@
 """The simulated Bitstamp (spot): everything below ``/bitstamp``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.settings import DAY_S
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules(ping_s=54, life_s=90 * DAY_S)
 """Pings as observed, the age as documented."""
@@ -26,6 +28,7 @@ class Bitstamp:
 
     name = "bitstamp"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

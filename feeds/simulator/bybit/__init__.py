@@ -1,6 +1,7 @@
 """The simulated Bybit: everything below ``/bybit``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from feeds.simulator.faults import Fault
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules(idle_s=600)
 CONNECTS = 500
@@ -23,6 +25,7 @@ class Bybit:
 
     name = "bybit"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

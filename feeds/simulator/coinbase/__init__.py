@@ -1,6 +1,7 @@
 """The simulated Coinbase (Advanced Trade, spot): everything below ``/coinbase``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from feeds.simulator.faults import Fault
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules(idle_s=75, messages_per_s=8)
 """Without heartbeats, what is silent is closed after 60 to 90 s. The messages of an address are counted together."""
@@ -25,6 +27,7 @@ class Coinbase:
 
     name = "coinbase"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

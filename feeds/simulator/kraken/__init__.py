@@ -1,6 +1,7 @@
 """The simulated Kraken: everything below ``/kraken``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from feeds.simulator.kraken.sockets import KrakenSockets
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules(idle_s=60)
 CONNECTS = 150
@@ -22,6 +24,7 @@ class Kraken:
 
     name = "kraken"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

@@ -1,6 +1,7 @@
 """The simulated LMEX (BTSE's engine): everything below ``/lmex``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from feeds.simulator.lmex.sockets import LmexSockets
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 PRODUCTS = ("spot", "futures")
 RULES = SocketRules(idle_s=60)
@@ -24,6 +26,7 @@ class Lmex:
 
     name = "lmex"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings = place.settings

@@ -1,6 +1,7 @@
 """The simulated OKX: everything below ``/okx``."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from feeds.simulator.okx.sockets import OkxSockets
 from feeds.simulator.okx.streams import Streams
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
+from feeds.simulator.terms import Terms
 
 RULES = SocketRules(idle_s=30, pongs=False)
 """Whether OKX answers WebSocket pings is not documented; its own are text. So nobody here may count on it."""
@@ -24,6 +26,7 @@ class Okx:
 
     name = "okx"
     listing = LISTING
+    terms: ClassVar[Terms | None] = None
 
     def __init__(self, place: Place) -> None:
         settings, faults, clock, clock_ms = place.settings, place.faults, place.clock, place.clock_ms
