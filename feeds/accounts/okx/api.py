@@ -16,7 +16,7 @@ trading; changelog of 2026):
   ``/trade/fills-history`` three months. ``tradeId`` is the same in every list and stream, and unique in one market.
 * Algo orders (stop, trailing, iceberg and so on) have lists, streams and numbers of their own.
 
-How a history of fills is read: in windows of a week, oldest window first, so that progress can be kept between them;
+How a history of fills is read: in windows of 30 days, oldest window first, so that progress can be kept between them;
 within a window newest first. A window's end is progress as soon as it is older than ``settled_ms``: what has been
 billed by then is told.
 """
@@ -46,7 +46,7 @@ HOST = "private"
 
 PAGE = 100
 DAY_MS = 86_400_000
-WINDOW_MS = 7 * DAY_MS
+WINDOW_MS = 30 * DAY_MS
 RECENT_MS = 2 * DAY_MS
 """Of fills younger than this ``/trade/fills`` knows all, with a day to spare."""
 OLDEST_MS = 89 * DAY_MS
@@ -62,10 +62,11 @@ OLD_FILLS = "/api/v5/trade/fills-history"
 DEPOSITS = "/api/v5/asset/deposit-history"
 WITHDRAWALS = "/api/v5/asset/withdrawal-history"
 BILLS = "/api/v5/account/bills-archive"
+FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5}
+WEIGHTS = {OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
 """Of the budget of 60 in 2 s, for what is asked page after page: its own limit divides that. What a timer asks, at most
 once a second (``feeds.poller``), cannot pass its limit and counts as one."""
 
@@ -249,8 +250,8 @@ class OkxAccount(OkxTrading):
         if len(listed) < PAGE:
             return None
         last = listed[-1]
-        by = {PENDING: last.ordId, ALGOS: last.algoId, BILLS: last.billId, DEPOSITS: last.ts, WITHDRAWALS: last.ts}
-        after = by.get(request.path)
+        by = {PENDING: last.ordId, ALGOS: last.algoId, BILLS: last.billId}
+        after = by.get(request.path, last.ts)
         if not after:
             raise ParseError(f"OKX, {request.path}: a full page without what to continue it after", raw)
         kept = tuple(param for param in request.params if param[0] != "after")
@@ -331,24 +332,28 @@ class OkxAccount(OkxTrading):
     # Money from outside
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        """Deposits and withdrawals of the funding account, and what was moved into and out of the trading account."""
+        """Deposits and withdrawals, three months back at most, and what was moved between accounts; the funding
+        account's bills of that go one month back."""
         since, page = ("before", str(max(0, since_ms - 1))), ("limit", str(PAGE))
-        begin = ("begin", str(max(0, since_ms)))
+        asked: list[tuple[str, str, tuple[tuple[str, str], ...]]] = [
+            (path, FUNDING, (since, page)) for path in (DEPOSITS, WITHDRAWALS, FUNDING_BILLS)
+        ]
+        asked.append((BILLS, TRADING, (("type", "1"), ("begin", str(max(0, since_ms - 1))), page)))
         return [
-            Request(path=DEPOSITS, params=(since, page), product=HOST, about=FUNDING, weight=WEIGHTS[DEPOSITS]),
-            Request(path=WITHDRAWALS, params=(since, page), product=HOST, about=FUNDING, weight=WEIGHTS[WITHDRAWALS]),
-            Request(
-                path=BILLS, params=(("type", "1"), begin, page), product=HOST, about=TRADING, weight=WEIGHTS[BILLS]
-            ),
+            Request(path=path, params=params, product=HOST, about=about, weight=WEIGHTS[path])
+            for path, about, params in asked
         ]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        match request.path:
-            case path if path == DEPOSITS:
-                return transfers.parse_deposits(raw)
-            case path if path == WITHDRAWALS:
-                return transfers.parse_withdrawals(raw)
-        return transfers.parse_bills(raw)
+        return _TRANSFERS[request.path](raw)
+
+
+_TRANSFERS = {
+    DEPOSITS: transfers.parse_deposits,
+    WITHDRAWALS: transfers.parse_withdrawals,
+    BILLS: transfers.parse_bills,
+    FUNDING_BILLS: transfers.parse_funding_bills,
+}
 
 
 def _one(raw: bytes, kind: type[T]) -> T:

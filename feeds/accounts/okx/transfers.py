@@ -1,8 +1,8 @@
 """OKX, money that came and went other than by trading.
 
-Source: www.okx.com/docs-v5, funding account (deposit and withdrawal history), trading account (bills). Deposits arrive
-in the funding account and withdrawals leave it; the trading account gets and gives its money by transfers, of which
-bills tell. What the funding account got and gave by them is not told.
+Source: www.okx.com/docs-v5, funding account (deposit and withdrawal history, bills), trading account (bills). Deposits
+arrive in the funding account and withdrawals leave it; between it, the trading account and sub-accounts money is moved
+by transfers, of which each side has a bill. What was moved from one to the other of both so adds up to nothing.
 """
 
 import msgspec
@@ -43,10 +43,21 @@ class _Bill(msgspec.Struct):
     type: str
     ts: Moment
 
+    def transfer(self, product: str, prefix: str = "") -> Transfer:
+        return Transfer(
+            product=product,
+            id=prefix + self.billId,
+            kind="internal",
+            asset=self.ccy,
+            amount=amount_or_0(self.balChg),
+            exchange_ms=int(self.ts),
+        )
+
 
 _CREDITED = frozenset({"1", "2"})  # 1: not to be withdrawn yet
 _FAILED = frozenset({"-1", "-2"})  # failed, cancelled
 _TRANSFER = "1"
+_FUNDING_TRANSFERS = frozenset({"20", "21", "22", "23", "130", "131"})  # with sub-accounts, the trading account
 
 
 def parse_deposits(raw: bytes) -> list[Transfer]:
@@ -83,16 +94,10 @@ def parse_withdrawals(raw: bytes) -> list[Transfer]:
 
 
 def parse_bills(raw: bytes) -> list[Transfer]:
-    """``GET /api/v5/account/bills-archive?type=1``: between the trading account and others of the same owner."""
-    return [
-        Transfer(
-            product=TRADING,
-            id=row.billId,
-            kind="internal",
-            asset=row.ccy,
-            amount=amount_or_0(row.balChg),
-            exchange_ms=int(row.ts),
-        )
-        for row in rows(raw, _Bill)
-        if row.type == _TRANSFER
-    ]
+    """``GET /api/v5/account/bills-archive?type=1``: into and out of the trading account."""
+    return [row.transfer(TRADING) for row in rows(raw, _Bill) if row.type == _TRANSFER]
+
+
+def parse_funding_bills(raw: bytes) -> list[Transfer]:
+    """``GET /api/v5/asset/bills``: into and out of the funding account; its bills are numbered apart."""
+    return [row.transfer(FUNDING, "funding-") for row in rows(raw, _Bill) if row.type in _FUNDING_TRANSFERS]
