@@ -22,8 +22,8 @@ async def account() -> AsyncIterator[Account]:
 
 async def test_every_figure_is_the_exchanges(account):
     await account.fills(40)
-    await account.fills(40, product="swap")
-    await until(lambda: len(account.store.rows) == 80)
+    await account.fills(41, product="swap")
+    await until(lambda: len(account.store.rows) == 81)
     assert "stream" in {row["source"] for row in account.store.rows}
     await account.must_agree()
     assert account.follower.position_symbols() == set(account.store.sizes()) == {"BTC/USDT:USDT"}

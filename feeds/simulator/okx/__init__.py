@@ -43,7 +43,7 @@ class Okx:
         private = PrivateChannels(place.accounts, gatekeeper, quoted, faults, clock_ms)
         self._sockets = OkxSockets(self.streams, private, rules, faults, sockets, clock, clock_ms)
         self._rest = OkxRest(self.streams, faults, clock, clock_ms)
-        self._accounts = PrivateRest(place.accounts, gatekeeper, quoted, faults, clock, clock_ms)
+        self.accounts = PrivateRest(place.accounts, gatekeeper, quoted, faults, clock, clock_ms)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
@@ -51,7 +51,7 @@ class Okx:
         return {f"{product}.{kind}": base for product in ("spot", "swap", "private") for kind, base in bases.items()}
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._sockets.routes("/okx"), *self._rest.routes("/okx"), *self._accounts.routes("/okx")]
+        return [*self._sockets.routes("/okx"), *self._rest.routes("/okx"), *self.accounts.routes("/okx")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         if prints or tops:
@@ -62,7 +62,7 @@ class Okx:
 
     def keep_house(self) -> None:
         self._sockets.keep_house()
-        self._accounts.keep_house()
+        self.accounts.keep_house()
 
     def open_sockets(self) -> list[Socket]:
         return list(self._sockets.sockets.open)

@@ -46,7 +46,7 @@ class PrivateRest:
         self._clock = clock
         self._clock_ms = clock_ms
         self._asked: dict[tuple[str, str], deque[float]] = {}
-        self._switches: dict[Account, float] = {}  # dead man's: when it strikes
+        self.switches: dict[Account, float] = {}  # dead man's: when it strikes
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         get: dict[str, tuple[int, Callable[[Account, Params], Rows]]] = {
@@ -83,9 +83,9 @@ class PrivateRest:
         ]
 
     def keep_house(self) -> None:
-        for account, due_s in list(self._switches.items()):
+        for account, due_s in list(self.switches.items()):
             if due_s <= self._clock():
-                del self._switches[account]
+                del self.switches[account]
                 account.cancel_all()
 
     # -- the frame of a call -----------------------------------------------------------------------------------------
@@ -246,9 +246,9 @@ class PrivateRest:
         if not (text.isascii() and text.isdigit()) or not (text == "0" or 10 <= int(text[:4]) <= 120):
             raise RestError("51000", "Parameter timeOut error")
         now_s, timeout_s = self._clock_ms() // 1000, int(text)
-        self._switches.pop(account, None)
+        self.switches.pop(account, None)
         if timeout_s:
-            self._switches[account] = self._clock() + timeout_s
+            self.switches[account] = self._clock() + timeout_s
         return [{"triggerTime": str(now_s + timeout_s if timeout_s else 0), "tag": "", "ts": str(now_s)}]
 
 
