@@ -485,7 +485,12 @@ class TestBudget:
 
     def test_pages_cannot_pass_their_own_limits(self):
         documented = {
-            **{"/api/v5/trade/fills-history": 10, "/api/v5/account/bills-archive": 5, "/api/v5/asset/bills": 12},
+            **{
+                "/api/v5/public/time": 10,
+                "/api/v5/trade/fills-history": 10,
+                "/api/v5/account/bills-archive": 5,
+                "/api/v5/asset/bills": 12,
+            },
             **{"/api/v5/asset/deposit-history": 12, "/api/v5/asset/withdrawal-history": 12},
         }
         assert {name: 60 // weight for name, weight in WEIGHTS.items()} == documented

@@ -44,7 +44,7 @@ class TestProtocol:
         assert channels == (
             ["orders-algo", "algo-advance"]
             if name == "algo"
-            else ["account", "positions", "orders", "balance_and_position", "liquidation-warning"]
+            else ["orders", "account", "positions", "balance_and_position", "liquidation-warning"]
         )
         told = [one.parse(json.dumps({"id": "1", "event": "subscribe", "arg": arg})) for arg in reversed(asked["args"])]
         assert told == [[]] * (len(channels) - 1) + [[Ack(subscriptions=())]]

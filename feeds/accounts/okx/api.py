@@ -51,6 +51,7 @@ RECENT_MS = 2 * DAY_MS
 """Of fills younger than this ``/trade/fills`` knows all, with a day to spare."""
 OLDEST_MS = 89 * DAY_MS
 
+TIME = "/api/v5/public/time"
 CONFIG = "/api/v5/account/config"
 BALANCE = "/api/v5/account/balance"
 FUNDS = "/api/v5/asset/balances"
@@ -66,9 +67,9 @@ FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
-"""Of the budget of 60 in 2 s, for what is asked page after page: its own limit divides that. What a timer asks, at most
-once a second (``feeds.poller``), cannot pass its limit and counts as one."""
+WEIGHTS = {TIME: 6, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
+"""Of the budget of 60 in 2 s, for what is asked several times at once, such as pages: its own limit divides that. What
+a timer asks, at most once a second (``feeds.poller``), cannot pass its limit and counts as one."""
 
 CLOCK_ERRORS = frozenset({"50102", "50112", "60004", "60006"})  # time expired or invalid, REST and WebSocket
 KEY_ERRORS = frozenset({"60005", "60007", "60024", "60032"})  # key, signature, passphrase; 60009 says no reason
@@ -145,7 +146,7 @@ class OkxAccount(OkxTrading):
         return (HOST,)
 
     def time_request(self, product: str) -> Request:
-        return Request(path="/api/v5/public/time", product=product)
+        return Request(path=TIME, product=product, weight=WEIGHTS[TIME])
 
     def parse_time(self, product: str, raw: bytes) -> int:
         return int(_one(raw, _Time).ts)

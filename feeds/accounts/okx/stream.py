@@ -48,12 +48,13 @@ from feeds.exchange import MarketIndex
 
 EVENTS_ONLY = json({"updateInterval": "0"}).decode()
 ACCOUNT_CHANNELS: tuple[dict[str, str], ...] = (
+    {"channel": "orders", "instType": "ANY"},
     {"channel": "account", "extraParams": EVENTS_ONLY},
     {"channel": "positions", "instType": "ANY", "extraParams": EVENTS_ONLY},
-    {"channel": "orders", "instType": "ANY"},
     {"channel": "balance_and_position"},
     {"channel": "liquidation-warning", "instType": "ANY"},
 )
+"""Orders first: the others bring data at once, which show that the stream lives."""
 ALGO_CHANNELS: tuple[dict[str, str], ...] = (
     {"channel": "orders-algo", "instType": "ANY"},
     {"channel": "algo-advance", "instType": "ANY"},
