@@ -7,7 +7,7 @@ from typing import Any
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
-from feeds.exchange import MarketIndex
+from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
 from feeds.follower import AccountFollower
 from feeds.rest import RestClient, rest_bases
@@ -95,14 +95,20 @@ class Account:
 
 
 @asynccontextmanager
-async def followed(keys: Credentials = TEST, client: Client | None = None, **settings: Any) -> Any:
+async def followed(
+    keys: Credentials = TEST, client: Client | None = None, *, hasty: bool = True, **settings: Any
+) -> Any:
+    """``hasty``: all that the simulator allows at once, none of it left for another client of the account."""
     if client is None:
         usual = {"instruments": FEW, "connects": {"okx": 1000}}
-        async with simulator(**(usual | settings)) as client, followed(keys, client) as account:
+        async with simulator(**(usual | settings)) as client, followed(keys, client, hasty=hasty) as account:
             yield account
         return
     adapter = create("okx", endpoints("127.0.0.1", client.server.port)["okx"])
-    rest = RestClient("okx", rest_bases(adapter.endpoints), adapter.budgets(), adapter.error_of)
+    budgets = dict(adapter.budgets())
+    if hasty:
+        budgets["private"] = Budget(limit=600, per_s=2)
+    rest = RestClient("okx", rest_bases(adapter.endpoints), budgets, adapter.error_of)
     store = MemoryStore()
 
     async def notify(account: int, kind: str) -> None:

@@ -21,7 +21,7 @@ def exact(number):
 
 
 async def test_ccxt_reads_what_we_stored():
-    async with followed() as account:
+    async with followed(hasty=False) as account:
         await account.live()
         urls = endpoints("127.0.0.1", account.client.server.port)["okx"]
         exchange = ccxt.okx(

@@ -95,11 +95,6 @@ async def test_a_login_that_is_refused_for_a_while(account):
     await account.must_agree()
 
 
-async def test_a_key_that_may_only_read_is_enough():
-    async with followed(credentials(KEYS.read)) as account:
-        await account.live()
-
-
 async def test_a_key_that_may_withdraw_is_refused():
     async with followed(credentials(KEYS.withdraw)) as account:
         await until(lambda: account.follower.state is StreamState.DOWN)
@@ -121,9 +116,9 @@ async def test_a_wrong_key_is_told_and_asked_for_no_more(wrong, words):
         assert words in account.follower.sentence
 
 
-async def test_nothing_is_left_of_a_stopped_one():
+async def test_a_key_that_may_only_read_is_enough_and_nothing_is_left_of_a_stopped_one():
     async with simulator(instruments=FEW, connects={"okx": 1000}) as client:
-        async with followed(client=client) as account:
+        async with followed(credentials(KEYS.read), client=client) as account:
             await account.live()
             assert len(client.server.exchanges["okx"].open_sockets()) == 2
         await until(lambda: not client.server.exchanges["okx"].open_sockets())
