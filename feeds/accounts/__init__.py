@@ -8,3 +8,8 @@ REGISTRY: dict[str, AccountApiFactory] = {
     "binance": BinanceAccount,
     "okx": OkxAccount,
 }
+
+
+def needs_passphrase(exchange: str) -> bool:
+    """Does a key of this exchange have a passphrase? Its account class says so (``passphrase = True``)."""
+    return bool(getattr(REGISTRY[exchange], "passphrase", False))

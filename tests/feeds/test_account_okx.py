@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
-from feeds.accounts import REGISTRY
+from feeds.accounts import REGISTRY, needs_passphrase
 from feeds.accounts.okx import OkxAccount
 from feeds.accounts.okx.api import PAGE, WEIGHTS, WINDOW_MS
 from feeds.domain import Rejected
@@ -24,6 +24,8 @@ def test_it_is_what_the_interfaces_ask_for():
     assert REGISTRY["okx"] is OkxAccount
     assert isinstance(account(), TradingApi)
     assert isinstance(account(), Paged)
+    assert needs_passphrase("okx")
+    assert not needs_passphrase("binance")
 
 
 class TestSigning:
