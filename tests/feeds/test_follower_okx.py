@@ -49,9 +49,14 @@ async def test_what_happened_before_is_read_once():
         for product, native in (("spot", "BTC-USDT"), ("swap", "BTC-USDT-SWAP")):
             wanted = {"exchange": "okx", "account": "test", "product": product, "symbol": native}
             await client.post("/__sim/fills", wanted | {"count": 230, "per_s": 1e6, "wait": True})
+        desk = client.server.accounts["okx"].by_name["test"].desks["spot"]
+        market = client.server.market.markets["okx", "spot", "BTC-USDT"]
+        for n in range(130):
+            desk.place(market, buy=True, size=2000, price=100_000 + n)
         async with followed(client=client) as account:
             await account.live(within_s=30)
             await account.must_agree()
+            assert sum(order.status == "open" for order in account.store.orders.values()) == 130
             assert {row["source"] for row in account.store.rows} == {"rest"}
             assert set(account.store.kept_cursors) == {"SPOT", "MARGIN", "SWAP"}
 
