@@ -62,7 +62,7 @@ class Roster:
     def _followable(self) -> dict[str, dict[str, object]]:
         """What the page for new accounts offers."""
         return {
-            name: {"products": list(exchange.products), "passphrase": False}
+            name: {"products": list(exchange.products), "passphrase": accounts.needs_passphrase(name)}
             for name, exchange in self._config.exchanges.items()
             if name in accounts.REGISTRY and not exchange.via
         }

@@ -139,14 +139,14 @@ class AccountPolls:
     # What the answers say
 
     async def _ask(self, requests: list[Request]) -> list[tuple[Request, Told]]:
-        """All answers, with every page of each."""
+        """All answers, page after page where the exchange tells its lists so."""
         answers = []
-        for first in requests:
-            request: Request | None = first
-            while request is not None:
-                told = await self._rest.ask(request)
-                answers.append((request, told))
-                request = self._api.next_page(request, told.raw) if isinstance(self._api, Paged) else None
+        for request in requests:
+            page: Request | None = request
+            while page is not None:
+                told = await self._rest.ask(page)
+                answers.append((page, told))
+                page = self._api.next_page(page, told.raw) if isinstance(self._api, Paged) else None
         return answers
 
     async def _settings(self, product: str, requests: list[Request]) -> None:

@@ -374,7 +374,7 @@ class AccountFollower:
         for stream in self.streams:
             if stream.state not in STANDING:
                 reason = f" ({stream.reason})" if stream.reason else ""
-                return f"The private {stream.route.product} stream is {stream.state}{reason}."
+                return f"The private {stream.route.name} stream is {stream.state}{reason}."
         if lacking := self._polls.lacking(self._standing_s):
             return lacking
         if self._history.to_read:
