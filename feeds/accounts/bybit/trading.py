@@ -30,6 +30,8 @@ from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 UNKNOWN_ORDER = frozenset({110001, 170213})
+OUTCOME_UNKNOWN = frozenset({10000, 10016, 170007})
+"""The server timed out or broke: it may have been done."""
 SPOT_KINDS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 """Values of ``orderFilter``; without one only ``Order`` is cancelled."""
 
@@ -129,6 +131,9 @@ class BybitTrading:
 
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in UNKNOWN_ORDER
+
+    def leaves_open(self, error: ExchangeError) -> bool:
+        return error.code in OUTCOME_UNKNOWN
 
     def cancel_request(self, order: Order) -> Request:
         market = self._market(order.symbol)

@@ -156,6 +156,9 @@ class OkxTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in GONE
 
+    def leaves_open(self, error: ExchangeError) -> bool:
+        return error.code in OUTCOME_UNKNOWN
+
     # Cancelling
 
     def cancel_request(self, order: Order) -> Request:
