@@ -17,9 +17,32 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
+        *(
+            "bars",
+            "led_bars",
+            "book",
+            "sync",
+            "levels",
+            "topics",
+            "exchange",
+            "account",
+            "trading",
+            "keys",
+            "account_facts",
+        ),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
+        *(
+            "reconcile",
+            "pricing",
+            "cost",
+            "risk",
+            "history",
+            "tap",
+            "redaction",
+            "volumes",
+            "findings",
+            "settings_table",
+        ),
         *("reading", "bar_polls"),
     },
     # one exchange each
@@ -31,10 +54,19 @@ LAYERS: list[set[str]] = [
         *("config", "demo", "across_config"),
         *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
-        *("publisher", "state", "board", "desk"),
+        *("publisher", "state", "board", "desk", "portfolio", "wealth"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
-        *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
+        *(
+            "follower",
+            "account_polls",
+            "account_state",
+            "account_checks",
+            "key_rights",
+            "poller",
+            "private_stream",
+            "fill_history",
+        ),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},
@@ -42,7 +74,15 @@ LAYERS: list[set[str]] = [
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
 
-WEB = ["dashboard.views", "dashboard.api", "dashboard.api_across", "dashboard.consumers", "dashboard.relay"]
+WEB = [
+    "dashboard.views",
+    "dashboard.api",
+    "dashboard.api_across",
+    "dashboard.api_holdings",
+    "dashboard.api_user",
+    "dashboard.consumers",
+    "dashboard.relay",
+]
 WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
 
 
