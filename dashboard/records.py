@@ -80,8 +80,8 @@ def keep_exchanges(names: Collection[str]) -> None:
 
 
 def put_sealing_key(key_id: str, public_key: str, exchanges: Mapping[str, Mapping[str, Any]]) -> None:
-    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed:
-    ``{"binance": {"products": ["spot", "usdm"], "passphrase": False}}``."""
+    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed,
+    as docs/protocol.md section 4 shows them."""
     with transaction.atomic():
         SealingKey.objects.exclude(key_id=key_id).delete()
         SealingKey.objects.update_or_create(

@@ -12,6 +12,7 @@ from dashboard.models import ExchangeAccount
 from dashboard.store import DjangoAccountStore
 from feeds import accounts, exchanges
 from feeds.account import AccountSpec, Credentials
+from feeds.account_facts import facts_of
 from feeds.clock import SYSTEM
 from feeds.config import AccountConfig, Config
 from feeds.engine import Engine
@@ -60,12 +61,19 @@ class Roster:
         await self.refresh()
 
     def _followable(self) -> dict[str, dict[str, object]]:
-        """What the page for new accounts offers."""
-        return {
-            name: {"products": list(exchange.products), "passphrase": False}
-            for name, exchange in self._config.exchanges.items()
-            if name in accounts.REGISTRY
-        }
+        """What the page for new accounts offers, and what it must say."""
+        offered: dict[str, dict[str, object]] = {}
+        for name, exchange in self._config.exchanges.items():
+            if name in accounts.REGISTRY:
+                facts = facts_of(name)
+                offered[name] = {
+                    "products": [p for p in exchange.products if not facts.products or p in facts.products],
+                    "passphrase": bool(facts.passphrase),
+                    "passphrase_name": facts.passphrase,
+                    "how": facts.how,
+                    "tells_rights": facts.tells_rights,
+                }
+        return offered
 
     async def stop(self) -> None:
         """Begin nothing more. The engine ends what is followed. Idempotent."""
@@ -110,6 +118,10 @@ class Roster:
             products=tuple(row.products),
             symbols=tuple(row.symbols),
             poll_s=row.poll_s,
+            trading=row.trading,
+            only_here=row.only_here,
+            cancel_on_stop=row.cancel_on_stop,
+            dead_man_s=row.dead_man_s,
         )
 
     def _open(self, row: ExchangeAccount) -> Credentials | None:

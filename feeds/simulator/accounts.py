@@ -7,7 +7,7 @@ listeners, in the order in which an exchange would: order first, then what it di
 from collections import deque
 from decimal import Decimal
 from itertools import count
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from feeds.simulator.candles import bucket, first_id
 from feeds.simulator.keys import KEYS
@@ -21,6 +21,15 @@ Wallet: TypeAlias = SpotWallet | FuturesWallet
 _KEPT_ORDERS = 20_000
 
 
+class Move(NamedTuple):
+    """A deposit, or a withdrawal if ``amount`` is negative. The opening balances are none."""
+
+    number: int
+    asset: str
+    amount: Decimal
+    ms: int
+
+
 class Desk:
     """One account's orders of one product."""
 
@@ -29,6 +38,7 @@ class Desk:
         self.wallet = wallet
         self.product = wallet.product
         self.fills: list[OwnFill] = []
+        self.moves: list[Move] = []
         self.listeners: list[Listener] = []
         self.orders: dict[int, OwnOrder] = {}
         self._world = world
@@ -210,6 +220,7 @@ class Desk:
     def transfer(self, asset: str, amount: Decimal) -> None:
         """Deposit, or withdraw if negative. Raises Rejected."""
         self.wallet.move(asset, amount)
+        self.moves.append(Move(len(self.moves) + 1, asset, amount, self.now_ms))
         reason = "DEPOSIT" if amount >= 0 else "WITHDRAW"
         self.tell(WalletEvent(reason, (asset,), (), {asset: amount}, self.now_ms))
 
