@@ -10,8 +10,3 @@ REGISTRY: dict[str, AccountApiFactory] = {
     "bybit": BybitAccount,
     "okx": OkxAccount,
 }
-
-
-def needs_passphrase(exchange: str) -> bool:
-    """Does a key of this exchange have a passphrase? Its account class says so (``passphrase = True``)."""
-    return bool(getattr(REGISTRY[exchange], "passphrase", False))

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
-from feeds.accounts import REGISTRY, needs_passphrase
+from feeds.account_facts import facts_of
+from feeds.accounts import REGISTRY
 from feeds.accounts.okx import OkxAccount
 from feeds.accounts.okx.api import PAGE, WEIGHTS, WINDOW_MS
 from feeds.domain import Rejected
@@ -24,8 +25,8 @@ def test_it_is_what_the_interfaces_ask_for():
     assert REGISTRY["okx"] is OkxAccount
     assert isinstance(account(), TradingApi)
     assert isinstance(account(), Paged)
-    assert needs_passphrase("okx")
-    assert not needs_passphrase("binance")
+    assert facts_of("okx").passphrase
+    assert not facts_of("binance").passphrase
 
 
 class TestSigning:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from feeds import accounts, config, exchanges
-from feeds.config import DEMO, AccountConfig, Config, ExchangeConfig, load_config
+from feeds.account_config import ACCOUNT_KEYS, AccountConfig
+from feeds.config import DEMO, Config, ExchangeConfig, load_config
 from feeds.errors import ConfigError, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -479,7 +480,7 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
     assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "unified", "options"}
-    assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
+    assert set(example["accounts"]["main"]) == set(ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:

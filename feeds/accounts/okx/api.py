@@ -108,8 +108,6 @@ class _Config(msgspec.Struct):
 class OkxAccount(OkxTrading):
     """One OKX account; fits :class:`feeds.account.AccountApi` and :class:`feeds.trading.TradingApi`."""
 
-    passphrase = True  # of a key, see ``feeds.accounts``
-
     def __init__(self, spec: AccountSpec, markets: MarketIndex, endpoints: Mapping[str, str]) -> None:
         super().__init__(markets, HOST)
         self._spec = spec
