@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from dashboard import logs, records, spreads
+from dashboard.answers import Answers
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
@@ -30,7 +31,7 @@ from dashboard.worker_lock import WorkerRuns, worker_lock
 from feeds import simulator
 from feeds.config import Config, load_config
 from feeds.engine import Engine
-from feeds.errors import ConfigError, FeedError
+from feeds.errors import ConfigError
 from feeds.keys import KeyPair
 from feeds.opening import MakesVenue, make_venue
 from feeds.player import Player
@@ -83,7 +84,7 @@ class FeedsWorker:
         self._leases: dict[str, tuple[frozenset[str], float]] = {}  # relay -> topics, until when
         self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
         self._tasks: list[asyncio.Task[None]] = []
-        self._answers: set[asyncio.Task[None]] = set()
+        self._answers = Answers()
         self._database = Outage(log, "database")
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -150,9 +151,10 @@ class FeedsWorker:
     async def stop(self) -> None:
         """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
         began_s = time.monotonic()
-        tasks, self._tasks = [*self._tasks, *self._answers], []
+        tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
+        await self._answers.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.sink.stop()
         if self._recorder is not None:
@@ -214,32 +216,9 @@ class FeedsWorker:
         self._leases = {relay: lease for relay, lease in self._leases.items() if lease[1] > now_s}
         self.sink.leased = frozenset().union(*(topics for topics, _ in self._leases.values()))
 
-    def answer_candles(self, question: dict[str, Any]) -> None:
-        """The exchange may take its time, so this is answered beside."""
-        task = asyncio.create_task(self._answer_candles(question), name="candles")
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
-
-    async def _answer_candles(self, question: dict[str, Any]) -> None:
+    def answer(self, question: dict[str, Any]) -> None:
         assert self.engine is not None
-        bars: list[dict[str, Any]] = []
-        error = ""
-        try:
-            bars = await self.engine.candles(
-                question["exchange"], question["symbol"], question["interval"], question["limit"]
-            )
-        except KeyError:
-            error = f"There is no market {question['exchange']} {question['symbol']}."
-        except FeedError as problem:
-            log.warning(
-                "candles not fetched", exchange=question["exchange"], market=question["symbol"], error=str(problem)
-            )
-            error = problem.sentence
-        answer = {"type": "relay.candles", "question": question["question"], "bars": bars, "error": error}
-        try:
-            await get_channel_layer().send(question["relay"], answer)
-        except LAYER_ERRORS as problem:
-            log.warning("candles not delivered", error=str(problem))
+        self._answers.begin(self.engine, question)
 
     async def accounts_changed(self) -> None:
         if self._roster is not None:
@@ -326,7 +305,10 @@ class FeedsConsumer(AsyncConsumer):
         self.worker.release(message["relay"])
 
     async def feeds_candles(self, message: dict[str, Any]) -> None:
-        self.worker.answer_candles(message)
+        self.worker.answer(message)
+
+    async def feeds_trade(self, message: dict[str, Any]) -> None:
+        self.worker.answer(message)
 
     async def feeds_accounts_changed(self, message: dict[str, Any]) -> None:
         await self.worker.accounts_changed()

@@ -159,6 +159,12 @@ class AccountPolls:
         """Why deposits and withdrawals cannot be told at the moment."""
         return self._transfers.error if self._transfers is not None else None
 
+    def orders_again(self) -> None:
+        """Orders were placed or cancelled: ask for the open ones soon."""
+        for (kind, _), poller in self._pollers.items():
+            if kind == "orders":
+                poller.soon(1.0)
+
     def lacking(self, standing_s: Callable[[str], float]) -> str:
         """What has not been told as it should, as a sentence; "" if all has.
 
