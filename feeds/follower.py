@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
-from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account import AccountApi, AccountSpec, AccountStore, LimitsKeys, Notify
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
@@ -107,13 +107,14 @@ class AccountFollower:
             labels=labels,
             clock=clock,
         )
-        self._state = AccountState(self._journal, self._rest, every_s=spec.poll_s, log=self._log, clock=clock)
+        every_s = max(spec.poll_s, api.key_limits.poll_s) if isinstance(api, LimitsKeys) else spec.poll_s
+        self._state = AccountState(self._journal, self._rest, every_s=every_s, log=self._log, clock=clock)
         self._polls = AccountPolls(
             api,
             self._rest,
             self._journal,
             self._history,
-            every_s=spec.poll_s,
+            every_s=every_s,
             on_fatal=self._refused,
             on_change=self._judge,
             labels=labels,
@@ -233,6 +234,8 @@ class AccountFollower:
         except (ExchangeError, ParseError, TransportError) as error:
             if isinstance(error, TransportError) and error.status != 404:
                 raise  # an outage: the question stands
+            if isinstance(error, ExchangeError) and self._api.clock_error(error):
+                raise  # it was the time that was refused
             self._log.warning("key rights unknown", error=str(error))
             return
         if rights.withdraw is None:

@@ -18,7 +18,19 @@ LAYERS: list[set[str]] = [
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
-        *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        *(
+            "rest",
+            "signed_rest",
+            "key_gate",
+            "budget",
+            "pacing",
+            "latency",
+            "buffer",
+            "ledger",
+            "wire",
+            "journal",
+            "recording",
+        ),
         *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
         *("reading", "bar_polls"),
     },
