@@ -74,3 +74,14 @@ class TradingApi(Protocol):
     def dead_man_requests(self, timeout_s: int, symbols: tuple[str, ...]) -> list[Request]:
         """Have the exchange cancel all open orders unless this is asked again within ``timeout_s``; 0 ends it.
         [] where the exchange has no such switch."""
+
+
+@runtime_checkable
+class FindsInTwo(Protocol):
+    """What a :class:`TradingApi` has besides, whose exchange tells open and ended orders apart.
+
+    Its ``parse_found`` raises ExchangeError if the open orders do not have it: ask this, too. Only then None counts.
+    """
+
+    def find_closed_request(self, symbol: str, client_id: str) -> Request:
+        """Asks for the order among those that are open no more; ``TradingApi.parse_found`` reads the answer."""
