@@ -205,6 +205,7 @@ class MarketRow(models.Model):
     status = models.CharField(max_length=32)
     pinned = models.BooleanField(default=False)
     simulated = models.BooleanField(default=False)
+    via = models.CharField(max_length=16, blank=True, default="")  # "ccxt": followed through that library
 
     class Meta:
         ordering = ("exchange", "symbol")

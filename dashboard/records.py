@@ -18,7 +18,7 @@ REPORT = 1
 
 _MARKET_TEXTS = ("native", "product", "base", "quote", "status")
 _MARKET_NUMBERS = ("tick", "lot", "min_size", "min_notional")
-_MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated")
+_MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated", "via")
 
 
 def put_report(body: Mapping[str, Any], recv_ns: int | None = None) -> None:
@@ -71,6 +71,7 @@ def _market_values(given: Mapping[str, Any]) -> dict[str, Any]:
         "settle": given["settle"] or "",
         "pinned": given["pinned"],
         "simulated": given["simulated"],
+        "via": given["via"],
     }
 
 

@@ -64,7 +64,7 @@ class Roster:
         return {
             name: {"products": list(exchange.products), "passphrase": False}
             for name, exchange in self._config.exchanges.items()
-            if name in accounts.REGISTRY
+            if name in accounts.REGISTRY and not exchange.via
         }
 
     async def stop(self) -> None:

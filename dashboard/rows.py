@@ -201,7 +201,7 @@ def fills_page(rows: list[Row], *, more: bool) -> Row:
 
 _MARKET = ("exchange", "symbol", "native", "product", "base", "quote", "settle")
 _MARKET_NUMBERS = ("tick", "lot", "min_size", "min_notional")
-_MARKET_REST = ("status", "pinned", "simulated")
+_MARKET_REST = ("status", "pinned", "simulated", "via")
 
 
 def market_rows(found: QuerySet[MarketRow]) -> list[Row]:

@@ -42,7 +42,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills."""
+    """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills.
+
+    ``trading``: orders may be placed here. ``only_here``: nobody else trades on it, so an open order that is not ours
+    is told as a finding. ``cancel_on_stop``: a stop cancels all open orders. ``dead_man_s``: so long after our last
+    sign of life the exchange shall cancel them by itself; 0: never.
+    """
 
     id: int
     exchange: str
@@ -51,6 +56,10 @@ class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
     products: tuple[str, ...]
     symbols: tuple[str, ...] = ()
     poll_s: float = 5.0
+    trading: bool = False
+    only_here: bool = False
+    cancel_on_stop: bool = False
+    dead_man_s: int = 0
 
 
 class KeyRights(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,22 +20,13 @@ from feeds.account import Credentials
 from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
-from feeds.settings_table import Table, shown
+from feeds.longtail import convert
+from feeds.longtail.settings import KEYS as CCXT_KEYS
+from feeds.longtail.settings import VIA_CCXT, check_exchange
+from feeds.settings_table import SECRETS, Table, shown
 
 WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
 """Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
-
-SECRETS: Mapping[str, str] = {
-    "key": "KEY",
-    "api_key": "KEY",
-    "apikey": "KEY",
-    "secret": "SECRET",
-    "api_secret": "SECRET",
-    "private_key": "SECRET",
-    "password": "PASSPHRASE",
-    "passphrase": "PASSPHRASE",
-}
-"""Keys under which people would write a secret, and the end of the variable's name that is meant for it."""
 
 _SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
@@ -91,6 +83,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll_attempts: int = 5  # after so many attempts
     alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
     alarm_s: float = 10.0  # if it lasts for so long
+    via: str = ""  # "ccxt": followed through that library, else by an adapter of ours
+    ccxt: Mapping[str, object] = {}  # what ccxt's object is set to
     options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
     credentials: Credentials | None = None
 
@@ -190,7 +184,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
     enabled = {
-        exchange.name: exchange.with_key(env) if exchanges.create(exchange.name).facts.needs_key else exchange
+        exchange.name: exchange.with_key(env) if _needs_key(exchange) else exchange
         for exchange in found
         if exchange.enabled
     }
@@ -220,6 +214,11 @@ def _read(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path.name}: is not valid TOML: {error}") from error
 
 
+def _needs_key(exchange: ExchangeConfig) -> bool:
+    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for."""
+    return not exchange.via and exchanges.create(exchange.name).facts.needs_key
+
+
 def _no_secrets(file: str, path: str, name: str, content: object) -> None:
     """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
     if isinstance(content, dict):
@@ -232,40 +231,63 @@ def _no_secrets(file: str, path: str, name: str, content: object) -> None:
 
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
     path = f"exchanges.{name}"
+    if isinstance(content, dict) and "via" in content:
+        return _exchange_by_ccxt(Table(file, path, content, CCXT_KEYS), name)
     if name not in exchanges.REGISTRY:
-        raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
+        raise ConfigError(
+            f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}, "
+            f'and with via = "{VIA_CCXT}" those of ccxt'
+        )
     adapter = exchanges.create(name)
     if adapter.facts.needs_key:
         _no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
     table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
     products = table.texts("products", adapter.products, adapter.products, least=1)
-    stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
-    reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
-    if reconnect_s <= stale_s:
-        raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
     return ExchangeConfig(
         name=name,
-        enabled=table.flag("enabled", True),
-        simulated=table.flag("simulated", False),
         products=products,
         endpoints=_endpoints(table, adapter.endpoints, adapter.products),
-        pinned=_symbols(table, "pinned", products, adapter.facts.cash_products),
-        candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
-        stale_s=stale_s,
-        reconnect_s=reconnect_s,
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
-        poll_s=table.number("poll_s", 5.0, 0, 600, "seconds"),
-        poll_after_s=table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
-        poll_attempts=table.whole("poll_attempts", 5, 1, 100),
-        alarm_factor=_alarm_factor(table),
-        alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
         options=_options(table, name, adapter.facts.options),
+        **_of_every_exchange(table, products, adapter.facts.cash_products),
     )
+
+
+def _exchange_by_ccxt(table: Table, name: str) -> ExchangeConfig:
+    """One that is followed through ccxt, under ccxt's name of it."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{table.file}: {table.path}: must be ccxt's name of the exchange, like [exchanges.gate]")
+    products = table.texts("products", convert.PRODUCTS, convert.PRODUCTS, least=1)
+    common = _of_every_exchange(table, products)
+    depth = table.whole("book_depth", 100, 1, 10_000) if "book_depth" in table else None
+    settings = check_exchange(table, enabled=common["enabled"])
+    return ExchangeConfig(name=name, via=VIA_CCXT, products=products, book_depth=depth, ccxt=settings, **common)
+
+
+def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> dict[str, Any]:
+    """The keys that hold for an exchange however it is followed."""
+    stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
+    reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
+    if reconnect_s <= stale_s:
+        raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
+    return {
+        "enabled": table.flag("enabled", True),
+        "simulated": table.flag("simulated", False),
+        "pinned": _symbols(table, "pinned", products, cash),
+        "candles": table.texts("candles", ("1m",), tuple(INTERVALS)),
+        "stale_s": stale_s,
+        "reconnect_s": reconnect_s,
+        "poll_s": table.number("poll_s", 5.0, 0, 600, "seconds"),
+        "poll_after_s": table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
+        "poll_attempts": table.whole("poll_attempts", 5, 1, 100),
+        "alarm_factor": _alarm_factor(table),
+        "alarm_s": table.number("alarm_s", 10.0, 1, 600, "seconds"),
+    }
 
 
 def _alarm_factor(table: Table) -> float:
@@ -359,7 +381,7 @@ def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[Accou
 
 
 def _account(table: Table, name: str, enabled: Mapping[str, ExchangeConfig]) -> AccountConfig:
-    followed = sorted(enabled.keys() & accounts.REGISTRY.keys())
+    followed = sorted(name for name, each in enabled.items() if name in accounts.REGISTRY and not each.via)
     exchange = enabled[table.one_of("exchange", tuple(followed))]
     products = table.texts("products", exchange.products, exchange.products, least=1)
     return AccountConfig(

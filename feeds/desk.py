@@ -6,7 +6,7 @@ last one with its age.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ import structlog
 
 from feeds import accounts
 from feeds.account import AccountSpec, AccountStore
+from feeds.at_work import ExchangeAtWork
 from feeds.clock import Clock
 from feeds.domain import MarkPrice
 from feeds.errors import FeedError
@@ -34,7 +35,7 @@ class Desk:
     def __init__(
         self,
         store: AccountStore,
-        venues: dict[str, Venue],
+        venues: Mapping[str, ExchangeAtWork],
         changed: Callable[[str], None],
         lease_marks: Callable[[set[str]], None],
         clock: Clock,
@@ -56,8 +57,11 @@ class Desk:
         await self.unfollow(spec.id)
         venue = self._venues.get(spec.exchange)
         factory = accounts.REGISTRY.get(spec.exchange)
-        if venue is None or factory is None:
-            raise FeedError(f"account {spec.label!r}: {spec.exchange!r} is not configured or has no account side")
+        if not isinstance(venue, Venue) or factory is None:
+            raise FeedError(
+                f"account {spec.label!r}: {spec.exchange!r} is not configured, is followed through ccxt, "
+                "or has no account side"
+            )
         api = factory(spec, venue.markets, venue.adapter.endpoints)
         follower = AccountFollower(
             spec,

@@ -15,6 +15,7 @@ import structlog
 
 from feeds.account import AccountSpec, AccountStore
 from feeds.arbitrage import AcrossStore
+from feeds.at_work import ExchangeAtWork
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
 from feeds.config import Config
@@ -27,7 +28,6 @@ from feeds.publisher import Publisher, Render, Sink
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.together import Together
 from feeds.topics import ACCOUNT_KINDS, ARBITRAGE, LEG, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
-from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Engine:
         self.sink = sink
         self._clock = clock
         self.publisher = Publisher(sink, interval_s=config.conflation_ms / 1000, clock=clock)
-        self.venues: dict[str, Venue] = {
+        self.venues: dict[str, ExchangeAtWork] = {
             name: venue_of(
                 exchange,
                 depth=config.depth,
@@ -280,7 +280,7 @@ class Engine:
             feed.unwatch(topic)
             touched.add((topic.exchange, topic.symbol))
 
-    def _markets_loaded(self, venue: Venue) -> None:
+    def _markets_loaded(self, venue: ExchangeAtWork) -> None:
         """Instruments came: pinned symbols can be judged, waiting topics opened and their holders answered."""
         for symbol in venue.config.pinned:
             if venue.markets_loaded.is_set() and symbol not in venue.markets:

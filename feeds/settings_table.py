@@ -5,7 +5,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +18,19 @@ def shown(value: object) -> str:
     """A value as it stands in the file, shortened."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+SECRETS: Mapping[str, str] = {
+    "key": "KEY",
+    "api_key": "KEY",
+    "apikey": "KEY",
+    "secret": "SECRET",
+    "api_secret": "SECRET",
+    "private_key": "SECRET",
+    "password": "PASSPHRASE",
+    "passphrase": "PASSPHRASE",
+}
+"""Keys under which people would write a secret, and the end of the variable's name that is meant for it."""
 
 
 class Table:

@@ -58,6 +58,9 @@ class TradingApi(Protocol):
     def unknown_order(self, error: ExchangeError) -> bool:
         """Does this refusal say that there is no such order (any more)?"""
 
+    def leaves_open(self, error: ExchangeError) -> bool:
+        """Does this answer to an order say that the exchange does not know itself what has become of it?"""
+
     def cancel_request(self, order: Order) -> Request: ...
 
     def parse_cancelled(self, order: Order, raw: bytes) -> None:
@@ -80,7 +83,8 @@ class TradingApi(Protocol):
 class FindsInTwo(Protocol):
     """What a :class:`TradingApi` has besides, whose exchange tells open and ended orders apart.
 
-    Its ``parse_found`` raises ExchangeError if the open orders do not have it: ask this, too. Only then None counts.
+    None from ``parse_found`` says only that the one list does not have it: first the open orders are asked, then the
+    others (an order may go from the first to the second meanwhile, but not back).
     """
 
     def find_closed_request(self, symbol: str, client_id: str) -> Request:

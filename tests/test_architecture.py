@@ -17,21 +17,9 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
-        *(
-            "rest",
-            "signed_rest",
-            "key_gate",
-            "budget",
-            "pacing",
-            "latency",
-            "buffer",
-            "ledger",
-            "wire",
-            "journal",
-            "recording",
-        ),
-        *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
+        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
+        *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
+        *("history", "tap", "redaction", "volumes", "findings", "settings_table", "key_gate"),
         *("reading", "bar_polls"),
     },
     # one exchange each
@@ -46,7 +34,8 @@ LAYERS: list[set[str]] = [
         *("publisher", "state", "board", "desk"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
-        *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
+        *("at_work", "longtail"),
+        *("follower", "trader", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},
@@ -162,7 +151,16 @@ class TestFeeds:
     @pytest.mark.parametrize("module", FEEDS)
     def test_knows_no_web(self, module: str) -> None:
         foreign = {name.partition(".")[0] for name in imports(module)}
-        assert not foreign & {"django", "channels", "channels_redis", "daphne", "asgiref", "dashboard", "ccxt", "tests"}
+        assert not foreign & {"django", "channels", "channels_redis", "daphne", "asgiref", "dashboard", "tests"}
+
+    @pytest.mark.parametrize("module", FEEDS)
+    def test_one_door_to_ccxt(self, module: str) -> None:
+        """It is optional: nobody imports it but the long tail's library, and that only within its functions."""
+        if module != "feeds.longtail.library":
+            assert not any(inside(name, ["ccxt"]) for name in imports(module))
+            return
+        tree = ast.parse(MODULES[module].read_text("utf-8"))
+        assert not any(isinstance(node, ast.Import) and "ccxt" in ast.unparse(node) for node in tree.body)
 
     @pytest.mark.parametrize("module", [name for name in FEEDS if not inside(name, ["feeds.simulator"])])
     def test_layers(self, module: str) -> None:

@@ -469,7 +469,7 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
-    assert shown == {*config._EXCHANGE_KEYS, "usdm", "stocks", "options"}
+    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "options"}
     assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
 
 

@@ -334,8 +334,10 @@ class TestAnswers:
 
     def test_an_order_that_is_not_open_may_be_closed(self):
         api = account()
-        with pytest.raises(ExchangeError, match="only the closed orders tell"):
-            api.parse_found("BTC/USD", "mine", b'{"error":[],"result":{"open":{}}}')
+        assert api.parse_found("BTC/USD", "mine", b'{"error":[],"result":{"open":{}}}') is None
+        assert "ClosedOrders" in api.find_closed_request("BTC/USD", "mine").path
+        assert api.leaves_open(ExchangeError("", "EGeneral:Internal error"))
+        assert not api.leaves_open(ExchangeError("", "EOrder:Insufficient funds"))
         assert api.parse_found("BTC/USD", "mine", b'{"error":[],"result":{"closed":{},"count":0}}') is None
 
 

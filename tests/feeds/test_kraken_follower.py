@@ -3,15 +3,19 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from feeds.domain import StreamState
 from feeds.simulator.kraken.terms import READ, WITHDRAW, order_id
+from feeds.tickets import Wish
+from feeds.trader import Trader
 from feeds.trading import NewOrder
 from tests.feeds.kraken_account import followed
 from tests.feeds.peer import no_task_left, until  # noqa: F401
 from tests.feeds.simulator_help import simulator
+from tests.feeds.test_trader import Tickets
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -139,6 +143,36 @@ class TestOne:
         await until(lambda: last.id in shared.open_orders())
         await rest.ask(switch)
         await until(lambda: last.id not in shared.open_orders(), within_s=5)
+        await shared.must_agree()
+
+    @pytest.mark.parametrize("arrives", [True, False])
+    async def test_an_order_without_an_answer_is_looked_for_in_both_lists(self, shared, monkeypatch, arrives):
+        """It was filled at once: the open orders do not have it, the closed ones do."""
+        monkeypatch.setattr("feeds.trader.LATE_S", 0.5)
+        rest, journal, tickets = shared.follower._rest, shared.follower._journal, Tickets()
+        spec = msgspec.structs.replace(shared.follower.spec, trading=True)
+        trader = Trader(
+            spec,
+            shared.api,
+            rest,
+            journal,
+            shared.api._markets,
+            tickets,
+            state=lambda: StreamState.LIVE,
+            on_orders=lambda: None,
+            delays=lambda: iter(lambda: 0.05, None),
+        )
+        before = len(shared.account.history())
+        await shared.fault("unanswered", symbol="AddOrder", value="after" if arrives else "before", count=1)
+        wish = Wish(symbol="BTC/USD", side="sell", size=Decimal("0.0003"), price=None)
+        try:
+            ticket = await trader.place("one", wish)
+        finally:
+            await trader.stop()
+        assert (ticket.state, len(shared.account.history()) - before) == ("placed" if arrives else "absent", arrives)
+        if arrives:
+            assert ticket.order_id == order_id(shared.account.history()[-1])
+            assert shared.account.history()[-1].client_id == ticket.client_id
         await shared.must_agree()
 
     async def test_the_transfers_that_opened_the_account(self, shared):

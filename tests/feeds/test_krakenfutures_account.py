@@ -229,6 +229,8 @@ class TestAnswers:
         with pytest.raises(ExchangeError, match="insufficientAvailableFunds") as refused:
             api.parse_placed(new, b'{"result":"success","sendStatus":{"status":"insufficientAvailableFunds"}}', 9)
         assert not api.unknown_order(refused.value)
+        assert not api.leaves_open(refused.value)
+        assert api.leaves_open(ExchangeError("", "placed"))
         for name in (f"{ENDPOINT}/Trading/CancelOrder", f"{JSON}/FuturesTrading/CancelOrderAsync"):
             api.parse_cancelled(order, answer(name))
         [everything] = api.cancel_all_requests(())

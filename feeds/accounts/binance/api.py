@@ -19,6 +19,7 @@ from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, Privat
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.accounts.binance import spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
+from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
 from feeds.accounts.binance.wire import Ms, Wire, decode
 from feeds.domain import Rejected
@@ -69,7 +70,7 @@ class _ListenKey(Wire, frozen=True, rename="camel"):
     listen_key: str
 
 
-class BinanceAccount:
+class BinanceAccount(BinanceTrading):
     """One Binance account; fits :class:`feeds.account.AccountApi`."""
 
     def __init__(self, spec: AccountSpec, markets: MarketIndex, endpoints: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from feeds.trading import NewOrder
 
 LONGEST_SWITCH_S = 86_399
 UNKNOWN = "EOrder:Unknown order"
+LEFT_OPEN = ("EGeneral:Internal error", "EGeneral:Unknown error")
 NO_COST = frozenset({"AddOrder", "CancelOrder"})
 """What the key's counter does not count."""
 
@@ -90,16 +91,17 @@ class Trading:
         return private("ClosedOrders", ("cl_ord_id", client_id))
 
     def parse_found(self, symbol: str, client_id: str, raw: bytes) -> Order | None:
-        """Raises ExchangeError if these are the open orders and it is not among them: that alone says nothing."""
+        """Of either answer."""
         is_open = "open" in rest.result(raw, dict[str, object])
         orders = rest.parse_open(raw, self._pairs) if is_open else rest.parse_closed(raw, self._pairs)
-        found = next((order for order in orders if order.client_id == client_id), None)
-        if found is None and is_open:
-            raise ExchangeError(f"the order {client_id} is not open; whether it was, only the closed orders tell")
-        return found
+        return next((order for order in orders if order.client_id == client_id), None)
 
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code == UNKNOWN
+
+    def leaves_open(self, error: ExchangeError) -> bool:
+        """What Kraken calls internal. ("EService:..." is trouble on the way: the order is looked for anyway.)"""
+        return isinstance(error.code, str) and error.code.startswith(LEFT_OPEN)
 
     def cancel_request(self, order: Order) -> Request:
         return private("CancelOrder", ("txid", order.id))

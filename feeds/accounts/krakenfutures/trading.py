@@ -2,7 +2,8 @@
 
 Source: docs.kraken.com/api/docs/futures-api/trading (sendorder, cancelorder, cancelallorders, cancelallordersafter).
 
-* A refused order is answered with ``"result":"success"`` and a ``sendStatus.status`` other than ``placed``.
+* A refused order is answered with ``"result":"success"`` and a ``sendStatus.status`` other than those of an
+  order that stands.
 * Open orders carry the client's id; where orders that have ended can be found by it is not documented. So an order that
   is not open cannot be said to be unknown.
 * The dead man's switch is in seconds; 0 disarms it.
@@ -20,6 +21,8 @@ from feeds.trading import NewOrder
 
 API = "/derivatives/api/v3"
 HOST = "account"
+STANDS = frozenset({"placed", "partiallyFilled", "filled"})
+"""Of ``sendStatus.status``: it has become an order."""
 GONE = frozenset({"notFound", "filled"})
 
 
@@ -65,7 +68,7 @@ class Trading:
 
     def parse_placed(self, order: NewOrder, raw: bytes, asof_ms: int) -> Order:
         sent = decode(raw, rest.Sent).send_status
-        if sent.status != "placed" or sent.order_id is None:
+        if sent.status not in STANDS or sent.order_id is None:
             raise ExchangeError(f"Kraken Futures refused the order: {sent.status}", sent.status)
         return Order(
             product=PRODUCT,
@@ -96,6 +99,10 @@ class Trading:
 
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in GONE
+
+    def leaves_open(self, error: ExchangeError) -> bool:
+        """An order that was placed, and of which no id was told."""
+        return error.code in STANDS
 
     def cancel_request(self, order: Order) -> Request:
         return tell("cancelorder", ("order_id", order.id), weight=10)

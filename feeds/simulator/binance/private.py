@@ -14,8 +14,10 @@ from feeds.simulator.desk import Desk
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+from feeds.simulator.switches import Switches
 
 _HOUR_MS = 3_600_000
+ALL_CANCELLED = {"code": 200, "msg": "The operation of cancel all open order is done."}
 Params: TypeAlias = Mapping[str, str]
 Signed: TypeAlias = Callable[[Account, Params], Any]
 
@@ -227,6 +229,14 @@ class FuturesEndpoints(PrivateEndpoints):
 
     product = "usdm"
 
+    def __init__(
+        self, accounts: Accounts, gatekeeper: Gatekeeper, gate: Gate, markets: Mapping[str, LiveMarket]
+    ) -> None:
+        super().__init__(accounts, gatekeeper, gate, markets)
+        self.switches = Switches[tuple[Account, LiveMarket]](
+            gate.clock_ms, lambda held: self.desk(held[0]).cancel_all(held[1])
+        )
+
     def routes(self, prefix: str, listen_keys: Callable[[Account, str], Any]) -> list[web.RouteDef]:
         self._listen_keys = listen_keys
         base, third = f"{prefix}/fapi/v1", f"{prefix}/fapi/v3"
@@ -238,6 +248,8 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("GET", f"{third}/positionRisk", 5, self._risk),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
             self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
+            self.route("DELETE", f"{base}/algoOpenOrders", 1, lambda a, p: dict(ALL_CANCELLED), trade=True),
+            self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
             self.route("GET", f"{base}/userTrades", 5, self._trades),
             self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
             self.route("POST", f"{base}/order", 1, self._place, trade=True),
@@ -353,7 +365,13 @@ class FuturesEndpoints(PrivateEndpoints):
 
     def _cancel_all(self, account: Account, params: Params) -> dict[str, Any]:
         self.cancel_all(account, params)
-        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+        return dict(ALL_CANCELLED)
+
+    def _countdown(self, account: Account, params: Params) -> dict[str, Any]:
+        """The dead man's switch of one market."""
+        countdown_ms = integer(params, "countdownTime", 0)
+        self.switches.set((account, self.market(params)), countdown_ms)
+        return {"symbol": params["symbol"], "countdownTime": str(countdown_ms)}
 
     def _config(self, account: Account, params: Params) -> list[dict[str, Any]]:
         return [
