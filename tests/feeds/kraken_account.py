@@ -10,7 +10,7 @@ from feeds.account import AccountSpec, Credentials, KeyLimits
 from feeds.accounts.kraken import KrakenAccount
 from feeds.accounts.kraken.api import LIMITS
 from feeds.domain import Market, StreamState
-from feeds.exchange import MarketIndex
+from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
 from feeds.follower import AccountFollower
 from feeds.pacing import ConnectGate
@@ -109,7 +109,10 @@ async def followed(key=TEST, client=None, *, limits=QUICK, poll_s=1.0, secret=No
             yield account
         return
     adapter = create("kraken", endpoints("127.0.0.1", client.server.port)["kraken"])
-    rest = RestClient("kraken", rest_bases(adapter.endpoints), adapter.budgets(), adapter.error_of)
+    budgets = dict(adapter.budgets())
+    if limits is QUICK:
+        budgets["account"] = Budget(limit=1000, per_s=10)
+    rest = RestClient("kraken", rest_bases(adapter.endpoints), budgets, adapter.error_of)
     store = MemoryStore()
 
     async def notify(account, kind):

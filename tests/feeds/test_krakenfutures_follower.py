@@ -84,8 +84,9 @@ class TestOne:
         await until(lambda: shared.follower.state is not StreamState.LIVE)
         await shared.live()
 
-    async def test_a_mute_stream_is_replaced(self, shared):
+    async def test_a_mute_stream_is_replaced(self, shared, monkeypatch):
         """What it does not tell, REST does."""
+        monkeypatch.setattr("feeds.private_stream.MUTE_S", 1.0)
         [stream] = shared.follower.streams
         before = stream.connection.reconnects
         await shared.fault("mute", value="private")
