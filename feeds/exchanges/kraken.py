@@ -46,7 +46,7 @@ from feeds.exchanges.kraken_session import CHANNELS, DEPTHS, MOST_CANDLES, Krake
 ENDPOINTS = {
     "spot.ws": "wss://ws.kraken.com/v2",
     "spot.rest": "https://api.kraken.com",
-    "account.ws": "wss://ws-auth.kraken.com/v2",
+    "account.ws_api": "wss://ws-auth.kraken.com/v2",
     "account.rest": "https://api.kraken.com",
 }
 _ROUTE = "spot"
@@ -73,7 +73,7 @@ U = TypeVar("U")
 
 
 class Kraken:
-    """The adapter. ``endpoints`` replaces base URLs; those that end in ``.ws`` are used exactly as given.
+    """The adapter. ``endpoints`` replaces base URLs; those of WebSockets are used exactly as given.
 
     ``book_depth``: levels a side to subscribe to, one of ``DEPTHS``. ``now_s`` is the wall clock, for errors that say
     until when to wait.
@@ -108,7 +108,7 @@ class Kraken:
         self.endpoints: Mapping[str, str] = {
             "spot.ws": given.get("spot.ws", ENDPOINTS["spot.ws"]),
             "spot.rest": given.get("spot.rest", ENDPOINTS["spot.rest"]).rstrip("/"),
-            "account.ws": given.get("account.ws", ENDPOINTS["account.ws"]),
+            "account.ws_api": given.get("account.ws_api", ENDPOINTS["account.ws_api"]),
             "account.rest": given.get("account.rest", given.get("spot.rest", ENDPOINTS["account.rest"])).rstrip("/"),
         }
         self.book_depth = book_depth

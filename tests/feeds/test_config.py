@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from feeds import accounts, config, exchanges
-from feeds.config import DEMO, AccountConfig, Config, ExchangeConfig, load_config
+from feeds.account_config import ACCOUNT_KEYS, AccountConfig
+from feeds.config import DEMO, Config, ExchangeConfig, load_config
 from feeds.errors import ConfigError, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +168,15 @@ def test_a_product_s_own_address_wins(folder: Path) -> None:
     }
 
 
+def test_a_host_that_is_no_product_s(folder: Path) -> None:
+    """Such as that of accounts over all products: the exchange's address is its own, unless it has one."""
+    text = '[exchanges.bybit]\nrest_url = "https://api.bybit.eu"\n[exchanges.bybit.unified]\nws_url = "wss://demo"'
+    assert load(folder, text).exchanges["bybit"].endpoints == {
+        **dict.fromkeys(("spot.rest", "linear.rest", "unified.rest"), "https://api.bybit.eu"),
+        "unified.ws": "wss://demo",
+    }
+
+
 def test_the_web_socket_api_s_own_address(folder: Path) -> None:
     assert binance(folder, 'ws_url = "ws://a/"\nws_api_url = "ws://b/x"').endpoints == {
         "spot.ws": "ws://a/",
@@ -181,6 +191,16 @@ def test_kraken_s_address_is_complete(folder: Path) -> None:
     loaded = load(folder, '[exchanges.kraken]\nws_url = "wss://beta-ws.kraken.com/v2"\nbook_depth = 100')
     assert loaded.exchanges["kraken"].endpoints == {"spot.ws": "wss://beta-ws.kraken.com/v2"}
     assert loaded.exchanges["kraken"].book_depth == 100
+
+
+def test_kraken_s_private_address_is_another(folder: Path) -> None:
+    text = '[exchanges.kraken]\nws_url = "wss://a/v2"\nrest_url = "https://b"'
+    text += '\n[exchanges.kraken.account]\nws_api_url = "wss://c/v2"'
+    assert load(folder, text).exchanges["kraken"].endpoints == {
+        "spot.ws": "wss://a/v2",
+        **dict.fromkeys(("spot.rest", "account.rest"), "https://b"),
+        "account.ws_api": "wss://c/v2",
+    }
 
 
 # Secrets
@@ -469,8 +489,8 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
-    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "options"}
-    assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
+    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "unified", "options"}
+    assert set(example["accounts"]["main"]) == set(ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:

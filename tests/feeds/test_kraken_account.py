@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, UnknownMarket
+from feeds.account_polls import TRANSFERS_S
 from feeds.accounts import REGISTRY
 from feeds.accounts.kraken import KrakenAccount, rest
 from feeds.accounts.kraken.api import FILLS, LIMITS
@@ -134,6 +135,7 @@ class TestKey:
         polls = [(request, 1) for request in (*api.balances_requests(), *api.positions_requests())]
         polls += [(request, 12) for request in api.orders_requests()]
         polls += [(api.fills_request(FILLS, None), 900 / LIMITS.poll_s)]
+        polls += [(request, TRANSFERS_S / LIMITS.poll_s) for request in api.transfers_requests(0)]
         per_s = sum(api.key_cost(request) / (LIMITS.poll_s * times) for request, times in polls)
         assert per_s < LIMITS.decay_per_s / 2
         budget = create("kraken", {}).budgets()["account"]

@@ -14,7 +14,7 @@ from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
 from feeds.domain import Market, StreamState
-from feeds.errors import TransportError
+from feeds.errors import ExchangeError, TransportError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import create
 from feeds.journal import Journal
@@ -375,5 +375,14 @@ def test_a_market_that_is_closed_or_unknown() -> None:
         check(wish, msgspec.structs.replace(MARKET, status="halt"))
 
 
-def test_binance_can_trade() -> None:
-    assert isinstance(REGISTRY["binance"](SPEC, MarketIndex(), {}), TradingApi)
+UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+"""By exchange: the code that says that it does not know itself what has become of an order."""
+
+
+@pytest.mark.parametrize("exchange", sorted(REGISTRY))
+def test_every_exchange_that_trades_says_what_its_errors_leave_open(exchange: str) -> None:
+    api = REGISTRY[exchange](msgspec.structs.replace(SPEC, exchange=exchange), MarketIndex(), {})
+    assert isinstance(api, TradingApi)
+    assert api.leaves_open(ExchangeError("unknown", UNTOLD[exchange]))
+    assert not api.leaves_open(ExchangeError("refused", "1"))
+    assert api.new_client_id() != api.new_client_id()

@@ -134,7 +134,7 @@ class KrakenAccount(Trading):
         return rest.parse_token(raw)
 
     def url(self, route: PrivateRoute, token: str | None) -> str:
-        return self._endpoints[f"{HOST}.ws"]
+        return self._endpoints[f"{HOST}.ws_api"]
 
     def session(self, route: PrivateRoute, token: str | None) -> PrivateSession:
         if token is None:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
-from feeds.simulator.binance import orders
+from feeds.simulator.binance import capital, orders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.rest import BinanceError, Gate, Handler, Weight, answer, integer
 from feeds.simulator.binance.terms import refusal
@@ -136,6 +136,7 @@ class SpotEndpoints(PrivateEndpoints):
             self.route("POST", f"{base}/order", 1, self._place, trade=True, free=True),
             self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True, free=True),
             self.route("DELETE", f"{base}/openOrders", 1, self._cancel_all, trade=True, free=True),
+            *capital.routes(self, f"{prefix}/sapi/v1/capital"),
             web.get(f"{prefix}/sapi/v1/account/apiRestrictions", self.gate.wrap(1, self._rights)),
         ]
 

@@ -63,7 +63,7 @@ class Kraken:
         return {
             "spot.ws": f"{web_socket}/kraken/v2",
             "spot.rest": f"{rest}/kraken",
-            "account.ws": f"{web_socket}/kraken/auth/v2",
+            "account.ws_api": f"{web_socket}/kraken/auth/v2",
             "account.rest": f"{rest}/kraken",
         }
 
