@@ -336,8 +336,8 @@ WRONG = [
     ('[exchanges.binance]\nrest_url = "https://"', "must be an address like https://host:port/path"),
     ("[exchanges.binance]\nws_url = 9100", "exchanges.binance.ws_url = 9100: must be an address like wss://"),
     (
-        '[exchanges.kraken]\nws_api_url = "wss://x"',
-        'exchanges.kraken.ws_api_url = "wss://x": there is no such address of kraken',
+        '[exchanges.bitstamp]\nws_api_url = "wss://x"',
+        'exchanges.bitstamp.ws_api_url = "wss://x": there is no such address of bitstamp',
     ),
     (
         '[exchanges.binance.usdm]\nws_api_url = "wss://x"',

@@ -154,7 +154,9 @@ class TestOne:
 async def test_what_happened_before_is_read_page_by_page():
     async with simulator(instruments=FEW) as client:
         body = {"exchange": "krakenfutures", "account": "test", "product": "futures", "symbol": "PF_XBTUSD"}
-        await client.post("/__sim/fills", body | {"count": 330, "per_s": 3000, "wait": True})
+        for _ in range(4):  # more than a hundred in one millisecond could not be told
+            await client.post("/__sim/fills", body | {"count": 80, "per_s": 1e6, "wait": True})
+            await asyncio.sleep(0.1)
         async with followed(client=client) as account:
             await account.live()
             await account.must_agree()

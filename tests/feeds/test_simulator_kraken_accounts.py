@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from decimal import Decimal
 from hashlib import sha256, sha512
 from itertools import count
 from urllib.parse import urlencode
@@ -79,7 +80,7 @@ async def test_spot_puts_a_takers_executions_together_unless_asked_not_to():
         joined = (await ask(client, "TradesHistory"))[1]
         assert joined["count"] == 1
         [row] = joined["trades"].values()
-        assert float(row["vol"]) == sum(float(r["vol"]) for r in single["trades"].values())
+        assert Decimal(row["vol"]) == sum(Decimal(r["vol"]) for r in single["trades"].values())
 
 
 async def test_spots_token_and_channels():

@@ -376,6 +376,7 @@ def test_a_market_that_is_closed_or_unknown() -> None:
 
 
 UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+UNTOLD |= {"kraken": "EGeneral:Internal error", "krakenfutures": "placed"}
 """By exchange: the code that says that it does not know itself what has become of an order."""
 
 
