@@ -8,7 +8,7 @@ moves it, so a worker that dies with older fills still missing reads them at its
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -124,6 +124,31 @@ class FillPage(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = True
     reached: str | None = None
     unlisted: tuple[UnknownMarket, ...] = ()
+
+
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exchange allows each key by itself, beside the budget of the host.
+
+    A counter of ``most`` points is raised by every request and falls by ``decay_per_s``; ``reserve`` of it is for what
+    is urgent. ``one_at_a_time``: requests must arrive in the order of their nonces. ``poll_s``: asking more often than
+    this would leave no room for anything else, whatever the account's settings say.
+    """
+
+    most: float
+    decay_per_s: float
+    reserve: float = 0.0
+    one_at_a_time: bool = False
+    poll_s: float = 0.0
+
+
+@runtime_checkable
+class LimitsKeys(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange counts each key by itself."""
+
+    key_limits: KeyLimits
+
+    def key_cost(self, request: Request) -> float:
+        """What this request adds to the key's counter."""
 
 
 class AccountApi(Protocol):

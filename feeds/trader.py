@@ -23,7 +23,7 @@ from feeds.exchange import MarketIndex, Request
 from feeds.journal import Journal
 from feeds.signed_rest import SignedRest
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
-from feeds.trading import TradingApi
+from feeds.trading import FindsInTwo, TradingApi
 
 log = structlog.get_logger(__name__)
 
@@ -219,6 +219,10 @@ class Trader:
         try:
             told = await self._rest.ask(trading.find_request(ticket.wish.symbol, ticket.client_id), urgent=True)
             order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
+            if order is None and isinstance(trading, FindsInTwo):
+                request = trading.find_closed_request(ticket.wish.symbol, ticket.client_id)
+                told = await self._rest.ask(request, urgent=True)
+                order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
         except CredentialsError:
             raise
         except ExchangeError as error:

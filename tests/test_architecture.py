@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
-        *("account_facts",),
+        *("account_facts", "key_gate"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
         *(
             "reconcile",

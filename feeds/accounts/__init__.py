@@ -3,10 +3,14 @@
 from feeds.account import AccountApiFactory
 from feeds.accounts.binance import BinanceAccount
 from feeds.accounts.bybit import BybitAccount
+from feeds.accounts.kraken import KrakenAccount
+from feeds.accounts.krakenfutures import KrakenFuturesAccount
 from feeds.accounts.okx import OkxAccount
 
 REGISTRY: dict[str, AccountApiFactory] = {
     "binance": BinanceAccount,
     "bybit": BybitAccount,
+    "kraken": KrakenAccount,
+    "krakenfutures": KrakenFuturesAccount,
     "okx": OkxAccount,
 }

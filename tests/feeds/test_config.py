@@ -193,6 +193,16 @@ def test_kraken_s_address_is_complete(folder: Path) -> None:
     assert loaded.exchanges["kraken"].book_depth == 100
 
 
+def test_kraken_s_private_address_is_another(folder: Path) -> None:
+    text = '[exchanges.kraken]\nws_url = "wss://a/v2"\nrest_url = "https://b"'
+    text += '\n[exchanges.kraken.account]\nws_api_url = "wss://c/v2"'
+    assert load(folder, text).exchanges["kraken"].endpoints == {
+        "spot.ws": "wss://a/v2",
+        **dict.fromkeys(("spot.rest", "account.rest"), "https://b"),
+        "account.ws_api": "wss://c/v2",
+    }
+
+
 # Secrets
 
 
@@ -326,8 +336,8 @@ WRONG = [
     ('[exchanges.binance]\nrest_url = "https://"', "must be an address like https://host:port/path"),
     ("[exchanges.binance]\nws_url = 9100", "exchanges.binance.ws_url = 9100: must be an address like wss://"),
     (
-        '[exchanges.kraken]\nws_api_url = "wss://x"',
-        'exchanges.kraken.ws_api_url = "wss://x": there is no such address of kraken',
+        '[exchanges.bitstamp]\nws_api_url = "wss://x"',
+        'exchanges.bitstamp.ws_api_url = "wss://x": there is no such address of bitstamp',
     ),
     (
         '[exchanges.binance.usdm]\nws_api_url = "wss://x"',

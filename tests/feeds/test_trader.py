@@ -384,7 +384,13 @@ def test_a_market_that_is_closed_or_unknown() -> None:
         check(wish, msgspec.structs.replace(MARKET, status="halt"))
 
 
-UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+UNTOLD = {
+    "binance": -1007,
+    "bybit": 10000,
+    "kraken": "EGeneral:Internal error",
+    "krakenfutures": "placed",
+    "okx": "50004",
+}
 """By exchange: the code that says that it does not know itself what has become of an order."""
 
 
