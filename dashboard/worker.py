@@ -20,14 +20,13 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError
 
-from dashboard import logs, records, spreads
+from dashboard import logs, records, simulated, spreads
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
-from dashboard.roster import Roster, demo_endpoints
+from dashboard.roster import Roster
 from dashboard.store import DjangoAccountStore, DjangoAcrossStore
 from dashboard.worker_lock import WorkerRuns, worker_lock
-from feeds import simulator
 from feeds.config import Config, load_config
 from feeds.engine import Engine
 from feeds.errors import ConfigError, FeedError
@@ -37,6 +36,7 @@ from feeds.player import Player
 from feeds.recorder import Limits, Recorder
 from feeds.recording import RecordingError
 from feeds.replay import PlayedVenue
+from feeds.simulator import SimulatorProcess
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class FeedsWorker:
         self._lock = worker_lock()
         self._store = DjangoAccountStore()
         self._roster: Roster | None = None
-        self._simulator: simulator.SimulatorProcess | None = None
+        self._simulator: SimulatorProcess | None = None
         self._leases: dict[str, tuple[frozenset[str], float]] = {}  # relay -> topics, until when
         self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,7 +93,7 @@ class FeedsWorker:
         FeedsWorker.current = self
         try:
             await asyncio.to_thread(self._lock.acquire)
-            config = await self._with_simulator()
+            config, self._simulator = await asyncio.to_thread(simulated.start, self.config)
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:
                     logs.hide(exchange.credentials.key, exchange.credentials.secret)
@@ -121,7 +121,8 @@ class FeedsWorker:
         ]
         if self._recorder is not None:
             self._tasks.append(asyncio.create_task(self._recorder.keep(self.engine), name="worker recording"))
-        log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
+        made_up = sorted(name for name, exchange in config.exchanges.items() if exchange.simulated)
+        log.info("worker started", exchanges=sorted(config.exchanges), simulated=made_up)
 
     async def _write_settings(self, config: Config) -> None:
         """The fees and the threshold that hold without the user's own."""
@@ -140,12 +141,6 @@ class FeedsWorker:
         except (OSError, RecordingError) as error:
             raise ConfigError(f"--record: {error}") from error
         return partial(make_venue, tap=self._recorder)
-
-    async def _with_simulator(self) -> Config:
-        if not self.config.demo:
-            return self.config
-        self._simulator = await asyncio.to_thread(simulator.run, exchanges=tuple(self.config.exchanges))
-        return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
 
     async def stop(self) -> None:
         """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
@@ -267,9 +262,9 @@ class FeedsWorker:
             await asyncio.sleep(REPORT_S)
 
     def _health(self, engine: Engine) -> dict[str, Any]:
-        simulated = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
+        made_up = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
         relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
-        return {**engine.health(), "metrics": engine.metrics(), "simulated": simulated, "relayed": relayed}
+        return {**engine.health(), "metrics": engine.metrics(), "simulated": made_up, "relayed": relayed}
 
     async def _write_markets(self) -> None:
         """The instruments of each exchange: when their number changes, and now and then for their details."""

@@ -95,6 +95,11 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
 
     @property
+    def built_in(self) -> bool:
+        """It is the built-in simulator's: no address says that it stands elsewhere."""
+        return self.simulated and not self.replay and not self.endpoints
+
+    @property
     def key_env(self) -> str:
         return _variable(self.name, "KEY")
 
@@ -190,7 +195,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
     enabled = {
-        exchange.name: exchange.with_key(env) if exchanges.create(exchange.name).facts.needs_key else exchange
+        exchange.name: exchange.with_key(env) if _needs_key(exchange) else exchange
         for exchange in found
         if exchange.enabled
     }
@@ -230,6 +235,11 @@ def _no_secrets(file: str, path: str, name: str, content: object) -> None:
             )
 
 
+def _needs_key(exchange: ExchangeConfig) -> bool:
+    """The built-in simulator's key is built in as well."""
+    return exchanges.create(exchange.name).facts.needs_key and not exchange.built_in
+
+
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
     path = f"exchanges.{name}"
     if name not in exchanges.REGISTRY:
@@ -244,12 +254,13 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
     if reconnect_s <= stale_s:
         raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
+    endpoints = _endpoints(table, adapter.endpoints, adapter.products)
     return ExchangeConfig(
         name=name,
         enabled=table.flag("enabled", True),
-        simulated=table.flag("simulated", False),
+        simulated=_simulated(table, endpoints, adapter.endpoints, products),
         products=products,
-        endpoints=_endpoints(table, adapter.endpoints, adapter.products),
+        endpoints=endpoints,
         pinned=_symbols(table, "pinned", products, adapter.facts.cash_products),
         candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
         stale_s=stale_s,
@@ -266,6 +277,15 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
         options=_options(table, name, adapter.facts.options),
     )
+
+
+def _simulated(table: Table, given: Mapping[str, str], known: Mapping[str, str], products: tuple[str, ...]) -> bool:
+    """Made-up data by one way and real ones by another would all be marked as simulated."""
+    simulated = table.flag("simulated", False)
+    real = [name for name in known if name.partition(".")[0] in products and name not in given]
+    if simulated and given and real:
+        raise table.wrong("simulated", f"with addresses of its own it must have all of them; {', '.join(real)} is real")
+    return simulated
 
 
 def _alarm_factor(table: Table) -> float:
