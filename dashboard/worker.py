@@ -109,6 +109,7 @@ class FeedsWorker:
             await self._write_settings(config)
             self.sink.start()
             await self.engine.start()
+            await self._store.run(records.put_report, self._health(self.engine))  # first: it says what is pinned
             await self._write_markets()
             if self._roster is not None:
                 await self._roster.start(os.environ)
@@ -264,7 +265,9 @@ class FeedsWorker:
     def _health(self, engine: Engine) -> dict[str, Any]:
         made_up = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
         relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
-        return {**engine.health(), "metrics": engine.metrics(), "simulated": made_up, "relayed": relayed}
+        pinned = [f"{name}:{symbol}" for name, each in self.config.exchanges.items() for symbol in each.pinned]
+        told = {"simulated": made_up, "pinned": pinned, "relayed": relayed}
+        return {**engine.health(), "metrics": engine.metrics(), **told}
 
     async def _write_markets(self) -> None:
         """The instruments of each exchange: when their number changes, and now and then for their details."""

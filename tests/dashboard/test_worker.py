@@ -82,6 +82,7 @@ async def test_what_the_web_side_needs_is_written_down(worker: FeedsWorker) -> N
         await asyncio.sleep(0.1)
         later = await WorkerReport.objects.afirst()
     assert later.body["simulated"] == ["binance", "kraken"]
+    assert first.body["pinned"] == ["binance:BTC/USDT", "kraken:BTC/USD"], "before the instruments"
 
 
 async def test_prometheus_reads_what_it_reports(worker: FeedsWorker) -> None:
