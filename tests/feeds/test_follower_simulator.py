@@ -20,7 +20,7 @@ from feeds.simulator import endpoints
 from feeds.simulator.control import truth
 from feeds.simulator.keys import READ_KEY, READ_SECRET, TEST_KEY, TEST_SECRET, WITHDRAW_KEY, WITHDRAW_SECRET
 from tests.feeds.account_store import MemoryStore, StoreHandle
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import Client, simulator
 
 TEST = Credentials(TEST_KEY, TEST_SECRET)
@@ -179,7 +179,7 @@ async def test_the_listen_key_outlives_its_hour():
     with patch("feeds.accounts.binance.api.LISTEN_KEY_RENEW_S", 0.5):
         async with followed(listen_key_s=1.5) as account:
             await account.live()
-            await asyncio.sleep(3)
+            await asyncio.sleep(3)  # two of its lives
             stream = next(s for s in account.follower.streams if s.route.product == "usdm")
             assert stream.connection.reconnects == 0
             await account.fills(3, product="usdm")

@@ -267,20 +267,23 @@ async def test_blocks_escalate_and_are_forgotten_after_a_clean_hour():
 
 async def test_a_connection_without_pings_is_dropped():
     rules = {"lmex": SocketRules(idle_s=0.6)}
-    async with simulator(instruments=FEW, rules=rules) as client:  # noqa: SIM117
-        async with client.socket(FUTURES) as socket, client.socket(FUTURES) as other:
-            await ask(socket, "update:BTC-PERP_0")
-            end_s = time.monotonic() + 1.5
-            closed = False
-            while time.monotonic() < end_s:
-                await other.send_str("ping")
-                message = await socket.receive()
-                if message.type is aiohttp.WSMsgType.CLOSE:
-                    closed = True
-                    break
-            assert closed
+    async with (
+        simulator(instruments=FEW, rules=rules) as client,
+        client.socket(FUTURES) as socket,
+        client.socket(FUTURES) as other,
+    ):
+        await ask(socket, "update:BTC-PERP_0")
+        end_s = time.monotonic() + 1.5
+        closed = False
+        while time.monotonic() < end_s:
             await other.send_str("ping")
-            assert (await other.receive(timeout=2)).data == "pong"
+            message = await socket.receive()
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                closed = True
+                break
+        assert closed
+        await other.send_str("ping")
+        assert (await other.receive(timeout=2)).data == "pong"
 
 
 async def test_ten_or_more_markets_of_both_products():
