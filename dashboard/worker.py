@@ -20,15 +20,14 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError
 
-from dashboard import logs, records, spreads
+from dashboard import logs, records, simulated, spreads
 from dashboard.answers import Answers
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
-from dashboard.roster import Roster, demo_endpoints
+from dashboard.roster import Roster
 from dashboard.store import DjangoAccountStore, DjangoAcrossStore
 from dashboard.worker_lock import WorkerRuns, worker_lock
-from feeds import simulator
 from feeds.config import Config, load_config
 from feeds.engine import Engine
 from feeds.errors import ConfigError
@@ -38,6 +37,7 @@ from feeds.player import Player
 from feeds.recorder import Limits, Recorder
 from feeds.recording import RecordingError
 from feeds.replay import PlayedVenue
+from feeds.simulator import SimulatorProcess
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class FeedsWorker:
         self._lock = worker_lock()
         self._store = DjangoAccountStore()
         self._roster: Roster | None = None
-        self._simulator: simulator.SimulatorProcess | None = None
+        self._simulator: SimulatorProcess | None = None
         self._leases: dict[str, tuple[frozenset[str], float]] = {}  # relay -> topics, until when
         self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +94,7 @@ class FeedsWorker:
         FeedsWorker.current = self
         try:
             await asyncio.to_thread(self._lock.acquire)
-            config = await self._with_simulator()
+            config, self._simulator = await asyncio.to_thread(simulated.start, self.config)
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:
                     logs.hide(exchange.credentials.key, exchange.credentials.secret)
@@ -110,6 +110,7 @@ class FeedsWorker:
             await self._write_settings(config)
             self.sink.start()
             await self.engine.start()
+            await self._store.run(records.put_report, self._health(self.engine))  # first: it says what is pinned
             await self._write_markets()
             if self._roster is not None:
                 await self._roster.start(os.environ)
@@ -122,7 +123,8 @@ class FeedsWorker:
         ]
         if self._recorder is not None:
             self._tasks.append(asyncio.create_task(self._recorder.keep(self.engine), name="worker recording"))
-        log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
+        made_up = sorted(name for name, exchange in config.exchanges.items() if exchange.simulated)
+        log.info("worker started", exchanges=sorted(config.exchanges), simulated=made_up)
 
     async def _write_settings(self, config: Config) -> None:
         """The fees and the threshold that hold without the user's own."""
@@ -141,12 +143,6 @@ class FeedsWorker:
         except (OSError, RecordingError) as error:
             raise ConfigError(f"--record: {error}") from error
         return partial(make_venue, tap=self._recorder)
-
-    async def _with_simulator(self) -> Config:
-        if not self.config.demo:
-            return self.config
-        self._simulator = await asyncio.to_thread(simulator.run, exchanges=tuple(self.config.exchanges))
-        return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
 
     async def stop(self) -> None:
         """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
@@ -246,9 +242,11 @@ class FeedsWorker:
             await asyncio.sleep(REPORT_S)
 
     def _health(self, engine: Engine) -> dict[str, Any]:
-        simulated = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
+        made_up = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
         relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
-        return {**engine.health(), "metrics": engine.metrics(), "simulated": simulated, "relayed": relayed}
+        pinned = [f"{name}:{symbol}" for name, each in self.config.exchanges.items() for symbol in each.pinned]
+        told = {"simulated": made_up, "pinned": pinned, "relayed": relayed}
+        return {**engine.health(), "metrics": engine.metrics(), **told}
 
     async def _write_markets(self) -> None:
         """The instruments of each exchange: when their number changes, and now and then for their details."""

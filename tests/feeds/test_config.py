@@ -137,6 +137,18 @@ def test_the_demo_would_pass_as_a_file(folder: Path) -> None:
         assert msgspec.structs.replace(loaded, credentials=None) == exchange
 
 
+def test_a_simulated_exchange(folder: Path) -> None:
+    """It needs no key; with addresses of its own it stands there, and must have all of them."""
+    alpaca = load(folder, "[exchanges.alpaca]\nsimulated = true").exchanges["alpaca"]
+    assert alpaca.built_in and alpaca.credentials is None
+    assert not load(folder, "[exchanges.kraken]").exchanges["kraken"].built_in
+    there = 'ws_url = "ws://127.0.0.1:9"\nrest_url = "http://127.0.0.1:9"'
+    kraken = load(folder, f"[exchanges.kraken]\nsimulated = true\n{there}").exchanges["kraken"]
+    assert kraken.simulated and not kraken.built_in
+    with pytest.raises(ConfigError, match=r"exchanges\.kraken\.simulated .*spot\.rest is real"):
+        load(folder, '[exchanges.kraken]\nsimulated = true\nws_url = "ws://127.0.0.1:9"')
+
+
 def test_a_disabled_exchange_is_checked_and_left_out(folder: Path) -> None:
     assert set(load(folder, "[exchanges.binance]\n[exchanges.kraken]\nenabled = false").exchanges) == {"binance"}
     with pytest.raises(ConfigError, match="exchanges: none is enabled"):

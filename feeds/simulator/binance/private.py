@@ -22,6 +22,11 @@ Params: TypeAlias = Mapping[str, str]
 Signed: TypeAlias = Callable[[Account, Params], Any]
 
 
+def of_one_market(weight: int, *, otherwise: int) -> Weight:
+    """The weight of a request that names a market, and of one that asks for all."""
+    return lambda request: weight if "symbol" in request.query else otherwise
+
+
 class PrivateEndpoints:
     """What spot and futures have in common. ``signed`` makes a handler of a function of account and parameters."""
 
@@ -126,7 +131,7 @@ class SpotEndpoints(PrivateEndpoints):
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         base = f"{prefix}/api/v3"
-        open_weight: Weight = lambda request: 6 if "symbol" in request.query else 80  # noqa: E731
+        open_weight = of_one_market(6, otherwise=80)
         return [
             self.route("GET", f"{base}/account", 20, self._account),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
@@ -241,7 +246,7 @@ class FuturesEndpoints(PrivateEndpoints):
     def routes(self, prefix: str, listen_keys: Callable[[Account, str], Any]) -> list[web.RouteDef]:
         self._listen_keys = listen_keys
         base, third = f"{prefix}/fapi/v1", f"{prefix}/fapi/v3"
-        open_weight: Weight = lambda request: 1 if "symbol" in request.query else 40  # noqa: E731
+        open_weight = of_one_market(1, otherwise=40)
         listen = self.gate.wrap(1, self._listen)
         return [
             self.route("GET", f"{third}/balance", 5, self._balance),
