@@ -12,7 +12,7 @@ from feeds.account import AccountApi
 from feeds.account_domain import Balance, Order, Position
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import FeedError
-from feeds.exchange import Request
+from feeds.exchange import Paged, Request
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal
 from feeds.poller import Poller
@@ -139,7 +139,15 @@ class AccountPolls:
     # What the answers say
 
     async def _ask(self, requests: list[Request]) -> list[tuple[Request, Told]]:
-        return [(request, await self._rest.ask(request)) for request in requests]
+        """All answers, page after page where the exchange tells its lists so."""
+        answers = []
+        for request in requests:
+            page: Request | None = request
+            while page is not None:
+                told = await self._rest.ask(page)
+                answers.append((page, told))
+                page = self._api.next_page(page, told.raw) if isinstance(self._api, Paged) else None
+        return answers
 
     async def _settings(self, product: str, requests: list[Request]) -> None:
         for request, told in await self._ask(requests):

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
-from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account import AccountApi, AccountSpec, AccountStore, Notify, Remarks
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
@@ -303,6 +303,7 @@ class AccountFollower:
             self._journal.orders(orders, recv_ns=recv_ns)
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
+        self._history.heard(events)
         for event in events:
             if isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
@@ -374,7 +375,7 @@ class AccountFollower:
         for stream in self.streams:
             if stream.state not in STANDING:
                 reason = f" ({stream.reason})" if stream.reason else ""
-                return f"The private {stream.route.product} stream is {stream.state}{reason}."
+                return f"The private {stream.route.name} stream is {stream.state}{reason}."
         if lacking := self._polls.lacking(self._standing_s):
             return lacking
         if self._history.to_read:
@@ -388,6 +389,8 @@ class AccountFollower:
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
+        if isinstance(self._api, Remarks) and (said := self._api.remark()):
+            return said
         for market in self._history.unlisted:
             return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
         for symbol, reason in self._history.refused.items():
