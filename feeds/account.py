@@ -93,6 +93,8 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     ``token_request`` (signed) gives what the URL or the login needs, ``renew_request`` extends it every
     ``renew_s`` seconds; both are ``None`` where login messages suffice.
+
+    ``names_fills``: fills come by it with the ids that REST gives them; else as ``FillTold``.
     """
 
     name: str
@@ -102,6 +104,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     renew_request: Request | None = None
     renew_s: float | None = None
     covers: tuple[str, ...] = ()
+    names_fills: bool = True
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -242,6 +245,14 @@ class AccountApi(Protocol):
         """Deposits, withdrawals and internal transfers since then, as far as the exchange tells; [] if it does not."""
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]: ...
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange says of an account what its owner should know."""
+
+    def remark(self) -> str:
+        """As a sentence, from the last answers; "" if there is nothing to say."""
 
 
 def supersedes(new: Order, old: Order) -> bool:

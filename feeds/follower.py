@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
-from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account import AccountApi, AccountSpec, AccountStore, Notify, Remarks
 from feeds.account_checks import AccountChecks
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
@@ -304,6 +304,7 @@ class AccountFollower:
             self._checks.orders(orders)
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
+        self._history.heard(events)
         for event in events:
             if isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
@@ -393,6 +394,8 @@ class AccountFollower:
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
+        if isinstance(self._api, Remarks) and (said := self._api.remark()):
+            return said
         for market in self._history.unlisted:
             return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
         for symbol, reason in self._history.refused.items():
