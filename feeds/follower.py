@@ -22,18 +22,19 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 
-from feeds.account import AccountApi, AccountSpec, AccountStore, Notify, Remarks
+from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
 from feeds.account_checks import AccountChecks
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
+from feeds.account_words import lack, remark
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, FeedError
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays
 from feeds.key_rights import ask_rights, refused_withdrawal
-from feeds.private_stream import STANDING, PrivateStream
+from feeds.private_stream import PrivateStream
 from feeds.rest import RestClient
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, backoff
@@ -52,9 +53,6 @@ CLOCK_S = 600.0
 
 NOTICE_S = 600.0
 """What the exchange says to the account's owner is shown this long."""
-
-STORE_S = 1.0
-"""A store that fails for so long makes the account STALE; a locked database is free again sooner."""
 
 
 class NotListed(FeedError):
@@ -371,33 +369,11 @@ class AccountFollower:
             self._state.set(StreamState.LIVE, self._remark())
 
     def _lack(self) -> str:
-        """What is lacking for LIVE; "" if nothing is."""
         if not self._prepared:
             return self._trouble or f"Connecting to {self._exchange}."
-        failing_s = self.journal.failing_since_s
-        if failing_s is not None and self._clock.monotonic_s() - failing_s >= STORE_S:
-            return "The database does not take the figures. They wait, and are tried again."
-        for stream in self.streams:
-            if stream.state not in STANDING:
-                reason = f" ({stream.reason})" if stream.reason else ""
-                return f"The private {stream.route.name} stream is {stream.state}{reason}."
-        if lacking := self.polls.lacking(self._standing_s):
-            return lacking
-        if self._history.to_read:
-            why = f" {self._history.error.sentence}" if self._history.error else ""
-            return f"Fills that may have been missed are being read: {self._history.to_read} markets to go.{why}"
-        return ""
-
-    def _standing_s(self, product: str) -> float:
-        return max((s.standing_s or 0.0 for s in self.streams if product in s.route.subjects), default=0.0)
+        return lack(self.journal, self.streams, self.polls, self._history, self._clock.monotonic_s())
 
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
-        if isinstance(self._api, Remarks) and (said := self._api.remark()):
-            return said
-        for market in self._history.unlisted:
-            return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
-        for symbol, reason in self._history.refused.items():
-            return f"The fill history of {symbol} cannot be read: {self.spec.credentials.cut_from(reason)}"
-        return ""
+        return remark(self._api, self._history, self.spec.credentials)
