@@ -79,7 +79,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in body.items():
             if name not in CHANGES:
                 raise FieldError(str(name)[:50], f"is not a field; the fields are {', '.join(CHANGES)}.")
-            if name in ("label", "poll_s", "symbols") and account.name:
+            if account.name:
                 raise FieldError(name, "stands in the configuration file; change it there.")
             if name == "label":
                 values[name] = _label(body, account.owner, account.exchange, account.pk)

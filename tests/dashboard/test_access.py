@@ -174,14 +174,13 @@ def test_what_the_configuration_says_is_changed_there(
     signed_in: Client, make_account: Callable[..., ExchangeAccount]
 ) -> None:
     made = make_account(name="main", source="environment")
-    status, body = send(signed_in, "PATCH", f"/api/accounts/{made.pk}/", {"poll_s": 9})
-    assert (status, body["error"]["field"]) == (400, "poll_s")
-    assert send(signed_in, "PATCH", f"/api/accounts/{made.pk}/", {"trading": True})[0] == 200
-    records.put_environment_account(
-        name="main", exchange="binance", label="Main", products=["spot"], symbols=[], poll_s=3, fingerprint="a"
-    )
+    for field, value in {"poll_s": 9, "trading": True, "only_here": True, "dead_man_s": 60}.items():
+        status, body = send(signed_in, "PATCH", f"/api/accounts/{made.pk}/", {field: value})
+        assert (status, body["error"]["field"]) == (400, field)
+    told = {"name": "main", "exchange": "binance", "label": "Main", "products": ["spot"], "symbols": []}
+    records.put_environment_account(**told, poll_s=3, fingerprint="a", trading=True, dead_man_s=90)
     made.refresh_from_db()
-    assert (made.trading, made.poll_s) == (True, 3)  # a restart keeps what was set here
+    assert (made.trading, made.only_here, made.dead_man_s, made.poll_s) == (True, False, 90, 3)
 
 
 def test_a_new_account_does_not_trade(account: ExchangeAccount, signed_in: Client) -> None:

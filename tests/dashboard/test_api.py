@@ -25,6 +25,7 @@ API_PATHS = (
     *(*LISTS, "/api/markets/", "/api/accounts/", "/api/accounts/1/", "/api/sealing-key/"),
     *("/api/transfers/", "/api/notices/", "/api/equity/", "/api/settings/", "/api/fills.csv"),
     *("/api/accounts/1/shares/", "/api/accounts/1/shares/2/"),
+    *("/api/accounts/1/orders/", "/api/accounts/1/orders/cancel/", "/api/accounts/1/cancel-all/", "/api/cancel-all/"),
     *("/api/arbitrage/", "/api/arbitrage/settings/", "/api/fees/", "/api/fees/binance/spot/"),
 )
 LIVE_PATHS = (
