@@ -12,7 +12,7 @@ from feeds.account import AccountApi
 from feeds.account_domain import Balance, Order, Position
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import FeedError
-from feeds.exchange import Request
+from feeds.exchange import Paged, Request
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal
 from feeds.poller import Poller
@@ -139,7 +139,15 @@ class AccountPolls:
     # What the answers say
 
     async def _ask(self, requests: list[Request]) -> list[tuple[Request, Told]]:
-        return [(request, await self._rest.ask(request)) for request in requests]
+        """All answers, with every page of each."""
+        answers = []
+        for first in requests:
+            request: Request | None = first
+            while request is not None:
+                told = await self._rest.ask(request)
+                answers.append((request, told))
+                request = self._api.next_page(request, told.raw) if isinstance(self._api, Paged) else None
+        return answers
 
     async def _settings(self, product: str, requests: list[Request]) -> None:
         for request, told in await self._ask(requests):

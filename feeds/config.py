@@ -238,7 +238,8 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     if adapter.facts.needs_key:
         _no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
+    apart = _apart(adapter.endpoints, adapter.products)
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products, *apart))
     products = table.texts("products", adapter.products, adapter.products, least=1)
     stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
     reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
@@ -249,7 +250,7 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         enabled=table.flag("enabled", True),
         simulated=table.flag("simulated", False),
         products=products,
-        endpoints=_endpoints(table, adapter.endpoints, adapter.products),
+        endpoints=_endpoints(table, adapter.endpoints, (*adapter.products, *apart)),
         pinned=_symbols(table, "pinned", products, adapter.facts.cash_products),
         candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
         stale_s=stale_s,
@@ -301,8 +302,13 @@ def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str |
     return options
 
 
+def _apart(known: Mapping[str, str], products: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that are none of a product, such as that of accounts over all of them."""
+    return tuple(dict.fromkeys(host for key in known if (host := key.partition(".")[0]) not in products))
+
+
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:
-    """The overrides: those of the exchange for every product, then those of single products."""
+    """The overrides: those of the exchange for every product and host, then those of single ones."""
     overrides: dict[str, str] = {}
     for product in ("", *products):
         part = table.table(product, _PRODUCT_KEYS) if product else table

@@ -293,7 +293,8 @@ class OneByOne:
 
 @runtime_checkable
 class Paged(Protocol):
-    """What an exchange has besides, whose lists of instruments come in pages."""
+    """What an exchange has besides, whose lists of instruments come in pages; and an account's side
+    (:class:`feeds.account.AccountApi`), whose lists of balances, positions and open orders do."""
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
         """The request for what follows the page that answered ``request``; None if it was the last one."""
