@@ -8,7 +8,7 @@ moves it, so a worker that dies with older fills still missing reads them at its
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -80,7 +80,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A private connection: where, and how it is kept valid.
 
     ``product`` is that of its host, whose clock its login uses; ``covers`` are the products of which it tells (left
-    out: that one).
+    out: that one). ``proof``: what it tells of every fill, by which a mute one is known: the fill, or only the order.
 
     ``token_request`` (signed) gives what the URL or the login needs, ``renew_request`` extends it every
     ``renew_s`` seconds; both are ``None`` where login messages suffice.
@@ -93,6 +93,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     renew_request: Request | None = None
     renew_s: float | None = None
     covers: tuple[str, ...] = ()
+    proof: Literal["fills", "orders"] = "fills"
 
     @property
     def subjects(self) -> tuple[str, ...]:

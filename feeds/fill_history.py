@@ -160,6 +160,16 @@ class FillHistory:
             market.due_s = due_s
             self._wake.set()
 
+    def filled(self, symbol: str) -> None:
+        """The market has a fill that only REST tells: read it now, and once more when it must be told."""
+        self.traded(symbol)
+        market = self._markets.get(self._api.fill_list(symbol))
+        if market is not None:
+            market.wishes += 1
+            market.second_look = True
+            market.due_s = min(market.due_s, max(self._clock.monotonic_s(), market.read_s + GAP_S))
+            self._wake.set()
+
     def read_again(self, product: str) -> None:
         """The stream of this product has begun anew: what came before must be read."""
         self._wish(m for symbol, m in self._markets.items() if self._api.product_of(symbol) in (product, None))

@@ -304,7 +304,9 @@ class AccountFollower:
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
         for event in events:
-            if isinstance(event, UnknownMarket):
+            if isinstance(event, AccountChanged) and event.fills_in is not None:
+                self._history.filled(event.fills_in)
+            elif isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
                     self._reload_markets()
             elif isinstance(event, Notice):

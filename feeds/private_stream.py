@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from feeds.account import AccountApi, PrivateRoute, PrivateSession
-from feeds.account_domain import Expired, Fill, PrivateEvent
+from feeds.account_domain import Expired, Fill, Order, PrivateEvent
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
@@ -146,15 +146,19 @@ class PrivateStream:
         self.connection.reconnect(reason)
 
     def expect(self, fills: Iterable[Fill]) -> None:
-        """REST told these fills first: those that happened while the stream stood must come by it too."""
+        """REST told these fills first: those that happened while the stream stood must come by it too, or at least
+        their orders."""
         if self.standing_s is None:
             return
         since_ms = self._rest.at_least_ms(self.route.product, self.standing_s) + 1000
         overdue_s = self._clock.monotonic_s() + MUTE_S
         for fill in fills:
-            key = fill.symbol, fill.id
+            key = self._proof_of(fill)
             if fill.product in self.route.subjects and fill.exchange_ms > since_ms and key not in self._told:
                 self._expected[key] = overdue_s
+
+    def _proof_of(self, fill: Fill) -> tuple[str, str]:
+        return fill.symbol, fill.id if self.route.proof == "fills" else fill.order_id
 
     def check(self) -> None:
         """To be called every second or so: replace the connection if it is found mute."""
@@ -218,7 +222,7 @@ class PrivateStream:
                 self.reconnect(event.reason)
             elif isinstance(event, Rejected):
                 self._rejected(event)
-            elif isinstance(event, Fill):
+            elif isinstance(event, Fill if self.route.proof == "fills" else Order):
                 self._told.append((event.symbol, event.id))
                 self._expected.pop((event.symbol, event.id), None)
         self._owner.stream_events(self, events, recv_ns)

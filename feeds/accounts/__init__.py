@@ -2,7 +2,9 @@
 
 from feeds.account import AccountApiFactory
 from feeds.accounts.binance import BinanceAccount
+from feeds.accounts.coinbase import CoinbaseAccount
 
 REGISTRY: dict[str, AccountApiFactory] = {
     "binance": BinanceAccount,
+    "coinbase": CoinbaseAccount,
 }
