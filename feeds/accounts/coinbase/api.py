@@ -10,7 +10,7 @@ api-reference/advanced-trade-api), as of 2026:
 * Open orders are listed by status, and those that are ``PENDING`` or ``QUEUED`` are not ``OPEN``. They are asked for in
   the order in which an order passes through these, so that none slips through between two questions.
 * Fills of all markets are one list, newest first, in pages with a ``cursor``; an empty one ends it, and so does a page
-  without fills. ``start_sequence_timestamp`` bounds it. ``entry_id`` names a fill; one trade with oneself is two of them.
+  without fills. ``start_sequence_timestamp`` bounds it. ``entry_id`` names a fill; a trade with oneself has two.
 * The commission is in the quote currency. A size may be told in quote currency (``size_in_quote``).
 * Limits: 30 requests a second and user by one page, 10,000 an hour and key by another.
 * Deposits and withdrawals belong to another interface (v2), wallet by wallet; they are not read here.
