@@ -160,6 +160,20 @@ async def test_what_cannot_be_named_is_read_when_it_is_listed(monkeypatch: pytes
     assert exchange.requests[0] == "0"  # from the beginning: it was passed over
 
 
+async def test_a_fill_that_only_rest_tells_is_read_at_once_and_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+    exchange, store = NewestFirst(), Store()
+    exchange.now_ms = 1000
+    made = history(exchange, store)
+    await read(made, lambda: not made.to_read)
+    exchange.fills = [fill(1, 10)]
+    exchange.requests.clear()
+    made.filled("BTC/USDT:USDT")
+    assert not made.to_read  # nothing is missing that happened while nobody listened
+    await read(made, lambda: len(store.fills) == 1)
+    await read(made, lambda: len(exchange.requests) == 2)
+
+
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 4), st.one_of(st.none(), st.integers(0, 3))), min_size=1, max_size=6
