@@ -1,7 +1,10 @@
 """``make bench``: every measurement, each with its baseline in the same run, as a table and as build/bench.json.
 
-    python -m bench            all
-    python -m bench ingest     only the named ones
+    python -m bench                     all, but not the two that follow
+    python -m bench ingest              only the named ones
+    python -m bench faults --ours       every exchange's faults; without ccxt beside them
+    python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
+    python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
 Each benchmark is a module of this package with ``run() -> list[dict]``, rows of ``name, value, unit, baseline,
 baseline_value, ratio``. Each runs in a process of its own, so that none measures another's leftovers. The machines
@@ -25,21 +28,28 @@ BENCHMARKS = (
     "endtoend",
     "fills",
     "faults",
-    "simulated",
+    "longtail",
     "killtest",
 )
+LONG = ("ccxt", "demo")
+"""Run only when they are named."""
+WITH_OPTIONS = ("ccxt", "demo", "faults")
+"""These have a ``main`` and print a table of their own."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 
 
-def measure(name: str) -> list[dict[str, object]]:
+def measure(name: str, options: list[str]) -> list[dict[str, object]]:
     """Run one benchmark in its own process; its rows are the last line of its output."""
-    code = f"import json; from bench.{name} import run; print('\\n' + json.dumps(run()))"
+    call = f"main({options!r})" if options or name in LONG else "run()"
+    code = f"import json; from bench.{name} import {call[: call.index('(')]}; print('\\n' + json.dumps({call}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.rstrip().rsplit("\n", 1)
     if len(lines) > 1 and lines[0].strip():
         print(lines[0].strip(), flush=True)
     if done.returncode:
         raise SystemExit(f"bench: {name} failed with exit code {done.returncode}")
+    if {"-h", "--help"} & set(options):
+        raise SystemExit(done.stdout.rstrip())
     rows: list[dict[str, object]] = json.loads(lines[-1])
     for row in rows:
         missing = [field for field in FIELDS if field not in row]
@@ -68,18 +78,21 @@ def show(rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(BENCHMARKS)
-    unknown = [name for name in names if name not in BENCHMARKS]
+    names, options = sys.argv[1:] or list(BENCHMARKS), []
+    if names[0] in WITH_OPTIONS and names[1:2] and names[1].startswith("-"):
+        names, options = names[:1], names[1:]
+    unknown = [name for name in names if name not in BENCHMARKS + LONG]
     if unknown:
-        raise SystemExit(f"bench: no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        raise SystemExit(f"bench: no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS + LONG)}")
     rows: list[dict[str, object]] = []
     for name in names:
         started = time.monotonic()
         print(f"-- {name}", flush=True)
-        rows += measure(name)
+        rows += measure(name, options)
         print(f"   {time.monotonic() - started:.0f} s", flush=True)
-    print()
-    show(rows)
+    if not (len(names) == 1 and names[0] in WITH_OPTIONS):
+        print()
+        show(rows)
     target = ROOT / "build" / "bench.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(rows, indent=1) + "\n")

@@ -184,8 +184,8 @@ class Judge:
         data = frame["data"]
         price, size = (Decimal(1).scaleb(-data[key]) for key in ("price_decimals", "size_decimals"))
         bids, asks = ([(p * price, q * size) for p, q in data[side]] for side in ("bids", "asks"))
-        depth = self.truth.scene.depth
-        if min(len(bids), len(asks)) < min(depth, 10):
+        scene = self.truth.scene
+        if min(len(bids), len(asks)) < min(scene.depth, scene.fewest):
             return f"{symbol}: only {len(bids)} bids and {len(asks)} asks"
         return self.truth.difference(symbol, number_of(frame), bids, asks)
 
@@ -231,6 +231,11 @@ class Outcome(NamedTuple):
     def worst_s(self) -> float:
         """The longest outage; 0 if there was none."""
         return max(self.outages, default=0.0)
+
+    @property
+    def live_again(self) -> bool:
+        """Are all markets usable at the end?"""
+        return all(changes and changes[-1][1].usable for changes in self.states.values())
 
 
 async def run_ours(

@@ -1,7 +1,14 @@
-"""The faults of the recordings' player against our engine and against ccxt.pro, in one run.
+"""Faults of all nine exchanges against our engine, those of the recordings' player against ccxt.pro too, in one run.
 
-Both are held against the same naive replay: ours with every level of every frame that is marked usable, ccxt with the
-best bid and ask of every book that ``watch_order_book`` returns. What is measured of each:
+    python -m bench faults                            all exchanges, and ccxt where there is a recording
+    python -m bench faults --ours --exchange Kraken   without ccxt; one exchange (may be repeated)
+
+Where there is a recording, it is played with the player's faults. The others' simulators misbehave instead, and the
+truth is what a tap on them saw (``simulated``). One table at the end has all of them: wrong frames, and the seconds
+until a market was live again.
+
+With a recording both are held against the same naive replay: ours with every level of every frame that is marked
+usable, ccxt with the best bid and ask of every book that ``watch_order_book`` returns. What is measured of each:
 
 * wrong: frames (books) that are not what the exchange had at that moment;
 * old as good: the longest time without news during which the market was still shown as good. ccxt has no state, so
@@ -13,10 +20,11 @@ configuration: stale after 5 s, reconnect after 30 s. A recording begins anew at
 reconnect costs ccxt and us up to the time that was played before: until then everything is old news.
 """
 
+import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +33,7 @@ from urllib.parse import urlsplit
 import ccxt.pro
 import structlog
 
+from bench import simulated
 from bench.fault_runs import (
     BYBIT_LINEAR,
     COINBASE,
@@ -184,21 +193,23 @@ def show(place: str, ours: Mapping[str, Outcome], others: Mapping[str, Observed]
         f"\n{place}  fault          ours: wrong/frames  old as good  out of use  ccxt: wrong/books  old as good  raised"
     )
     for fault, mine in ours.items():
-        other = others[fault]
+        other = others.get(fault)
+        beside = f" {other.wrong:12}/{other.books:<5} {other.silence_s:10.1f} s {other.raised:7}" if other else ""
         print(
             f"{gap}  {mine.fault:13} {len(mine.wrong):12}/{mine.frames:<6} {mine.mute_s:9.1f} s {mine.worst_s:9.1f} s"
-            f" {other.wrong:12}/{other.books:<5} {other.silence_s:10.1f} s {other.raised:7}"
+            f"{beside}"
         )
-    print(f"{gap}  exceptions inside ccxt that no caller could see: {unseen}")
+    if others:
+        print(f"{gap}  exceptions inside ccxt that no caller could see: {unseen}")
 
 
 def rows(place: str, ours: Mapping[str, Outcome], others: Mapping[str, Observed]) -> list[dict[str, Any]]:
     made = []
     for fault, mine in ours.items():
-        other = others[fault]
+        other = others.get(fault)
         for what, unit, value, theirs in (
-            ("wrong shown as good", "frames", len(mine.wrong), other.wrong),
-            ("old shown as good", "s", round(mine.mute_s, 2), round(other.silence_s, 2)),
+            ("wrong shown as good", "frames", len(mine.wrong), other and other.wrong),
+            ("old shown as good", "s", round(mine.mute_s, 2), other and round(other.silence_s, 2)),
             ("out of use, and said so", "s", round(mine.worst_s, 2), None),
         ):
             made.append(
@@ -214,14 +225,63 @@ def rows(place: str, ours: Mapping[str, Outcome], others: Mapping[str, Observed]
     return made
 
 
-def run() -> list[dict[str, Any]]:
+REMARKS = {
+    ("Alpaca", "drop_depth"): "nothing of Alpaca's shows that a change is missing (docs/exchanges.md)",
+}
+LIVE = "live again after"
+SLOW_START_S = 20.0
+
+
+def summary(outcomes: Mapping[str, Mapping[str, Outcome]]) -> str:
+    """One table of all exchanges and faults."""
+    lines = [("exchange", "fault", "frames", "wrong", LIVE, "")]
+    for place, each in outcomes.items():
+        for mine in each.values():
+            out = "not" if mine.worst_s == float("inf") else f"{mine.worst_s:.2f} s" if mine.worst_s else "always live"
+            if mine.first_live_s > SLOW_START_S and not mine.worst_s:
+                out = f"first live after {mine.first_live_s:.0f} s"
+            if not any(state.usable for changes in mine.states.values() for _, state in changes):
+                out = "never live"
+            remark = REMARKS.get((place, mine.fault), "")
+            if not mine.live_again:
+                remark = remark or next(filter(None, mine.reasons.values()), "")
+            lines.append((place, mine.fault, str(mine.frames), str(len(mine.wrong)), out, remark))
+    widths = [max(len(each[n]) for each in lines) for n in range(6)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(each, widths, strict=True)).rstrip() for each in lines)
+
+
+def run(places: Sequence[str] = (), *, ours_alone: bool = False) -> list[dict[str, Any]]:
+    """``places``: those named, none: all nine."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     if not PLAYER.exists():
         raise SystemExit("faults: needs the recordings and their player, in ../shared (or $SPREADBOARD_SHARED)")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    made = []
+    made: list[dict[str, Any]] = []
+    outcomes: dict[str, dict[str, Outcome]] = {}
     for place, (scene, faults) in SCENES.items():
-        ours = asyncio.run(run_all(scene, faults, at_once=AT_ONCE))
-        others, unseen = asyncio.run(theirs(scene, faults))
+        if places and place not in places:
+            continue
+        outcomes[place] = ours = asyncio.run(run_all(scene, faults, at_once=AT_ONCE))
+        others, unseen = ({}, 0) if ours_alone else asyncio.run(theirs(scene, faults))
         show(place, ours, others, unseen)
         made += rows(place, ours, others)
+    for place, scene in simulated.SCENES.items():
+        if places and place not in places:
+            continue
+        seen = simulated.play(scene)
+        print()
+        for each in seen.values():
+            print(simulated.line(place, each))
+            for difference in each.differences[:3]:
+                print(f"  the simulator does not publish its own book: {difference}")
+        outcomes[place] = {name: each.outcome for name, each in seen.items()}
+        made += simulated.rows(place, seen)
+    print(f"\n{summary(outcomes)}")
     return made
+
+
+def main(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(prog="python -m bench faults", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--exchange", action="append", default=[], choices=[*SCENES, *simulated.SCENES])
+    parser.add_argument("--ours", action="store_true", help="without ccxt beside them")
+    given = parser.parse_args(arguments)
+    return run(given.exchange, ours_alone=given.ours)

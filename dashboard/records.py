@@ -18,7 +18,7 @@ REPORT = 1
 
 _MARKET_TEXTS = ("native", "product", "base", "quote", "status")
 _MARKET_NUMBERS = ("tick", "lot", "min_size", "min_notional")
-_MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated")
+_MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simulated", "via")
 
 
 def put_report(body: Mapping[str, Any], recv_ns: int | None = None) -> None:
@@ -71,6 +71,7 @@ def _market_values(given: Mapping[str, Any]) -> dict[str, Any]:
         "settle": given["settle"] or "",
         "pinned": given["pinned"],
         "simulated": given["simulated"],
+        "via": given["via"],
     }
 
 
@@ -80,8 +81,8 @@ def keep_exchanges(names: Collection[str]) -> None:
 
 
 def put_sealing_key(key_id: str, public_key: str, exchanges: Mapping[str, Mapping[str, Any]]) -> None:
-    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed:
-    ``{"binance": {"products": ["spot", "usdm"], "passphrase": False}}``."""
+    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed,
+    as docs/protocol.md section 4 shows them."""
     with transaction.atomic():
         SealingKey.objects.exclude(key_id=key_id).delete()
         SealingKey.objects.update_or_create(
@@ -107,6 +108,10 @@ def put_environment_account(
     symbols: Sequence[str],
     poll_s: float,
     fingerprint: str,
+    trading: bool = False,
+    only_here: bool = False,
+    cancel_on_stop: bool = False,
+    dead_man_s: int = 0,
 ) -> int:
     """The account's number for an account of the configuration, whose keys the worker has from its environment.
 
@@ -129,6 +134,8 @@ def put_environment_account(
         row.symbols = list(symbols)
         row.poll_s = poll_s
         row.fingerprint = fingerprint
+        row.trading, row.only_here = trading, only_here
+        row.cancel_on_stop, row.dead_man_s = cancel_on_stop, dead_man_s
         row.save()
         return row.pk
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent, Transfer, UnknownMarket
+from feeds.account_domain import Balance, Fill, Finding, Order, Position, PrivateEvent, Transfer, UnknownMarket
 from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -42,7 +42,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills."""
+    """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills.
+
+    ``trading``: orders may be placed here. ``only_here``: nobody else trades on it, so an open order that is not ours
+    is told as a finding. ``cancel_on_stop``: a stop cancels all open orders. ``dead_man_s``: so long after our last
+    sign of life the exchange shall cancel them by itself; 0: never.
+    """
 
     id: int
     exchange: str
@@ -51,6 +56,10 @@ class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
     products: tuple[str, ...]
     symbols: tuple[str, ...] = ()
     poll_s: float = 5.0
+    trading: bool = False
+    only_here: bool = False
+    cancel_on_stop: bool = False
+    dead_man_s: int = 0
 
 
 class KeyRights(msgspec.Struct, frozen=True):
@@ -285,6 +294,21 @@ class AccountStore(Protocol):
         ``complete`` names a product of which these are all open orders: others of it that are stored as open and were
         last changed at ``asof_ms`` or before are open no longer (how they ended, the list does not tell).
         """
+
+    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
+        """One row per (kind, id). A transfer that is done or has failed is never pending again."""
+
+    async def put_rights(self, account: int, rights: KeyRights | None) -> None:
+        """What the account's key may do; None: this exchange cannot be asked."""
+
+    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
+        """Open a notice, or bring the open one of this cause up to date."""
+
+    async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None:
+        """It holds again. Nothing happens if no notice of this cause is open."""
+
+    async def open_causes(self, account: int) -> set[str]:
+        """The causes of the notices that are open."""
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         """How well the account is followed ("LIVE", "STALE", "DOWN", ...), and why, for the screen."""

@@ -2,20 +2,19 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from feeds.at_work import ExchangeAtWork, LaneAtWork
 from feeds.clock import Clock
 from feeds.domain import StreamState
-from feeds.lane import Lane
 from feeds.latency import BOUNDS_MS
 from feeds.market import MarketFeed
 from feeds.publisher import Picture, Publisher
 from feeds.replay import played_of
-from feeds.venue import Venue
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -24,7 +23,7 @@ class Board:
     """Draws the ``streams`` topic and the health report. ``pinned`` is the set of pinned (exchange, symbol)."""
 
     def __init__(
-        self, venues: dict[str, Venue], publisher: Publisher, pinned: set[tuple[str, str]], clock: Clock
+        self, venues: Mapping[str, ExchangeAtWork], publisher: Publisher, pinned: set[tuple[str, str]], clock: Clock
     ) -> None:
         self._venues = venues
         self._publisher = publisher
@@ -62,6 +61,7 @@ class Board:
                 {
                     "exchange": venue.name,
                     "simulated": venue.config.simulated,
+                    "via": venue.config.via,
                     "replay": venue.config.replay,
                     "notice": venue.notice,
                     "notices": venue.notices.rows(),
@@ -113,6 +113,7 @@ class Board:
                     "seq": None,
                     "pinned": True,
                     "simulated": venue is not None and venue.config.simulated,
+                    "via": "" if venue is None else venue.config.via,
                     "replay": venue is not None and venue.config.replay,
                 }
             )
@@ -121,7 +122,7 @@ class Board:
         offsets = {name: _rounded(venue.clock_offset.offset_ms) for name, venue in self._venues.items()}
         return {"started_ms": self.started_ms, "streams": rows, "clock_offsets_ms": offsets, **told}
 
-    def _why_missing(self, venue: Venue | None) -> tuple[StreamState, str]:
+    def _why_missing(self, venue: ExchangeAtWork | None) -> tuple[StreamState, str]:
         """Why a pinned market is not open yet."""
         if venue is None:
             return StreamState.DOWN, "This worker does not follow that exchange."
@@ -134,13 +135,13 @@ class Board:
             return StreamState.DOWN, venue.notice
         return StreamState.CONNECTING, "Waiting for the exchange's instruments."
 
-    def _feeds(self) -> Iterable[tuple[Venue, MarketFeed]]:
+    def _feeds(self) -> Iterable[tuple[ExchangeAtWork, MarketFeed]]:
         return ((venue, feed) for venue in self._venues.values() for feed in venue.feeds.values())
 
     def _age_ms(self, then_ns: int | None) -> int | None:
         return max(0, (self._clock.now_ns() - then_ns) // 1_000_000) if then_ns else None
 
-    def _connection(self, venue: Venue, lane: Lane) -> dict[str, Any]:
+    def _connection(self, venue: ExchangeAtWork, lane: LaneAtWork) -> dict[str, Any]:
         connection = lane.connection
         return {
             "exchange": venue.name,
@@ -168,7 +169,7 @@ class Board:
             "url_host": connection.url_host,
         }
 
-    def _market(self, venue: Venue, feed: MarketFeed) -> dict[str, Any]:
+    def _market(self, venue: ExchangeAtWork, feed: MarketFeed) -> dict[str, Any]:
         market = feed.market
         lane = venue.book_lane(market.symbol)
         return {
@@ -187,6 +188,7 @@ class Board:
             "seq": feed.book.seq,
             "pinned": (market.exchange, market.symbol) in self._pinned,
             "simulated": venue.config.simulated,
+            "via": venue.config.via,
             "replay": venue.config.replay,
         }
 

@@ -7,37 +7,27 @@ and what is allowed. Secrets are never in the file: an account ``[accounts.main]
 ``spreadboard.toml.example`` shows every key with its default.
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from feeds import accounts, demo, exchanges
 from feeds.account import Credentials
+from feeds.account_config import AccountConfig, account_configs
 from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
-from feeds.settings_table import Table, shown
+from feeds.longtail import convert
+from feeds.longtail.settings import KEYS as CCXT_KEYS
+from feeds.longtail.settings import VIA_CCXT, check_exchange
+from feeds.settings_table import NAME, Table, no_secrets, symbols_of, variable
 
 WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
 """Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
 
-SECRETS: Mapping[str, str] = {
-    "key": "KEY",
-    "api_key": "KEY",
-    "apikey": "KEY",
-    "secret": "SECRET",
-    "api_secret": "SECRET",
-    "private_key": "SECRET",
-    "password": "PASSPHRASE",
-    "passphrase": "PASSPHRASE",
-}
-"""Keys under which people would write a secret, and the end of the variable's name that is meant for it."""
-
-_SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _EXCHANGE_KEYS = (
     "enabled",
     "simulated",
@@ -62,7 +52,6 @@ _EXCHANGE_KEYS = (
     "alarm_s",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url", "trading_url")
-_ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
 _FEEDS_KEYS = ("depth", "conflation_ms", "linger_s", "save_s", "state_dir")
 
 
@@ -91,16 +80,18 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll_attempts: int = 5  # after so many attempts
     alarm_factor: float = 5.0  # a stream is late from so many times its usual latency on; 0: never
     alarm_s: float = 10.0  # if it lasts for so long
+    via: str = ""  # "ccxt": followed through that library, else by an adapter of ours
+    ccxt: Mapping[str, object] = {}  # what ccxt's object is set to
     options: Mapping[str, str | tuple[str, ...]] = {}  # the adapter's own, see Facts.options
     credentials: Credentials | None = None
 
     @property
     def key_env(self) -> str:
-        return _variable(self.name, "KEY")
+        return variable(self.name, "KEY")
 
     @property
     def secret_env(self) -> str:
-        return _variable(self.name, "SECRET")
+        return variable(self.name, "SECRET")
 
     def no_key(self, variable: str) -> ConfigError:
         """The error to raise where market data need a key and there is none."""
@@ -110,45 +101,11 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_key(self, env: Mapping[str, str]) -> "ExchangeConfig":
         """With the key from the environment. Raises ConfigError naming a variable that is not set."""
-        for variable in (self.key_env, self.secret_env):
-            if not env.get(variable, "").strip():
-                raise self.no_key(variable)
+        for name in (self.key_env, self.secret_env):
+            if not env.get(name, "").strip():
+                raise self.no_key(name)
         key = Credentials(key=env[self.key_env].strip(), secret=env[self.secret_env].strip())
         return msgspec.structs.replace(self, credentials=key)
-
-
-class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One account that is followed from the start. ``key_env`` and the like are names of environment variables."""
-
-    name: str
-    exchange: str
-    label: str
-    products: tuple[str, ...]
-    symbols: tuple[str, ...] = ()
-    poll_s: float = 5.0
-
-    @property
-    def key_env(self) -> str:
-        return _variable(self.name, "KEY")
-
-    @property
-    def secret_env(self) -> str:
-        return _variable(self.name, "SECRET")
-
-    @property
-    def passphrase_env(self) -> str:
-        return _variable(self.name, "PASSPHRASE")
-
-    def credentials(self, env: Mapping[str, str]) -> Credentials:
-        """The key from the environment. Raises ConfigError naming a variable that is not set."""
-        for variable in (self.key_env, self.secret_env):
-            if not env.get(variable, "").strip():
-                raise ConfigError(f"accounts.{self.name}: the environment variable {variable} is not set")
-        return Credentials(
-            key=env[self.key_env].strip(),
-            secret=env[self.secret_env].strip(),
-            passphrase=env.get(self.passphrase_env, "").strip(),
-        )
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +147,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     depth = feeds.whole("depth", 25, 1, 1000)
     found = [_exchange(root.file, name, content, depth) for name, content in root.tables("exchanges")]
     enabled = {
-        exchange.name: exchange.with_key(env) if exchanges.create(exchange.name).facts.needs_key else exchange
+        exchange.name: exchange.with_key(env) if _needs_key(exchange) else exchange
         for exchange in found
         if exchange.enabled
     }
@@ -200,7 +157,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     return Config(
         path=path,
         exchanges=enabled,
-        accounts=_accounts(root, enabled),
+        accounts=account_configs(root, _followed(enabled)),
         depth=depth,
         conflation_ms=feeds.whole("conflation_ms", 50, 10, 1000, "milliseconds"),
         linger_s=feeds.number("linger_s", 30.0, 0, 3600, "seconds"),
@@ -220,53 +177,71 @@ def _read(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path.name}: is not valid TOML: {error}") from error
 
 
-def _no_secrets(file: str, path: str, name: str, content: object) -> None:
-    """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
-    if isinstance(content, dict):
-        for key in content.keys() & SECRETS.keys():
-            raise ConfigError(
-                f"{file}: {path}.{key}: secrets do not belong into this file; "
-                f"set the environment variable {_variable(name, SECRETS[key])} instead"
-            )
+def _needs_key(exchange: ExchangeConfig) -> bool:
+    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for."""
+    return not exchange.via and exchanges.create(exchange.name).facts.needs_key
 
 
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
     path = f"exchanges.{name}"
+    if isinstance(content, dict) and "via" in content:
+        return _exchange_by_ccxt(Table(file, path, content, CCXT_KEYS), name)
     if name not in exchanges.REGISTRY:
-        raise ConfigError(f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}")
+        raise ConfigError(
+            f"{file}: {path}: no such exchange; allowed are {', '.join(sorted(exchanges.REGISTRY))}, "
+            f'and with via = "{VIA_CCXT}" those of ccxt'
+        )
     adapter = exchanges.create(name)
     if adapter.facts.needs_key:
-        _no_secrets(file, path, name, content)
+        no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
     apart = _apart(adapter.endpoints, adapter.products)
     table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products, *apart))
     products = table.texts("products", adapter.products, adapter.products, least=1)
-    stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
-    reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
-    if reconnect_s <= stale_s:
-        raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
     return ExchangeConfig(
         name=name,
-        enabled=table.flag("enabled", True),
-        simulated=table.flag("simulated", False),
         products=products,
         endpoints=_endpoints(table, adapter.endpoints, (*adapter.products, *apart)),
-        pinned=_symbols(table, "pinned", products, adapter.facts.cash_products),
-        candles=table.texts("candles", ("1m",), tuple(INTERVALS)),
-        stale_s=stale_s,
-        reconnect_s=reconnect_s,
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
-        poll_s=table.number("poll_s", 5.0, 0, 600, "seconds"),
-        poll_after_s=table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
-        poll_attempts=table.whole("poll_attempts", 5, 1, 100),
-        alarm_factor=_alarm_factor(table),
-        alarm_s=table.number("alarm_s", 10.0, 1, 600, "seconds"),
         options=_options(table, name, adapter.facts.options),
+        **_of_every_exchange(table, products, adapter.facts.cash_products),
     )
+
+
+def _exchange_by_ccxt(table: Table, name: str) -> ExchangeConfig:
+    """One that is followed through ccxt, under ccxt's name of it."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{table.file}: {table.path}: must be ccxt's name of the exchange, like [exchanges.gate]")
+    products = table.texts("products", convert.PRODUCTS, convert.PRODUCTS, least=1)
+    common = _of_every_exchange(table, products)
+    depth = table.whole("book_depth", 100, 1, 10_000) if "book_depth" in table else None
+    settings = check_exchange(table, enabled=common["enabled"])
+    return ExchangeConfig(name=name, via=VIA_CCXT, products=products, book_depth=depth, ccxt=settings, **common)
+
+
+def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> dict[str, Any]:
+    """The keys that hold for an exchange however it is followed."""
+    stale_s = table.number("stale_s", 5.0, 1, 3600, "seconds")
+    reconnect_s = table.number("reconnect_s", 30.0, 2, 86_400, "seconds")
+    if reconnect_s <= stale_s:
+        raise table.wrong("reconnect_s", f"must be more than stale_s, which is {stale_s:g}")
+    return {
+        "enabled": table.flag("enabled", True),
+        "simulated": table.flag("simulated", False),
+        "pinned": symbols_of(table, "pinned", products, cash),
+        "candles": table.texts("candles", ("1m",), tuple(INTERVALS)),
+        "stale_s": stale_s,
+        "reconnect_s": reconnect_s,
+        "poll_s": table.number("poll_s", 5.0, 0, 600, "seconds"),
+        "poll_after_s": table.number("poll_after_s", 30.0, 2, 3600, "seconds"),
+        "poll_attempts": table.whole("poll_attempts", 5, 1, 100),
+        "alarm_factor": _alarm_factor(table),
+        "alarm_s": table.number("alarm_s", 10.0, 1, 600, "seconds"),
+    }
 
 
 def _alarm_factor(table: Table) -> float:
@@ -332,51 +307,10 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
     return overrides
 
 
-def _symbols(table: Table, key: str, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> tuple[str, ...]:
-    """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
-    symbols = table.texts(key, ())
-    derivatives = [product for product in products if product not in cash]
-    for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
-            raise table.wrong(
-                key, f"{shown(symbol)} must be a unified symbol, like BTC/USDT or BTC/USDT:USDT (a perpetual)"
-            )
-        if ":" in symbol and not derivatives:
-            raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
-        if ":" not in symbol and not set(cash) & set(products):
-            raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
-    return symbols
-
-
-def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[AccountConfig, ...]:
-    found: dict[str, AccountConfig] = {}
-    for name, content in root.tables("accounts"):
-        path = f"accounts.{name}"
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{root.file}: {path}: an account's name has letters, digits and _ only and begins with a letter; "
-                "its environment variables are named after it"
-            )
-        if name.upper() in found:
-            raise ConfigError(f"{root.file}: {path}: another account has the same environment variables")
-        _no_secrets(root.file, path, name, content)
-        found[name.upper()] = _account(Table(root.file, path, content, _ACCOUNT_KEYS, private=True), name, enabled)
-    return tuple(found.values())
-
-
-def _account(table: Table, name: str, enabled: Mapping[str, ExchangeConfig]) -> AccountConfig:
-    followed = sorted(enabled.keys() & accounts.REGISTRY.keys())
-    exchange = enabled[table.one_of("exchange", tuple(followed))]
-    products = table.texts("products", exchange.products, exchange.products, least=1)
-    return AccountConfig(
-        name=name,
-        exchange=exchange.name,
-        label=table.text("label", name, longest=40),
-        products=products,
-        symbols=_symbols(table, "symbols", products),
-        poll_s=table.number("poll_s", 5.0, 1, 3600, "seconds"),
-    )
-
-
-def _variable(name: str, what: str) -> str:
-    return f"SPREADBOARD_{name.upper()}_{what}"
+def _followed(enabled: Mapping[str, ExchangeConfig]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The exchanges whose accounts can be followed: their products, and which of those are cash."""
+    return {
+        name: (each.products, exchanges.create(name).facts.cash_products)
+        for name, each in enabled.items()
+        if name in accounts.REGISTRY and not each.via
+    }

@@ -6,25 +6,33 @@ last one with its age.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 
 from feeds import accounts
 from feeds.account import AccountSpec, AccountStore
+from feeds.at_work import ExchangeAtWork
 from feeds.clock import Clock
 from feeds.domain import MarkPrice
 from feeds.errors import FeedError
 from feeds.follower import AccountFollower
+from feeds.portfolio import WealthStore
 from feeds.publisher import Picture, Render
+from feeds.risk import liquidation_distance
 from feeds.topics import ACCOUNT_KINDS, Topic
 from feeds.venue import Venue
+from feeds.wealth import Wealth
 
 log = structlog.get_logger(__name__)
 
 MARK_FRESH_S = 10.0
+
+
+def _tells(store: AccountStore) -> TypeGuard[WealthStore]:
+    return isinstance(store, WealthStore)
 
 
 class Desk:
@@ -34,7 +42,7 @@ class Desk:
     def __init__(
         self,
         store: AccountStore,
-        venues: dict[str, Venue],
+        venues: Mapping[str, ExchangeAtWork],
         changed: Callable[[str], None],
         lease_marks: Callable[[set[str]], None],
         clock: Clock,
@@ -49,6 +57,9 @@ class Desk:
         self._recv_ns: dict[str, int] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._mark_topics: set[str] = set()
+        self._price_topics: set[str] = set()
+        self.wealth = Wealth(store, venues, changed, self._lease_prices, self.mark, clock) if _tells(store) else None
         self._marks: dict[str, tuple[int, ...]] = {}  # positions topic -> times of the marks last drawn
 
     async def follow(self, spec: AccountSpec) -> None:
@@ -56,8 +67,11 @@ class Desk:
         await self.unfollow(spec.id)
         venue = self._venues.get(spec.exchange)
         factory = accounts.REGISTRY.get(spec.exchange)
-        if venue is None or factory is None:
-            raise FeedError(f"account {spec.label!r}: {spec.exchange!r} is not configured or has no account side")
+        if not isinstance(venue, Venue) or factory is None:
+            raise FeedError(
+                f"account {spec.label!r}: {spec.exchange!r} is not configured, is followed through ccxt, "
+                "or has no account side"
+            )
         api = factory(spec, venue.markets, venue.adapter.endpoints)
         follower = AccountFollower(
             spec,
@@ -85,6 +99,8 @@ class Desk:
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        if self.wealth is not None:
+            await self.wealth.stop()
         await asyncio.gather(*(self.unfollow(account_id) for account_id in list(self.followers)))
 
     def states(self) -> dict[int, tuple[str, str]]:
@@ -94,11 +110,21 @@ class Desk:
 
     async def notify(self, account: int, kind: str) -> None:
         """The store has new content for this topic."""
+        if self.wealth is not None:
+            self.wealth.touched(account, kind)
         self._read(f"{kind}:{account}")
 
     def renderer(self, topic: Topic) -> Render:
-        """How an account's topic is drawn; reading begins now and is told through ``changed``."""
+        """How an account's or a user's topic is drawn; reading begins now and is told through ``changed``.
+
+        Raises ValueError with a sentence if it never can be.
+        """
         name = str(topic)
+        if topic.user is not None:
+            wealth, user = self.wealth, topic.user
+            if wealth is None:
+                raise ValueError("This worker knows no portfolios.")
+            return lambda: wealth.draw(user)
         self._read(name)
         return lambda: self._draw(name, topic.kind)
 
@@ -130,13 +156,18 @@ class Desk:
             self._read(name)
 
     def _lease_positions(self) -> None:
-        self._lease_marks(
-            {
-                f"quote:{follower.spec.exchange}:{symbol}"
-                for follower in self.followers.values()
-                for symbol in follower.position_symbols()
-            }
-        )
+        self._mark_topics = {
+            f"quote:{follower.spec.exchange}:{symbol}"
+            for follower in self.followers.values()
+            for symbol in follower.position_symbols()
+        }
+        self._lease_marks(self._mark_topics | self._price_topics)
+
+    def _lease_prices(self, topics: set[str]) -> None:
+        """What the portfolios are priced by."""
+        if topics != self._price_topics:
+            self._price_topics = topics
+            self._lease_marks(self._mark_topics | self._price_topics)
 
     def _draw(self, name: str, kind: str) -> Picture | None:
         content = self._content.get(name)
@@ -154,6 +185,11 @@ class Desk:
             return None
         return feed.mark, feed.mark_ns
 
+    def mark(self, exchange: str, symbol: str) -> tuple[Decimal, int] | None:
+        """A live mark price and its age in ms."""
+        live = self._mark(exchange, symbol)
+        return None if live is None else (live[0].mark, max(0, (self._clock.now_ns() - live[1]) // 1_000_000))
+
     def _with_mark(self, row: dict[str, Any]) -> dict[str, Any]:
         live = self._mark(row["exchange"], row["symbol"])
         if live is None:
@@ -167,10 +203,15 @@ class Desk:
             "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
             "unrealised": f"{unrealised.normalize():f}",
             "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
+            "liquidation_distance": liquidation_distance(
+                size, mark.mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])
+            ),
         }
 
     def tick(self) -> None:
-        """Redraw positions whose marks moved, and every account topic's ages once in a while."""
+        """Redraw portfolios, positions whose marks moved, and every account topic's ages once in a while."""
+        if self.wealth is not None:
+            self.wealth.tick()
         for account, follower in self.followers.items():
             name = f"positions:{account}"
             times = tuple(

@@ -46,13 +46,10 @@ class StreamState(enum.StrEnum):
     POLLED = "POLLED"  # snapshots by REST, because the stream keeps failing
     DOWN = "DOWN"  # the exchange refuses or cannot be reached
 
-    @property
-    def usable(self) -> bool:
-        """May this market take part in spreads, marks and alerts?"""
-        return self in _USABLE
+    def __init__(self, name: str) -> None:
+        self.usable = name in ("LIVE", "QUIET", "SLOW", "POLLED")
+        """May this market take part in spreads, marks and alerts? Asked too often to be looked up each time."""
 
-
-_USABLE = frozenset({StreamState.LIVE, StreamState.QUIET, StreamState.SLOW, StreamState.POLLED})
 
 BUILDING = frozenset({StreamState.CONNECTING, StreamState.SYNCING, StreamState.RESYNC, StreamState.DOWN})
 """States in which there is no book to show."""

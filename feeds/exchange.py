@@ -293,8 +293,8 @@ class OneByOne:
 
 @runtime_checkable
 class Paged(Protocol):
-    """What an exchange has besides, whose lists of instruments come in pages; and an account's side
-    (:class:`feeds.account.AccountApi`), whose lists of balances, positions and open orders do."""
+    """What an exchange has besides, whose lists come in pages: of instruments (an adapter's), of balances, positions
+    and open orders (an :class:`feeds.account.AccountApi`'s)."""
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
         """The request for what follows the page that answered ``request``; None if it was the last one."""

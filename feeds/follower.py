@@ -23,14 +23,16 @@ from collections.abc import Awaitable, Callable, Iterator
 import structlog
 
 from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account_checks import AccountChecks
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
-from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, TransportError
+from feeds.errors import CredentialsError, FeedError
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays
+from feeds.key_rights import ask_rights, refused_withdrawal
 from feeds.private_stream import STANDING, PrivateStream
 from feeds.rest import RestClient
 from feeds.signed_rest import SignedRest
@@ -62,8 +64,8 @@ class NotListed(FeedError):
 class AccountFollower:
     """Follows one account from :meth:`start` to :meth:`stop`.
 
-    ``streams`` are its private connections; ``reload_markets`` is called when the instruments lack one. After DOWN it
-    stays down: make another to try again.
+    ``streams`` are its private connections; ``reload_markets`` is called when the instruments lack one; ``ours``
+    tells the orders that we have placed. After DOWN it stays down: make another to try again.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class AccountFollower:
         settle_s: float = 10.0,
         gate: ConnectGate | None = None,
         reload_markets: Callable[[], None] = lambda: None,
+        ours: Callable[[Order], bool] = lambda order: False,
         delays: Callable[[], Iterator[float]] = backoff,
         store_delays: Callable[[], Iterator[float]] = retry_delays,
         tap: Tap | None = None,
@@ -108,11 +111,13 @@ class AccountFollower:
             clock=clock,
         )
         self._state = AccountState(self._journal, self._rest, every_s=spec.poll_s, log=self._log, clock=clock)
+        self._checks = AccountChecks(spec, api, self._journal, ours=ours, log=self._log)
         self._polls = AccountPolls(
             api,
             self._rest,
             self._journal,
             self._history,
+            self._checks,
             every_s=spec.poll_s,
             on_fatal=self._refused,
             on_change=self._judge,
@@ -222,27 +227,10 @@ class AccountFollower:
         await self._rest.measure_all(self._api.clocks())
 
     async def _check_rights(self) -> None:
-        """A key that may withdraw is refused. Where the exchange cannot be asked (test networks) go on, and say so."""
-        request = self._api.rights_request()
-        if request is None:
-            return
-        try:
-            rights = self._api.parse_rights((await self._rest.ask(request)).raw)
-        except CredentialsError:
-            raise
-        except (ExchangeError, ParseError, TransportError) as error:
-            if isinstance(error, TransportError) and error.status != 404:
-                raise  # an outage: the question stands
-            self._log.warning("key rights unknown", error=str(error))
-            return
-        if rights.withdraw is None:
-            self._log.warning("key rights unknown", error="the answer does not say whether the key may withdraw")
-        elif rights.withdraw:
-            self._log.error("key may withdraw", permission=rights.withdraw_name)
-            self._die(
-                f"This key may withdraw ({rights.withdraw_name} at {self._exchange}) and is therefore not used. "
-                "Switch that permission off, or enter a key that may only read."
-            )
+        rights = await ask_rights(self._api, self._rest, self._log)
+        self._journal.rights(rights)
+        if rights is not None and rights.withdraw:
+            self._die(refused_withdrawal(rights.withdraw_name, self._exchange))
 
     async def _wait_for_markets(self) -> None:
         if not self._api.ready():
@@ -251,6 +239,7 @@ class AccountFollower:
     async def _load(self) -> None:
         symbols = await self._store.fill_symbols(self.spec.id)
         self._history.load(self.spec.symbols, symbols, await self._store.cursors(self.spec.id))
+        self._checks.take_over(await self._store.open_causes(self.spec.id))
 
     async def _follow(self) -> None:
         self._polls.start_settings()
@@ -271,13 +260,23 @@ class AccountFollower:
                     await self._measure_clocks()
                 except FeedError as error:  # the last measurement still serves
                     self._log.warning("clock not measured", error=str(error))
-            for stream in self.streams:
-                stream.check()
+            self._check(standing)
             self._history.look_for_unlisted()
             self._judge()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if asking else 0.05):
                     await self._died.wait()
+
+    def _check(self, standing: bool) -> None:
+        """Are streams mute, and does what they told agree with REST?"""
+        for stream in self.streams:
+            if missed := stream.check():
+                standing = False  # this one is being replaced
+                self._checks.missed(stream.route.name, missed, self._rest.now_ms(stream.route.product))
+        for product in self._checks.judge(self._rest.now_ms, read=not self._history.to_read, standing=standing):
+            self._history.read_again(product)
+            self._polls.read_again(product)
+            self._polls.transfers_soon()
 
     async def _stop_parts(self) -> None:
         await self._history.stop()
@@ -294,6 +293,7 @@ class AccountFollower:
         positions = [event for event in events if isinstance(event, Position)]
         if fills:
             self._journal.stream_fills(fills)
+            self._checks.fills(fills)
         if balances:
             self._journal.balances(balances, recv_ns=recv_ns)
         if positions:
@@ -301,6 +301,7 @@ class AccountFollower:
             self._polls.positions.update(positions)
         if orders:
             self._journal.orders(orders, recv_ns=recv_ns)
+            self._checks.orders(orders)
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
         for event in events:
@@ -309,6 +310,9 @@ class AccountFollower:
             elif isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
                     self._reload_markets()
+            elif isinstance(event, AccountChanged):
+                self._checks.changed(stream.route.subjects, event.reason)
+                self._polls.transfers_soon()
             elif isinstance(event, Notice):
                 self._log.warning("notice", text=event.text)
                 self._notice = event.text, self._clock.monotonic_s()
@@ -330,6 +334,7 @@ class AccountFollower:
         self._refused(error)
 
     def _told_by_history(self, fills: list[Fill]) -> None:
+        self._checks.fills(fills)
         for stream in self.streams:
             stream.expect(fills)
 
@@ -376,7 +381,7 @@ class AccountFollower:
         for stream in self.streams:
             if stream.state not in STANDING:
                 reason = f" ({stream.reason})" if stream.reason else ""
-                return f"The private {stream.route.product} stream is {stream.state}{reason}."
+                return f"The private {stream.route.name} stream is {stream.state}{reason}."
         if lacking := self._polls.lacking(self._standing_s):
             return lacking
         if self._history.to_read:

@@ -11,11 +11,13 @@ live market gives, or 1 if the user says so.
 from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from feeds.book import OrderBook
 from feeds.domain import Market, StreamState
+from feeds.walk import Walk
 
 RATE_DECIMALS = 6
 
@@ -44,13 +46,21 @@ class Source:
     ``watchers`` are the names of what is to be drawn anew when it changes.
     """
 
-    __slots__ = ("find", "market", "version", "watchers")
+    __slots__ = ("_walks", "find", "market", "version", "watchers")
 
     def __init__(self, market: Market, find: Callable[[], BookHolder | None]) -> None:
         self.market = market
         self.find = find
         self.version = 0
         self.watchers: dict[str, None] = {}
+        self._walks: WeakValueDictionary[Decimal, Walk] = WeakValueDictionary()
+
+    def walk(self, size: Decimal) -> Walk:
+        """The walk for a size, shared by all who hold it; see :meth:`Walk.follow`."""
+        walk = self._walks.get(size)
+        if walk is None:
+            walk = self._walks[size] = Walk(size)
+        return walk
 
     @property
     def name(self) -> str:
@@ -76,8 +86,10 @@ class Source:
     def book(self) -> OrderBook | None:
         """The book, if it may be used at this moment."""
         feed = self.find()
-        usable = feed is not None and feed.state.usable and feed.book.ready and self.market.book
-        return feed.book if feed is not None and usable else None
+        if feed is None or not feed.state.usable or not self.market.book:
+            return None
+        book = feed.book
+        return book if book.ready else None
 
 
 # -- quotes ------------------------------------------------------------------------------------------------------------
@@ -242,8 +254,8 @@ class Leg:
         if feed is None:
             state, reason, recv_ns, usable = StreamState.CONNECTING, source.reason, 0, False
         else:
-            state, reason, recv_ns = feed.state, source.reason, feed.shown_ns
-            usable = source.book is not None
+            state, reason, recv_ns = feed.state, source.market.no_book or feed.reason, feed.shown_ns
+            usable = state.usable and source.market.book and feed.book.ready
         if usable and rate is not None and rate.now() is None:
             usable, reason = False, rate.lacking
         shown: dict[str, Any] = {
@@ -272,12 +284,11 @@ _BEST = (
     StreamState.CONNECTING,
     StreamState.DOWN,
 )
-_RANK = {state: number for number, state in enumerate(_BEST)}
 
 
 def best_state(legs: Sequence[Leg]) -> StreamState:
     """The best of their states: that of a frame."""
-    return min((leg.source.state for leg in legs), key=_RANK.__getitem__, default=StreamState.CONNECTING)
+    return min((leg.source.state for leg in legs), key=_BEST.index, default=StreamState.CONNECTING)
 
 
 def age_ms(now_ns: int, then_ns: int) -> int | None:

@@ -2,30 +2,28 @@
 
 Books are walked in whole numbers, and what follows is computed with ``Decimal`` in a context that raises where a digit
 would be lost: gross and net are exact. Only basis points are rounded, always down. A matrix is drawn at most ten times
-a second, and computed only for the legs whose book, state or rate changed since.
+a second; only legs whose book, state or rate changed since are looked at, and only pairs of which a leg comes to
+something else are computed, and encoded.
 
 With C the cost of buying on leg A and P the proceeds of selling on leg B, both by walking their books, and a, b the
 fees: gross = P - C, net = P * (1 - b) - C * (1 + a), in basis points of C.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, InvalidOperation, localcontext
 from typing import Any
 
+from msgspec import Raw
+
 from feeds.clock import Clock
 from feeds.fees import Charged, Fee
-from feeds.legs import PAR, Leg, age_ms, best_state
-from feeds.pairs import BUCKET_NS, HourMax, Judge, Pair, Row, Side
+from feeds.legs import PAR, Leg, best_state
+from feeds.pairs import BPS_STEP, BUCKET_NS, WITH_EXPONENT, HourMax, Judge, Pair, Row, Side, encoded
 from feeds.publisher import Picture
-from feeds.walk import NOTHING, Taken, Wanted, look, plain, price_text, take
-
-BPS_STEP = Decimal("0.0001")
-SMALL = Decimal("0.000001")
-"""From here on ``str`` of a Decimal, which is what the encoder writes, has an exponent."""
+from feeds.walk import Taken, plain, price_text
 
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 _DOWN = Context(prec=40, rounding=ROUND_FLOOR)
-_ZERO = Decimal(0)
 
 
 class Matrix:
@@ -50,11 +48,12 @@ class Matrix:
         self.charged: Charged = charged
         self.sides: list[Side] = []
         self.pairs: list[Pair] = []
-        self._numbers: dict[Side, int] = {}
+        self._from: list[list[Pair]] = []  # the pairs by the leg to buy on
+        self._encoded = Raw(b"[]")  # all of them
+        self._news = 0  # pairs that were changed since
         self._fee_of = fee_of
         self._judge = judge
         self._clock = clock
-        self._wanted = Wanted(size)
         self._size_text = f"{size:f}"
         self._since_ns = clock.now_ns()
         self._bucket = 0  # of the last picture
@@ -63,27 +62,26 @@ class Matrix:
         """The legs, in order; those that were there before keep their place and their history."""
         known = len(self.sides)
         assert [side.leg for side in self.sides] == list(legs[:known])
-        self.sides += [Side(leg, self._fee_of(leg)) for leg in legs[known:]]
-        self._numbers = {side: number for number, side in enumerate(self.sides)}
+        for leg in legs[known:]:
+            self.sides.append(Side(leg, leg.source.walk(self.size), self._fee_of(leg), self.charged))
         old = {(pair.row.buy, pair.row.sell): pair for pair in self.pairs}
-        self.pairs = [
-            old.get((i, j)) or Pair(self, buy, sell, Row(i, j))
+        self._from = [
+            [old.get((i, j)) or Pair(self, buy, sell, Row(i, j)) for j, sell in enumerate(self.sides) if i != j]
             for i, buy in enumerate(self.sides)
-            for j, sell in enumerate(self.sides)
-            if i != j
         ]
+        self.pairs = [pair for group in self._from for pair in group]
+        self._news = len(self.pairs)
 
     def new_fees(self) -> None:
         """Fees or the threshold were changed: what was, was computed otherwise, so everything begins anew."""
         self.end("The fees or the threshold were changed.")
         self._since_ns = self._clock.now_ns()
         for side in self.sides:
-            side.fee = self._fee_of(side.leg)
-            side.stamp = -1
-            side.seen = side.cost = side.proceeds = None
+            side.charge(self._fee_of(side.leg), self.charged)
         for pair in self.pairs:
-            pair.hour, pair.shown = HourMax(), None
-            pair.row.positive_since_ms = pair.row.largest_bps = pair.row.largest_ms = None
+            pair.hour, pair.row.positive_since_ms = HourMax(), None
+            pair.tell()
+        self._news = len(self.pairs)
 
     def end(self, reason: str) -> None:
         """Nothing is known from here on."""
@@ -96,23 +94,19 @@ class Matrix:
 
     def compute(self) -> None:
         """Bring all pairs up to date."""
-        stale = [side for side in self.sides if side.stamp != side.leg.version]
+        stale = [(number, side) for number, side in enumerate(self.sides) if side.stamp != side.leg.version]
         if not stale:
             return
-        now_ns = self._clock.now_ns()
         bought, sold = set(), set()
         with localcontext(_EXACT):
-            for side in stale:
-                cost, proceeds, why = side.cost, side.proceeds, side.why
-                if not self._walk(side):
-                    continue
-                number = self._numbers[side]
-                if side.cost != cost or side.cost is None or side.why != why:
+            for number, side in stale:
+                buys, sells = self._refresh(side)
+                if buys:
                     bought.add(number)
-                if side.proceeds != proceeds or side.proceeds is None or side.why != why:
+                if sells:
                     sold.add(number)
             if bought or sold:
-                self._settle((pair for pair in self.pairs if pair.row.buy in bought or pair.row.sell in sold), now_ns)
+                self._settle(bought, sold, self._clock.now_ns())
 
     def tick(self) -> None:
         """Now and then, for what time alone changes: hours that pass, spreads that last."""
@@ -120,46 +114,45 @@ class Matrix:
         now_ns = self._clock.now_ns()
         for pair in self.pairs:
             if pair.bps is not None:
+                before = pair.hour.top
                 pair.hour.add(pair.bps, now_ns)
+                if pair.hour.top is not before:
+                    pair.tell()
+                    self._news += 1
             if pair.hot and self._judge is not None:
                 self._judge.above(pair, now_ns)
 
-    def _walk(self, side: Side) -> bool:
-        """Bring one leg up to date; False if it came to the same."""
+    def _refresh(self, side: Side) -> tuple[bool, bool]:
+        """Bring one leg up to date: did what buying comes to change, and selling?"""
         leg = side.leg
-        side.stamp = leg.version
         book, market = leg.book, leg.market
+        side.stamp = leg.version
         if book is None:
-            side.seen = side.cost = side.proceeds = side.buy = side.sell = None
-            side.bought = side.sold = NOTHING
+            side.forget()
             side.why = leg.why_not
-            return True
+            return True, True
         rate = PAR if leg.rate is None else leg.rate.now() or PAR
-        asks_deep, bids_deep = side.bought.levels or 1, side.sold.levels or 1
-        asks, bids = look(book.asks, asks_deep), look(book.bids, bids_deep)
-        seen = asks, bids, rate, market
-        if seen == side.seen and side.bought.whole and side.sold.whole:
-            return False  # what changed is deeper than the size reaches
-        side.seen = seen
-        if side.market is not market:
-            side.market = market
-            side.decimals = market.price_decimals, market.size_decimals
-            side.refusal = self._refusal(leg)
-        side.why = side.refusal
-        side.cost = side.proceeds = None
-        side.bought = take(book.asks, self._wanted, *side.decimals, asks_deep, asks)
-        side.sold = take(book.bids, self._wanted, *side.decimals, bids_deep, bids)
-        cost, proceeds = _total(side.bought, rate.ask, rate.decimals), _total(side.sold, rate.bid, rate.decimals)
-        side.buy = self._shown(side.bought, cost, rate.ask, rate.decimals, up=1)
-        side.sell = self._shown(side.sold, proceeds, rate.bid, rate.decimals, up=0)
-        if side.why:
-            return True
-        fee = side.fee.bps(self.charged) * BPS_STEP
-        if side.bought.whole:
-            side.cost, side.per_bps, side.paid = cost, cost * BPS_STEP, (cost + cost * fee).normalize() + _ZERO
-        if side.sold.whole:
-            side.proceeds, side.received = proceeds, (proceeds - proceeds * fee).normalize() + _ZERO
-        return True
+        walk = side.walk
+        walk.follow(leg.source.version, book, market)
+        bought, sold = walk.bought, walk.sold
+        buys, sells = bought is not side.bought, sold is not side.sold
+        if rate != side.rate or market is not side.market or side.buy is None:
+            buys = sells = True
+            side.rate = rate
+            if market is not side.market:
+                side.market, side.refusal = market, self._refusal(leg)
+            side.why = side.refusal
+        if buys:
+            side.bought = bought
+            cost, side.buy = self._shown(bought, rate.ask, rate.decimals, up=1)
+            side.cost = cost if bought.whole and not side.why else None
+            side.per_bps, side.paid = cost * BPS_STEP, (cost * side.with_fee).normalize() + 0
+        if sells:
+            side.sold = sold
+            proceeds, side.sell = self._shown(sold, rate.bid, rate.decimals, up=0)
+            side.proceeds = proceeds if sold.whole and not side.why else None
+            side.received = (proceeds * side.less_fee).normalize() + 0
+        return buys, sells
 
     def _refusal(self, leg: Leg) -> str:
         """Why the exchange takes no order of this size."""
@@ -172,55 +165,66 @@ class Matrix:
             return f"{leg.source.name} is not traded now: {market.status}."
         return ""
 
-    def _shown(self, taken: Taken, cost: Decimal, factor: int, more: int, *, up: int) -> dict[str, Any]:
-        """A walk as docs/protocol.md shows it; the average is rounded where it does not end, up or down."""
+    def _shown(self, taken: Taken, factor: int, more: int, *, up: int) -> tuple[Decimal, Raw]:
+        """What was paid or got, converted, and a walk as docs/protocol.md shows it.
+
+        The average is rounded where it does not end, up or down.
+        """
+        cost = plain(taken.cost * factor, taken.decimals + more)
         if not taken.whole or taken.worst is None:
             available = plain(taken.size, taken.size_decimals)
-            return {"average": None, "worst": None, "cost": None, "available": available}
+            shown = f'{{"average":null,"worst":null,"cost":null,"available":"{available}"}}'
+            return Decimal(cost), Raw(shown.encode())
         price_decimals = taken.decimals - taken.size_decimals
         hundredths = taken.cost * factor * 100  # price decimals and two more
-        average = -(-hundredths // taken.size) if up else hundredths // taken.size
+        average = plain(-(-hundredths // taken.size) if up else hundredths // taken.size, price_decimals + more + 2)
         worst = price_text(taken.worst)
         if factor != 1:
             worst = plain(int(Decimal(worst).scaleb(price_decimals)) * factor, price_decimals + more)
-        return {
-            "average": plain(average, price_decimals + more + 2),
-            "worst": worst,
-            "cost": text(cost),
-            "available": self._size_text,
-        }
+        shown = f'{{"average":"{average}","worst":"{worst}","cost":"{cost}","available":"{self._size_text}"}}'
+        return Decimal(cost), Raw(shown.encode())
 
-    def _settle(self, pairs: Iterable[Pair], now_ns: int) -> None:
-        """What pairs come to. One loop: with eight exchanges there are 56 of them, ten times a second."""
+    def _settle(self, bought: set[int], sold: set[int], now_ns: int) -> None:
+        """What the pairs of these legs come to. One loop: with eight exchanges there are 56 of them, ten times a
+        second."""
         bucket, judge = now_ns // BUCKET_NS, self._judge
         threshold = None if judge is None else judge.threshold
-        divide, quantize = _DOWN.divide, _DOWN.quantize
-        for pair in pairs:
-            row, buy, sell = pair.row, pair.buy, pair.sell
-            cost, proceeds = buy.cost, sell.proceeds
-            if not cost or proceeds is None:
-                self._give_up(pair, now_ns)
-                continue
-            gross, net = proceeds - cost, sell.received - buy.paid
-            bps = quantize(divide(net, buy.per_bps), BPS_STEP)
-            row.gross_bps = quantize(divide(gross, buy.per_bps), BPS_STEP)
-            pair.bps = row.net_bps = bps
-            pair.net = net
-            row.gross = gross if gross >= SMALL or gross <= -SMALL else text(gross)
-            row.net = net if net >= SMALL or net <= -SMALL else text(net)
-            row.reason = ""
-            if net <= 0:
-                row.positive_since_ms = None
-            elif row.positive_since_ms is None:
-                row.positive_since_ms = now_ns // 1_000_000
-            hour = pair.hour
-            if bucket != hour.bucket or bps > hour.largest:
-                hour.add(bps, now_ns)
-            if judge is not None and threshold is not None and bps >= threshold:
-                pair.hot = True
-                judge.above(pair, now_ns)
-            elif pair.hot:
-                self._cool(pair, "The net fell below the threshold.", now_ns)
+        divide, quantize, step = _DOWN.divide, _DOWN.quantize, BPS_STEP
+        for number, pairs in enumerate(self._from):
+            buy = self.sides[number]
+            cost, paid, per_bps = buy.cost, buy.paid, buy.per_bps
+            for pair in pairs:
+                row = pair.row
+                if row.sell not in sold and number not in bought:
+                    continue
+                pair.encoded = None
+                self._news += 1
+                sell = pair.sell
+                proceeds = sell.proceeds
+                if not cost or proceeds is None:
+                    self._give_up(pair, now_ns)
+                    continue
+                gross, net = proceeds - cost, sell.received - paid
+                bps = quantize(divide(net, per_bps), step)
+                row.gross_bps = quantize(divide(gross, per_bps), step)
+                pair.bps = row.net_bps = bps
+                pair.net = net
+                row.gross = gross if gross.adjusted() > WITH_EXPONENT else f"{gross:f}"
+                row.net = net if net.adjusted() > WITH_EXPONENT else f"{net:f}"
+                row.reason = ""
+                if net <= 0:
+                    row.positive_since_ms = None
+                elif row.positive_since_ms is None:
+                    row.positive_since_ms = now_ns // 1_000_000
+                hour = pair.hour
+                if bucket != hour.bucket or bps > hour.largest:
+                    hour.add(bps, now_ns)
+                    pair.tell()
+                if threshold is not None and judge is not None and bps >= threshold:
+                    pair.hot = True
+                    judge.above(pair, now_ns)
+                elif pair.hot:
+                    self._cool(pair, "The net fell below the threshold.", now_ns)
 
     def _give_up(self, pair: Pair, now_ns: int) -> None:
         """A pair that cannot be computed."""
@@ -255,22 +259,16 @@ class Matrix:
         """The present picture."""
         self.compute()
         now_ns = self._clock.now_ns()
-        recv_ns = [side.leg.source.recv_ns for side in self.sides]
         bucket = now_ns // BUCKET_NS
         if bucket != self._bucket:
             self._bucket = bucket
             for pair in self.pairs:
                 pair.hour.forget(bucket)
-        ages = [age_ms(now_ns, each) for each in recv_ns]
-        for pair in self.pairs:
-            row = pair.row
-            one, other = ages[row.buy], ages[row.sell]
-            row.age_ms = None if one is None or other is None else one if one > other else other
-            top = pair.hour.top
-            if top is not pair.shown:
-                pair.shown = top
-                row.largest_bps = None if top is None else top[0]
-                row.largest_ms = None if top is None else top[1] // 1_000_000
+                pair.tell()
+            self._news = len(self.pairs)
+        if self._news:
+            self._encoded, self._news = encoded(self.pairs, 2 * self._news > len(self.pairs)), 0
+        legs = [self._leg(side, now_ns) for side in self.sides]
         data = {
             "symbol": self.symbol,
             "base": self.base,
@@ -278,30 +276,19 @@ class Matrix:
             "size": self._size_text,
             "fees": self.charged,
             "since_ms": self._since_ns // 1_000_000,
-            "legs": [self._leg(side, now_ns) for side in self.sides],
-            "pairs": [pair.row for pair in self.pairs],
+            "legs": legs,
+            "pairs": self._encoded,
         }
-        state = best_state([side.leg for side in self.sides])
-        return Picture(state=state, recv_ns=max(recv_ns, default=0), data=data)
+        newest_us = max((leg["recv_us"] for leg in legs), default=0)
+        return Picture(state=best_state([side.leg for side in self.sides]), recv_ns=newest_us * 1000, data=data)
 
     def _leg(self, side: Side, now_ns: int) -> dict[str, Any]:
         shown = side.leg.picture(now_ns)
-        shown["fee_bps"] = f"{side.fee.bps(self.charged).normalize():f}"
-        shown["fee_source"] = side.fee.source
+        shown["fee_bps"] = side.fee_bps
+        shown["fee_source"] = side.fee_source
         shown["buy"] = side.buy
         shown["sell"] = side.sell
         return shown
-
-
-def _total(taken: Taken, factor: int, more: int) -> Decimal:
-    """What was paid or got, converted; without trailing zeros, and never with a positive exponent."""
-    total = Decimal(taken.cost * factor).scaleb(-taken.decimals - more)
-    return total.normalize() + _ZERO  # adding an exponent of 0 takes a positive one away
-
-
-def text(value: Decimal) -> str:
-    """As plain decimal text."""
-    return f"{value:f}"
 
 
 def _ending(pair: Pair) -> str:

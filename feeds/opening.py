@@ -1,4 +1,5 @@
-"""From an exchange's configuration to the exchange at work: adapter, budgets, REST client, venue."""
+"""From an exchange's configuration to the exchange at work, of whichever kind: by an adapter of ours (adapter, budgets,
+REST client, venue), or through ccxt."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -6,16 +7,19 @@ from typing import Any, Protocol
 import msgspec
 
 from feeds import exchanges
+from feeds.at_work import ExchangeAtWork
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.exchange import Authorises, Exchange
+from feeds.longtail.settings import VIA_CCXT
+from feeds.longtail.venue import LongTail
 from feeds.rest import RestClient, rest_bases
 from feeds.tap import Tap
 from feeds.venue import Venue
 
 
 class MakesVenue(Protocol):
-    """How an engine gets its venues; the names are those of :class:`~feeds.venue.Venue`."""
+    """How an engine gets the exchanges at work; the names are those of :class:`~feeds.venue.Venue`."""
 
     def __call__(
         self,
@@ -24,9 +28,9 @@ class MakesVenue(Protocol):
         depth: int,
         clock: Clock,
         changed: Callable[[str], None],
-        loaded: Callable[[Venue], None],
+        loaded: Callable[[ExchangeAtWork], None],
         status_changed: Callable[[], None],
-    ) -> Venue: ...
+    ) -> ExchangeAtWork: ...
 
 
 def adapter_of(config: ExchangeConfig) -> Exchange:
@@ -56,14 +60,19 @@ def make_venue(
     depth: int,
     clock: Clock,
     changed: Callable[[str], None],
-    loaded: Callable[[Venue], None],
+    loaded: Callable[[ExchangeAtWork], None],
     status_changed: Callable[[], None],
     tap: Tap | None = None,
-) -> Venue:
-    """The exchange itself, by its own addresses or those of the configuration. ``tap`` hears all that comes.
+) -> ExchangeAtWork:
+    """The exchange itself, by its own addresses or those of the configuration.
 
-    Raises ConfigError where market data need a key and there is none.
+    ``tap`` hears all that comes to an adapter. Through ccxt it hears nothing: what an exchange sends is read within
+    ccxt's own objects, and could be neither verified nor played (``recorder.recordable``).
+
+    Raises ConfigError where market data need a key and there is none, or if ccxt is needed and not installed.
     """
+    if config.via == VIA_CCXT:
+        return LongTail(config, depth=depth, clock=clock, changed=changed, loaded=loaded, status_changed=status_changed)
     adapter = adapter_of(config)
     if adapter.facts.needs_key and config.credentials is None:
         raise config.no_key(config.key_env)

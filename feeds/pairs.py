@@ -1,21 +1,28 @@
-"""What a spread matrix is made of: its legs' walks, its pairs, and the largest of the last hour. See ``matrix``."""
+"""What a spread matrix is made of: its legs' figures, its pairs, and the largest of the last hour. See ``matrix``."""
 
 from collections import deque
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
 
 from feeds.domain import Market
-from feeds.fees import Fee
-from feeds.legs import Leg
-from feeds.walk import NOTHING, Taken
+from feeds.fees import Charged, Fee
+from feeds.legs import Leg, RateNow
+from feeds.walk import NOTHING, Taken, Walk
 
 if TYPE_CHECKING:
     from feeds.matrix import Matrix
 
 HOUR_NS = 3600 * 10**9
 BUCKET_NS = 10 * 10**9
+BPS_STEP = Decimal("0.0001")
+"""Basis points are rounded to this; and one of them is this part of a value."""
+WITH_EXPONENT = -7
+"""Numbers that begin at this place or a later one have an exponent as ``str``, which is what the encoder writes."""
+
+_encode = Encoder(decimal_format="string").encode
 
 
 class Judge(Protocol):
@@ -60,7 +67,7 @@ class HourMax:
         self.top = self._buckets[0][1] if self._buckets else None
 
 
-class Row(msgspec.Struct):
+class Row(Struct):
     """A pair as it leaves the worker, docs/protocol.md section 2.8. Decimals become text when it is encoded."""
 
     buy: int
@@ -69,7 +76,6 @@ class Row(msgspec.Struct):
     net_bps: Decimal | None = None
     gross: Decimal | str | None = None
     net: Decimal | str | None = None
-    age_ms: int | None = None
     positive_since_ms: int | None = None
     largest_bps: Decimal | None = None
     largest_ms: int | None = None
@@ -79,37 +85,52 @@ class Row(msgspec.Struct):
 class Pair:
     """Buy on one leg, sell on another."""
 
-    __slots__ = ("bps", "buy", "hot", "hour", "matrix", "net", "row", "sell", "shown")
+    __slots__ = ("bps", "buy", "encoded", "hot", "hour", "matrix", "net", "row", "sell")
 
     def __init__(self, matrix: "Matrix", buy: "Side", sell: "Side", row: Row) -> None:
         self.matrix = matrix
         self.buy = buy
         self.sell = sell
         self.row = row
+        self.encoded: bytes | None = None  # the row, unless it was changed since
         self.net = Decimal(0)
         self.bps: Decimal | None = None  # of the net; None: it cannot be computed
-        self.hour = HourMax()
-        self.shown: tuple[Decimal, int] | None = None  # the largest that the row tells
+        self.hour = HourMax()  # to be told of in the row: see tell
         self.hot = False  # at or above the threshold
+
+    def tell(self) -> None:
+        """Put the largest of the hour into the row."""
+        top = self.hour.top
+        self.row.largest_bps, self.row.largest_ms = (None, None) if top is None else (top[0], top[1] // 1_000_000)
+        self.encoded = None
+
+
+def encoded(pairs: list[Pair], at_once: bool) -> Raw:
+    """The rows of all pairs. ``at_once``: most were changed, and many together take less time than one by one."""
+    if at_once:
+        return Raw(_encode([pair.row for pair in pairs]))
+    for pair in pairs:
+        if pair.encoded is None:
+            pair.encoded = _encode(pair.row)
+    return Raw(b"[%b]" % b",".join([pair.encoded or b"" for pair in pairs]))
 
 
 class Side:
-    """One leg of a matrix: its walks for the size, and what fees make of them."""
+    """One leg of a matrix: what buying and selling the size comes to, with its fee."""
 
     __slots__ = (
-        *("bought", "buy", "cost", "decimals", "fee", "leg", "market", "paid", "per_bps", "proceeds", "received"),
-        *("refusal", "seen", "sell", "sold", "stamp", "why"),
+        *("bought", "buy", "cost", "fee_bps", "fee_source", "leg", "less_fee", "market", "paid", "per_bps", "proceeds"),
+        *("rate", "received", "refusal", "sell", "sold", "stamp", "walk", "why", "with_fee"),
     )
 
-    def __init__(self, leg: Leg, fee: Fee) -> None:
+    def __init__(self, leg: Leg, walk: Walk, fee: Fee, charged: Charged) -> None:
         self.leg = leg
-        self.fee = fee
+        self.walk = walk
         self.stamp = -1
-        self.seen: Any = None  # what the walks came from
-        self.market: Market | None = None  # that the next two are of
-        self.decimals = (0, 0)  # of its prices and sizes
+        self.market: Market | None = None  # that the refusal is of
         self.refusal = ""  # why the exchange takes no order of the size
-        self.why = ""  # why neither walk is possible
+        self.why = ""  # why neither buying nor selling is possible
+        self.rate: RateNow | None = None  # what follows came of these three
         self.bought: Taken = NOTHING
         self.sold: Taken = NOTHING
         self.cost: Decimal | None = None  # of buying; None: not possible
@@ -117,5 +138,20 @@ class Side:
         self.per_bps = Decimal(1)  # a basis point of the cost
         self.paid = Decimal(0)  # cost with the fee
         self.received = Decimal(0)  # proceeds less the fee
-        self.buy: dict[str, str | None] | None = None  # as shown
-        self.sell: dict[str, str | None] | None = None
+        self.buy: Raw | None = None  # as shown, encoded
+        self.sell: Raw | None = None
+        self.charge(fee, charged)
+
+    def charge(self, fee: Fee, charged: Charged) -> None:
+        """This is the fee from now on."""
+        bps = fee.bps(charged).normalize() + 0  # adding an exponent of 0 takes a positive one away
+        self.fee_bps = f"{bps:f}"
+        self.fee_source = fee.source
+        self.with_fee, self.less_fee = 1 + bps * BPS_STEP, 1 - bps * BPS_STEP
+        self.stamp = -1
+        self.forget()
+
+    def forget(self) -> None:
+        """Whatever was computed is to be computed anew."""
+        self.rate = self.cost = self.proceeds = self.buy = self.sell = None
+        self.bought = self.sold = NOTHING

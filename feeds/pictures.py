@@ -185,5 +185,6 @@ def market_row(market: Market, pinned: bool, config: "ExchangeConfig") -> dict[s
         "status": market.status,
         "pinned": pinned,
         "simulated": config.simulated,
+        "via": config.via,
         "replay": config.replay,
     }

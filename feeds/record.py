@@ -7,18 +7,18 @@ file, so that a replay has a chart.
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from feeds.config import Config
+from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.errors import ConfigError, FeedError
 from feeds.opening import make_venue
-from feeds.recorder import Limits, Recorder
+from feeds.recorder import Limits, Recorder, recordable
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,18 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rotate-mb", type=_megabytes, default=64.0, help="begin a new file beyond this size (64)")
     parser.add_argument(
         "--max-mb", type=_megabytes, default=2000.0, help="of all recordings in the folder; the oldest go first (2000)"
+    )
+
+
+def left_out(configs: Mapping[str, ExchangeConfig]) -> str:
+    """A sentence that names those that cannot be recorded; "" if there are none."""
+    names = sorted(configs.keys() - recordable(configs).keys())
+    if not names:
+        return ""
+    are = "is" if len(names) == 1 else "are"
+    return (
+        f"{', '.join(names)} {are} followed through ccxt and cannot be recorded: ccxt reads its sockets itself, and "
+        "nothing else can read what they are sent."
     )
 
 
@@ -54,7 +66,7 @@ def _megabytes(text: str) -> float:
 
 def chosen(config: Config, markets: Sequence[str]) -> Config:
     """The configuration with these markets ("binance:BTC/USDT") pinned, and no other exchange; with none given, what it
-    has pinned itself. Raises ConfigError naming what is wrong."""
+    has pinned itself, but for what cannot be recorded. Raises ConfigError naming what is wrong."""
     wanted: dict[str, list[str]] = {}
     for text in markets:
         name, _, symbol = text.partition(":")
@@ -63,9 +75,14 @@ def chosen(config: Config, markets: Sequence[str]) -> Config:
         if name not in config.exchanges:
             known = ", ".join(sorted(config.exchanges))
             raise ConfigError(f"{text!r}: the configuration has no exchange {name!r}; it has {known}")
+        if why := left_out({name: config.exchanges[name]}):
+            raise ConfigError(f"{text!r}: {why}")
         wanted.setdefault(name, []).append(symbol)
     if not markets:
-        wanted = {name: list(each.pinned) for name, each in config.exchanges.items() if each.pinned}
+        pinned = {name: each for name, each in config.exchanges.items() if each.pinned}
+        wanted = {name: list(each.pinned) for name, each in recordable(pinned).items()}
+        if pinned and not wanted:
+            raise ConfigError(left_out(pinned))
     if not wanted:
         raise ConfigError("no market is pinned in the configuration: name the markets to record")
     chosen = {

@@ -28,11 +28,11 @@ from feeds.exchange import Request
 from feeds.recording import asks
 from feeds.redaction import Redactor
 from feeds.rest import encode
+from feeds.venue import Venue
 from feeds.volumes import Close, Item, Library, Stop, Volume
 
 if TYPE_CHECKING:
     from feeds.engine import Engine
-    from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     rotate_bytes: int = 64_000_000
     most_bytes: int = 2_000_000_000
     queue_bytes: int = QUEUE_BYTES
+
+
+def recordable(configs: Mapping[str, ExchangeConfig]) -> dict[str, ExchangeConfig]:
+    """Those whose frames come to us. ccxt reads its sockets within its own objects: what these are sent cannot be read
+    by anything else, so it could be neither verified nor played."""
+    return {name: config for name, config in configs.items() if not config.via}
 
 
 class _Spool:
@@ -93,7 +99,8 @@ class _AccountTap:
 
 
 class Recorder:
-    """Use from one event loop, from :meth:`start` to :meth:`stop`. ``exchanges`` are those of the configuration."""
+    """Use from one event loop, from :meth:`start` to :meth:`stop`. ``configs`` are the exchanges of the configuration;
+    those that are not :func:`recordable` are left out."""
 
     def __init__(
         self,
@@ -104,7 +111,7 @@ class Recorder:
         clock: Clock = SYSTEM,
     ) -> None:
         self.limits = limits or Limits()
-        self._configs = configs
+        self._configs = recordable(configs)
         self._clock = clock
         self._queue: queue.SimpleQueue[Item | Close | Stop] = queue.SimpleQueue()
         self._redactor = Redactor()
@@ -115,7 +122,7 @@ class Recorder:
         self._spools: set[_Spool] = set()
         self._lives: dict[str, int] = {}  # connections opened so far, by name
         self._accounts = 0
-        self._lists = {name: exchanges.create(name).markets_requests() for name in configs}
+        self._lists = {name: exchanges.create(name).markets_requests() for name in self._configs}
         self._put_bytes = self._put_items = 0
         self._dropping = False
         self._turned_s: dict[str, float] = {}
@@ -267,6 +274,7 @@ class Recorder:
         after = self.volume(exchange, private=private)
         log.info("recording goes on in a new file", exchange=exchange, accounts=private)
         venue = engine.venues.get(exchange)
+        assert venue is None or isinstance(venue, Venue), "through ccxt nothing is recorded"
         stays = private or venue is None or venue.adapter.facts.snapshot_by_rest
         if stays:
             for spool in self._spools:
@@ -281,7 +289,7 @@ class Recorder:
         for lane in list(venue.lanes):
             lane.connection.reconnect("the recording goes on in a new file")
 
-    async def _ask_for_books(self, venue: "Venue") -> None:
+    async def _ask_for_books(self, venue: Venue) -> None:
         for feed in list(venue.feeds.values()):
             try:
                 await venue.rest.send(venue.adapter.snapshot_request(feed.market))

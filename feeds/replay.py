@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from feeds.at_work import ExchangeAtWork
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import (
@@ -330,6 +331,6 @@ def _interval_of(request_of: Callable[[Market, str, int], Any], market: Market, 
     return None if best is None else best[1]
 
 
-def played_of(venues: Iterable[Venue]) -> Played | None:
+def played_of(venues: Iterable[ExchangeAtWork]) -> Played | None:
     """How far the replay is, if these are one."""
     return next((venue.played for venue in venues if isinstance(venue, PlayedVenue)), None)

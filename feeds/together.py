@@ -5,13 +5,14 @@ of tied quotes. They are leased like a browser's topics and read when a picture 
 pictures that it is in; the publisher draws each at most ten times a second.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from feeds.across import Consolidated
 from feeds.across_config import AcrossConfig
 from feeds.arbitrage import STOPPED, AcrossStore, Event, Recorder, Watch
+from feeds.at_work import ExchangeAtWork
 from feeds.clock import Clock
 from feeds.domain import Market, decimals
 from feeds.fees import Fee, FeeTable
@@ -19,7 +20,6 @@ from feeds.legs import Leg, Rate, Source
 from feeds.matrix import Matrix
 from feeds.publisher import Render
 from feeds.topics import ACROSS, ARBITRAGE, Topic, leg_topic
-from feeds.venue import Venue
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class Together:
     def __init__(
         self,
         config: AcrossConfig,
-        venues: dict[str, Venue],
+        venues: Mapping[str, ExchangeAtWork],
         changed: Callable[[str], None],
         lease_legs: Callable[[set[str]], None],
         store: AcrossStore | None,
@@ -209,7 +209,7 @@ class Together:
         others = dict.fromkeys(q for group in self.config.ties.groups for q in group if self.config.ties.tied(q, quote))
         return [symbol, *(f"{base}/{other}{f':{other}' if settle else ''}" for other in others)]
 
-    def _source(self, venue: Venue, symbol: str) -> Source:
+    def _source(self, venue: ExchangeAtWork, symbol: str) -> Source:
         name = str(leg_topic(venue.name, symbol))
         source = self._sources.get(name)
         if source is None:

@@ -58,6 +58,9 @@ class TradingApi(Protocol):
     def unknown_order(self, error: ExchangeError) -> bool:
         """Does this refusal say that there is no such order (any more)?"""
 
+    def leaves_open(self, error: ExchangeError) -> bool:
+        """Does this answer to an order say that the exchange does not know itself what has become of it?"""
+
     def cancel_request(self, order: Order) -> Request: ...
 
     def parse_cancelled(self, order: Order, raw: bytes) -> None:

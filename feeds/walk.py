@@ -1,7 +1,8 @@
 """Buying or selling a size against one side of a book, exactly: whole numbers, never a rounded price.
 
 A float of a printed decimal gives its units by one multiplication; dividing them again proves that nothing was lost
-(see ``levels``). Only the levels that the size needs are looked at.
+(see ``levels``). Only the levels that the size needs are looked at, and a :class:`Walk` that was made of the same
+levels before is not made again.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,12 @@ from decimal import Decimal
 
 import msgspec
 
-from feeds.book import BookSide
-from feeds.domain import Level, decimals
+from feeds.book import BookSide, OrderBook
+from feeds.domain import Level, Market, decimals
 from feeds.levels import MOST_DECIMALS
+
+SPARE = 2
+"""More levels than sufficed the last time are looked at: prices move."""
 
 _PROVABLE = 2**52
 
@@ -62,6 +66,44 @@ class _Finer(Exception):
         super().__init__(price, size)
         self.price = price
         self.size = size
+
+
+class Walk:
+    """What buying and selling one size on one market comes to: ``bought`` and ``sold``. One for all who want the same.
+
+    Both are the same objects as long as the levels that they take are the same.
+    """
+
+    __slots__ = ("__weakref__", "_asks", "_bids", "_market", "_places", "_version", "_wanted", "bought", "sold")
+
+    def __init__(self, size: Decimal) -> None:
+        self.bought = self.sold = NOTHING
+        self._wanted = Wanted(size)
+        self._market: Market | None = None
+        self._places = (0, 0)
+        self._version = -1
+        self._asks: list[Level] = []
+        self._bids: list[Level] = []
+
+    def follow(self, version: int, book: OrderBook, market: Market) -> None:
+        """The book is this now; nothing is done if ``version`` is the same. Raises ValueError as :func:`take` does."""
+        if version == self._version:
+            return
+        if market is not self._market:
+            self._market = market
+            self._places = market.price_decimals, market.size_decimals
+            self._asks, self._bids = [], []
+        self._asks, self.bought = self._take(book.asks, self._asks, self.bought)
+        self._bids, self.sold = self._take(book.bids, self._bids, self.sold)
+        self._version = version
+
+    def _take(self, side: BookSide, seen: list[Level], before: Taken) -> tuple[list[Level], Taken]:
+        count = before.levels + SPARE if before.levels > 1 else 1
+        first = look(side, count)
+        if before.whole and first[: before.levels] == seen:
+            return seen, before
+        taken = take(side, self._wanted, *self._places, count, first)
+        return look(side, taken.levels) if taken.levels > len(first) else first[: taken.levels], taken
 
 
 def look(side: BookSide, count: int) -> list[Level]:

@@ -36,7 +36,7 @@ if ! [ -x .venv/bin/python ]; then
 fi
 install() {                                                 # requirements file, stamp
   local stamp=.venv/.installed-$2 key
-  key=$(sum requirements.txt "$1")
+  key=$(sum requirements.txt requirements-ccxt.txt "$1")
   fresh "$stamp" "$key" && return
   say "installing $1"
   .venv/bin/pip install --quiet --disable-pip-version-check -r "$1"

@@ -65,6 +65,7 @@ def market(symbol: str = "BTC/USDT", **columns: Any) -> dict[str, Any]:
         "status": "trading",
         "pinned": True,
         "simulated": False,
+        "via": "",
     }
     return {**row, **columns}
 

@@ -17,9 +17,21 @@ LAYERS: list[set[str]] = [
     {"domain", "account_domain", "errors", "clock", "hosts"},
     # what an exchange, an account, a book, a connection's parts are
     {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "keys"),
+        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
+        *("account_facts",),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
+        *(
+            "reconcile",
+            "pricing",
+            "cost",
+            "risk",
+            "history",
+            "tap",
+            "redaction",
+            "volumes",
+            "findings",
+            "settings_table",
+        ),
         *("reading", "bar_polls"),
     },
     # one exchange each
@@ -28,13 +40,15 @@ LAYERS: list[set[str]] = [
     {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        *("config", "demo", "across_config"),
+        *("config", "account_config", "demo", "across_config"),
         *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
-        *("publisher", "state", "board", "desk"),
+        *("publisher", "state", "board", "desk", "portfolio", "wealth"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
-        *("follower", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
+        *("at_work", "longtail"),
+        *("follower", "trader", "account_polls", "account_state", "account_checks", "key_rights", "poller"),
+        *("private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},
@@ -42,7 +56,15 @@ LAYERS: list[set[str]] = [
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
 
-WEB = ["dashboard.views", "dashboard.api", "dashboard.api_across", "dashboard.consumers", "dashboard.relay"]
+WEB = [
+    "dashboard.views",
+    "dashboard.api",
+    "dashboard.api_across",
+    "dashboard.api_holdings",
+    "dashboard.api_user",
+    "dashboard.consumers",
+    "dashboard.relay",
+]
 WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
 
 
@@ -150,7 +172,16 @@ class TestFeeds:
     @pytest.mark.parametrize("module", FEEDS)
     def test_knows_no_web(self, module: str) -> None:
         foreign = {name.partition(".")[0] for name in imports(module)}
-        assert not foreign & {"django", "channels", "channels_redis", "daphne", "asgiref", "dashboard", "ccxt", "tests"}
+        assert not foreign & {"django", "channels", "channels_redis", "daphne", "asgiref", "dashboard", "tests"}
+
+    @pytest.mark.parametrize("module", FEEDS)
+    def test_one_door_to_ccxt(self, module: str) -> None:
+        """It is optional: nobody imports it but the long tail's library, and that only within its functions."""
+        if module != "feeds.longtail.library":
+            assert not any(inside(name, ["ccxt"]) for name in imports(module))
+            return
+        tree = ast.parse(MODULES[module].read_text("utf-8"))
+        assert not any(isinstance(node, ast.Import) and "ccxt" in ast.unparse(node) for node in tree.body)
 
     @pytest.mark.parametrize("module", [name for name in FEEDS if not inside(name, ["feeds.simulator"])])
     def test_layers(self, module: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from bench.taps import alpaca, krakenfutures
+from bench.taps import alpaca, bitstamp, krakenfutures, lmex
 from feeds.simulator.place import SimulatedExchange
 
 Side: TypeAlias = dict[Decimal, Decimal]
@@ -20,5 +20,7 @@ Tap: TypeAlias = Callable[[SimulatedExchange, Note, Callable[[str], None]], None
 
 TAPS: Mapping[str, Tap] = {
     "alpaca": alpaca.lay,
+    "bitstamp": bitstamp.lay,
     "krakenfutures": krakenfutures.lay,
+    "lmex": lmex.lay,
 }

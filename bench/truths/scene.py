@@ -12,7 +12,8 @@ DEPTH = 25
 class Scene(NamedTuple):
     """``ws_path`` is added to the player's address, ``settings`` are further lines of the exchange's table.
 
-    ``seconds`` of the recording are played, and then from the beginning; ``rewrite`` changes its records before.
+    ``seconds`` of the recording are played, and then from the beginning; ``rewrite`` changes its records before. A
+    usable book shows ``fewest`` levels a side or more.
     """
 
     exchange: str
@@ -24,6 +25,7 @@ class Scene(NamedTuple):
     settings: str = ""
     seconds: float = float("inf")
     rewrite: Callable[[list[dict[str, Any]]], None] | None = None
+    fewest: int = 10
 
     @property
     def path(self) -> Path:

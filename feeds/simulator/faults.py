@@ -19,6 +19,8 @@ Kind = Literal[
     "close",  # all connections: closed with code ``value`` (default 1001)
     "refuse",  # new connections are answered with HTTP status ``value`` (default 503)
     "status",  # REST is answered with HTTP status ``value`` (default 503)
+    "unanswered",  # REST requests that change something are carried out, and their connection is aborted without an
+    # answer (``value`` "before": and not even carried out; ``symbol``: a part of the path, such as "order")
     "expire_listen_key",  # futures user streams end as after an hour (Binance)
     "terminate_user_stream",  # spot user streams end with eventStreamTerminated (Binance)
     "shutdown",  # the end of service is announced as the exchange does it (``value``: its words, as it takes them)

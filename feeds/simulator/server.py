@@ -6,6 +6,7 @@ from typing import Self
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from feeds.simulator.accounts import Accounts
 from feeds.simulator.bot import DemoTrader
@@ -64,7 +65,7 @@ class SimulatorServer:
 
     async def start(self, port: int, host: str = "127.0.0.1") -> Self:
         """Listen (port 0: any free one, see ``port``) and let time pass."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._answered])
         for exchange in self.exchanges.values():
             app.add_routes(exchange.routes())
         app.add_routes(self.control.routes())
@@ -78,6 +79,20 @@ class SimulatorServer:
         self.port = int(self._runner.addresses[0][1])
         self._pulse = asyncio.create_task(self._run(), name="simulator pulse")
         return self
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer, unless the fault "unanswered" is in force."""
+        exchange, _, path = request.path.lstrip("/").partition("/")
+        if request.method == "GET" or exchange not in self.exchanges:
+            return await handler(request)
+        fault = self.faults.strike(exchange, "unanswered", names=tuple(path.split("/")))
+        if fault is None:
+            return await handler(request)
+        response = web.Response() if fault.value == "before" else await handler(request)
+        if request.transport is not None:
+            request.transport.abort()
+        return response
 
     async def stop(self) -> None:
         """Close everything; may be called twice."""

@@ -24,3 +24,8 @@ export function sentence({ state, reason, restored }) {
   const what = restored ? "Kept from before the start, until the stream is live" : meaning(state);
   return `${state}: ${what}${reason ? ` (${reason})` : ""}`;
 }
+
+export const VIA_CCXT = "Followed through the library ccxt, which hides sequence numbers: checked by REST now and then";
+
+/** The mark of a market that is followed through ccxt. */
+export const viaTag = (hidden = true) => el("span", { class: "tag tag-via", text: "CCXT", title: VIA_CCXT, hidden });

@@ -23,6 +23,7 @@ function row(exchange, told, connections, markets) {
   return {
     exchange,
     simulated: Boolean(told.simulated),
+    via: told.via ?? "",
     state: stateOf(connections, markets),
     connections: connections.length,
     connected: connections.filter((one) => usable(one.state)).length,

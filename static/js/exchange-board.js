@@ -1,6 +1,6 @@
 /** The status board: one row for each exchange, with everything that tells whether it can be relied upon. */
 
-import { sentence } from "./badge.js";
+import { VIA_CCXT, sentence } from "./badge.js";
 import { board } from "./board-model.js";
 import { onShown, setText } from "./dom.js";
 import { exchangeColour, exchangeName } from "./exchanges.js";
@@ -139,7 +139,10 @@ function nameCell(row) {
     text: exchangeName(row.exchange),
     class: "strong",
     state: row.state,
-    tags: row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : [],
+    tags: [
+      ...(row.via === "ccxt" ? [{ text: "CCXT", title: VIA_CCXT }] : []),
+      ...(row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : []),
+    ],
     sub,
     subClass: row.state === "DOWN" ? "bad" : "warn",
     title: `${sentence(row)}${said ? `. ${said}` : ""}`,

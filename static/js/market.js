@@ -1,6 +1,6 @@
 /** The strip above the chart: the selected market's prices and figures of the day. */
 
-import { Badge } from "./badge.js";
+import { Badge, viaTag } from "./badge.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import * as format from "./format.js";
@@ -17,6 +17,7 @@ export class MarketStrip {
   #pair = el("span", { class: "market-pair", text: "" });
   #where = el("span", { class: "market-where", text: "" });
   #perp = el("span", { class: "tag", text: "PERP", hidden: true });
+  #via = viaTag();
   #sim = el("span", { class: "tag tag-sim", text: "SIMULATED", hidden: true });
   #replay = el("span", { class: "tag tag-replay", text: "REPLAY", title: "Of a recording: not live", hidden: true });
   #price = el("span", { class: "market-price num", text: "" });
@@ -31,7 +32,7 @@ export class MarketStrip {
     const name = el(
       "div",
       { class: "market-name" },
-      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#sim, this.#replay),
+      el("div", { class: "market-line" }, this.#pair, this.#perp, this.#via, this.#sim, this.#replay),
       el("div", { class: "market-line" }, this.#where),
     );
     const list = el("dl", { class: "market-stats" });
@@ -72,6 +73,7 @@ export class MarketStrip {
     const closed = market && market.status !== "trading" ? ` · ${market.status}` : "";
     setText(this.#where, exchangeName(exchange) + closed);
     this.#perp.hidden = !settle;
+    this.#via.hidden = market?.via !== "ccxt";
     this.#sim.hidden = !(market?.simulated || store.isSimulated(exchange));
     this.#replay.hidden = !store.replay;
     toggleClass(this.#element, "stale", !status.usable);

@@ -23,12 +23,17 @@ export function matrixTopic(symbol, size, fees) {
  */
 export function grid(data, laterMs) {
   const cells = data.legs.map(() => data.legs.map(() => null));
-  for (const pair of data.pairs) cells[pair.buy][pair.sell] = cell(pair, laterMs);
+  for (const pair of data.pairs) cells[pair.buy][pair.sell] = cell(pair, pairAge(data, pair, laterMs));
   return cells;
 }
 
-function cell(pair, laterMs) {
-  const ageMs = pair.age_ms === null ? null : pair.age_ms + laterMs;
+/** The age of the older leg in ms; null if one of them never came. */
+export function pairAge({ legs }, pair, laterMs) {
+  const ages = [legs[pair.buy].age_ms, legs[pair.sell].age_ms];
+  return ages.includes(null) ? null : Math.max(...ages) + laterMs;
+}
+
+function cell(pair, ageMs) {
   if (pair.net_bps === null) return { pair, text: format.NONE, heat: null, ageMs };
   const net = decimal.parse(pair.net_bps);
   return { pair, text: bpsText(net), heat: heat(net), ageMs };

@@ -1,5 +1,6 @@
 /** The symbol palette: a native dialog with a fuzzy filter over all markets, worked by keyboard. */
 
+import { viaTag } from "./badge.js";
 import { el, setAttribute } from "./dom.js";
 import { filter } from "./fuzzy.js";
 import { exchangeName, keyOf } from "./instruments.js";
@@ -109,6 +110,7 @@ function option(market, at) {
     { role: "option", id: `palette-${at}`, "data-at": at, class: "palette-option" },
     el("span", { class: "palette-symbol", text: pair }),
     settle ? el("span", { class: "tag", text: "PERP" }) : null,
+    market.via === "ccxt" ? viaTag(false) : null,
     market.simulated ? el("span", { class: "tag tag-sim", text: "SIM" }) : null,
     market.replay ? el("span", { class: "tag tag-replay", text: "REPLAY" }) : null,
     el("span", {

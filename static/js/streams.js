@@ -1,7 +1,7 @@
 /** The stream panel: every connection, market and account with its state, rates, delays and troubles. */
 
 import { AccountTopics } from "./account-feed.js";
-import { sentence } from "./badge.js";
+import { VIA_CCXT, sentence } from "./badge.js";
 import { el, setText } from "./dom.js";
 import * as format from "./format.js";
 import { exchangeName } from "./instruments.js";
@@ -165,6 +165,7 @@ const MARKET_COLUMNS = [
       state: row.state,
       tags: [
         ...(row.symbol.includes(":") ? [{ text: "PERP" }] : []),
+        ...(row.via === "ccxt" ? [{ text: "CCXT", title: VIA_CCXT }] : []),
         ...(row.simulated ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real market" }] : []),
         ...(row.replay ? [{ text: "REPLAY", class: "tag-replay", title: "Of a recording: not live" }] : []),
       ],

@@ -1,6 +1,6 @@
 /** One market of the list: state, name, price, spread, change of the day. Made once and patched. */
 
-import { sentence } from "./badge.js";
+import { sentence, viaTag } from "./badge.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import * as format from "./format.js";
@@ -22,6 +22,7 @@ export class WatchRow {
   #change = el("span", { class: "watch-change num", text: "" });
   #sim = el("span", { class: "tag tag-sim", text: "SIM", title: "Simulated: no real market", hidden: true });
   #replay = el("span", { class: "tag tag-replay", text: "REPLAY", title: "Of a recording: not live", hidden: true });
+  #via = viaTag();
 
   constructor(app, key, changed) {
     const [exchange, symbol] = splitKey(key);
@@ -31,7 +32,7 @@ export class WatchRow {
     const [pair, settle] = symbol.split(":");
     const name = el("span", { class: "watch-name" }, this.#light, el("span", { class: "watch-symbol", text: pair }));
     if (settle) name.append(el("span", { class: "tag", text: "PERP", title: `Perpetual, settled in ${settle}` }));
-    name.append(this.#sim, this.#replay);
+    name.append(this.#via, this.#sim, this.#replay);
     this.button = el(
       "button",
       {
@@ -64,6 +65,7 @@ export class WatchRow {
     const status = this.#app.store.status(this.#topic, serverUs);
     const data = this.#app.store.data(this.#topic);
     const market = this.#app.instruments.get(this.#key);
+    this.#via.hidden = market?.via !== "ccxt";
     this.#sim.hidden = !(market?.simulated || this.#app.store.isSimulated(splitKey(this.#key)[0]));
     this.#replay.hidden = !this.#app.store.replay;
     setAttribute(this.button, "data-state", status.state);

@@ -97,7 +97,8 @@ class Together:
         legs, fine = [], []
         for market in markets:
             leg = self._head(market, symbol)
-            bids, asks = self._levels(market, symbol, price_places, size_places) if leg["usable"] else ([], [])
+            most = None if step else DEPTH  # only groups need more levels than are shown
+            bids, asks = self._levels(market, symbol, price_places, size_places, most) if leg["usable"] else ([], [])
             fine.append((bids, asks))
             if step:
                 width = int(Decimal(step).scaleb(price_places))
@@ -111,13 +112,15 @@ class Together:
             data["step"] = step
         return data | _figures([(bids[:DEPTH], asks[:DEPTH]) for bids, asks in fine], price_places)
 
-    def _levels(self, market: Market, symbol: str, price_places: int, size_places: int) -> tuple[Any, Any]:
+    def _levels(
+        self, market: Market, symbol: str, price_places: int, size_places: int, most: int | None
+    ) -> tuple[Any, Any]:
         bid_rate, ask_rate = (Decimal(rate) for rate in self.ties.get(market.symbol, ("1", "1")))
         if market.symbol == symbol:
             bid_rate = ask_rate = Decimal(1)
         tick, lot = Decimal(market.tick).scaleb(price_places), Decimal(market.lot).scaleb(size_places)
         return tuple(
-            [[int(price * tick * rate), int(size * lot)] for price, size in side]
+            [[int(price * tick * rate), int(size * lot)] for price, size in side[:most]]
             for side, rate in ((market.bids, bid_rate), (market.asks, ask_rate))
         )
 
@@ -253,7 +256,7 @@ def _walk(side: list[list[int]], size: Decimal, market: Market) -> Data:
 def _pair(i: int, j: int, legs: list[Data], size: Decimal, base: str) -> Data:
     buy, sell = legs[i], legs[j]
     row: Data = dict.fromkeys(("gross_bps", "net_bps", "gross", "net", "positive_since_ms", "largest_bps"))
-    row |= {"buy": i, "sell": j, "largest_ms": None, "reason": "", "age_ms": max(buy["age_ms"], sell["age_ms"])}
+    row |= {"buy": i, "sell": j, "largest_ms": None, "reason": ""}
     for leg in (buy, sell):
         if not leg["usable"]:
             return row | {"reason": f"{leg['exchange']} {leg['symbol']} is {leg['state']}. {leg['reason']}".strip()}

@@ -112,6 +112,7 @@ class Server:
                 {
                     "exchange": name,
                     "simulated": True,
+                    "via": "",
                     "notice": self.notices.get(name, self.notice if name == "kraken" else ""),
                     "notices": [],
                     "markets": 9,
@@ -177,10 +178,17 @@ class Server:
             if topic in browser.topics:
                 browser.waiting[topic] = frame
 
-    def send_kinds(self, market: Market, kinds: set[str]) -> None:
-        wanted = {topic for browser in self.browsers for topic in browser.topics}
-        for topic in wanted:
-            if topic.endswith(f":{market.key}") and topic.partition(":")[0].partition("@")[0] in kinds:
+    def watched(self) -> dict[str, list[str]]:
+        """What somebody watches, by what it is about: a market's key, a symbol, an account, or nothing."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for topic in {topic for browser in self.browsers for topic in browser.topics}:
+            found[topic.partition(":")[2]].append(topic)
+        return found
+
+    def send_kinds(self, topics: list[str], kinds: set[str]) -> None:
+        """Those of a market's topics that are of these kinds."""
+        for topic in topics:
+            if topic.partition(":")[0].partition("@")[0] in kinds:
                 self.send(topic)
 
     def send_together(self) -> None:
@@ -203,9 +211,10 @@ class Server:
                     account.asof_ms = int(time.time() * 1000)
             if self.frozen:
                 continue
+            watched = self.watched()
             for market in self.markets.values():
                 if market.state == "LIVE":
-                    self.send_kinds(market, market.move())
+                    self.send_kinds(watched.get(market.key, []), market.move())
             self.send_together()
 
     async def flush(self, browser: Browser) -> None:
@@ -278,7 +287,7 @@ class Server:
             row = {"exchange": market.exchange, "symbol": market.symbol, "native": base + quote, "base": base}
             row |= {"product": "usdm" if settle else "spot", "quote": quote, "settle": settle or None}
             row |= {"tick": market.tick, "lot": market.lot, "min_size": market.lot, "min_notional": "5"}
-            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True})
+            rows.append(row | {"status": "trading", "pinned": base != "PEPE", "simulated": True, "via": ""})
         return web.json_response({"markets": rows})
 
     async def candles(self, request: web.Request) -> web.Response:
@@ -342,7 +351,7 @@ class Server:
                 market = self.markets[given.pop("key")]
                 for name, value in given.items():
                     setattr(market, name, value)
-                self.send_kinds(market, {"book", "quote", "trades", "candles"})
+                self.send_kinds(self.watched()[market.key], {"book", "quote", "trades", "candles"})
                 self.send_together()
                 self.send("streams")
             case "venues":

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("--write is for the whole table: without --exchange and --check.", file=sys.stderr)
         return 2
     told = (lambda sentence: None) if given.quiet else (lambda sentence: print(sentence, file=sys.stderr, flush=True))
-    results = asyncio.run(run_all(subjects, {subject.name: given.check for subject in subjects}, told))
+    results = asyncio.run(run_all(subjects, {subject.label: given.check for subject in subjects}, told))
     files = [] if given.check else [row for row in table.judged() if not given.exchange or row[1] in results]
     print(table.plain(results, files))
     if given.write:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.conformance", description=(__doc__ or "").partition("\n\n")[0]
     )
     parser.add_argument(
-        "--exchange", action="append", default=[], help="a registered name, or module:Class of an adapter; repeat it"
+        "--exchange", action="append", default=[], help="a name in the table, or module:Class of an adapter; repeat it"
     )
     parser.add_argument("--check", action="append", default=[], choices=list(CHECKS), help="this one alone; repeat it")
     parser.add_argument("--write", action="store_true", help="put the table into docs/exchanges.md")

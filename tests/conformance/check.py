@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from tests.conformance.subject import Subject
-from tests.conformance.waivers import WAIVERS
+from tests.conformance.waivers import BY_CCXT, WAIVERS
 
 
 class Where(enum.Enum):
@@ -65,11 +65,12 @@ def check(
 def not_applicable(subject: Subject, each: Check) -> str:
     """Why a check does not apply to an exchange; "" if it does. Told by facts alone: nothing has to run for it."""
     try:
-        return WAIVERS.get((subject.name, each.name)) or each.applies(subject)
+        told = BY_CCXT.get(each.name, "") if subject.via else ""
+        return WAIVERS.get((subject.label, each.name)) or told or each.applies(subject)
     except AttributeError:  # a half-written adapter cannot tell: the check will say what it lacks
         return ""
 
 
 def waived(subject: Subject, aspect: str) -> bool:
     """Is this part of a check (``"<check>.<part>"``) not asked of the exchange?"""
-    return (subject.name, aspect) in WAIVERS
+    return (subject.label, aspect) in WAIVERS

@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bench.longtail import pointed
 from feeds import keeper, pacing
 from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.exchange import Exchange, Facts
+from feeds.longtail import checks as longtail_checks
+from feeds.longtail import watched as longtail
 from feeds.simulator import Settings, SimulatorServer
 from feeds.simulator.faults import Fault, Kind
 from feeds.simulator.instruments import Instrument
@@ -214,13 +217,14 @@ async def simulated(ground: Ground, rules: SocketRules | None = None) -> AsyncIt
 @contextmanager
 def shortened() -> Iterator[None]:
     """For everything in this process the backoff begins with less than a second, and a book that should come by stream
-    is waited for a shorter time."""
-    usual = pacing.FIRST_S, keeper.SNAPSHOT_S
+    is waited for a shorter time; one by ccxt that does not fit is compared again sooner."""
+    usual = pacing.FIRST_S, keeper.SNAPSHOT_S, longtail.FIRST_BOOK_S, longtail_checks.AGAIN_S
     pacing.FIRST_S, keeper.SNAPSHOT_S = FIRST_BACKOFF_S, OVERDUE_S
+    longtail.FIRST_BOOK_S, longtail_checks.AGAIN_S = OVERDUE_S, 1.0
     try:
         yield
     finally:
-        pacing.FIRST_S, keeper.SNAPSHOT_S = usual
+        pacing.FIRST_S, keeper.SNAPSHOT_S, longtail.FIRST_BOOK_S, longtail_checks.AGAIN_S = usual
 
 
 def endpoints(ground: Ground) -> dict[str, str]:
@@ -233,6 +237,13 @@ def endpoints(ground: Ground) -> dict[str, str]:
 def key_of(ground: Ground, account: int = 0) -> Credentials | None:
     """The key of one of the simulator's accounts, where market data need one."""
     return Credentials(*DATA_KEYS[account]) if ground.subject.facts.needs_key else None
+
+
+def _way(ground: Ground) -> dict[str, Any]:
+    """How the configuration says that the exchange is followed."""
+    if ground.subject.via:
+        return {"via": ground.subject.via, "ccxt": pointed(ground.name, ground.proxy.port)}
+    return {"endpoints": endpoints(ground), "credentials": key_of(ground)}
 
 
 def adapter(ground: Ground, account: int = 0) -> Exchange:
@@ -267,11 +278,10 @@ async def engined(
             name=ground.name,
             simulated=True,
             products=products,
-            endpoints=endpoints(ground),
             stale_s=STALE_S,
             reconnect_s=RECONNECT_S,
             budget_share=0.95,
-            credentials=key_of(ground),
+            **_way(ground),
         )
         config = Config(
             path=None,

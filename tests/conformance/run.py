@@ -46,7 +46,7 @@ async def opened(subject: Subject, where: Where) -> AsyncIterator[Ground]:
 
 async def run(subject: Subject, wanted: Collection[str] = ()) -> Outcomes:
     """The outcome of every check, or of those wanted, by name, in the table's order. Never raises for a failure."""
-    return (await run_all([subject], {subject.name: wanted}))[subject.name]
+    return (await run_all([subject], {subject.label: wanted}))[subject.label]
 
 
 async def run_all(
@@ -58,20 +58,20 @@ async def run_all(
 
     async def one(subject: Subject) -> _Run:
         async with limit:
-            part = _Run(subject, wanted.get(subject.name, ()))
+            part = _Run(subject, wanted.get(subject.label, ()))
             with registered(subject):
                 await part.live()
-            told(f"{subject.name}: done against the simulator")
+            told(f"{subject.label}: done against the simulator")
             return part
 
     with shortened():
         parts = await asyncio.gather(*(one(subject) for subject in subjects))
     for part in parts:
         await part.paper()
-        told(f"{part.subject.name}: done on paper")
+        told(f"{part.subject.label}: done on paper")
     for part in parts:
         await _again(part, told)
-    return {part.subject.name: part.sorted() for part in parts}
+    return {part.subject.label: part.sorted() for part in parts}
 
 
 async def _again(part: "_Run", told: Callable[[str], None]) -> None:
@@ -81,7 +81,7 @@ async def _again(part: "_Run", told: Callable[[str], None]) -> None:
     if not failed or part.subject.simulator is None:
         return
     for name in failed:
-        told(f"{part.subject.name}: {name} failed in the crowd ({part.outcomes[name].detail}), and is tried alone")
+        told(f"{part.subject.label}: {name} failed in the crowd ({part.outcomes[name].detail}), and is tried alone")
     second = _Run(part.subject, failed)
     with shortened(), registered(part.subject):
         await second.live()
@@ -167,6 +167,8 @@ async def _on_ground(subject: Subject, where: Where, checks: list[Check], outcom
 
 def _note_breaches(ground: Ground, outcomes: Outcomes) -> None:
     """A limit that any check saw exceeded is the fault of "limits", wherever it was."""
+    if not_applicable(ground.subject, CHECKS["limits"]):
+        return
     if breaches := ground.breaches():
         name = CHECKS["limits"].name
         outcomes[name] = Outcome(name, "failed", breaches[0])

@@ -1,4 +1,4 @@
-"""What is put to the test: an adapter and the simulator of its exchange, registered or not."""
+"""What is put to the test: an adapter and the simulator of its exchange, registered or not; or an exchange by ccxt."""
 
 import importlib
 from collections.abc import Callable, Iterator, MutableMapping
@@ -12,13 +12,25 @@ from feeds.simulator.place import SimulatedExchange
 
 Factory = Callable[..., Exchange]
 
+BY = " by "
+BY_CCXT = ("kraken",)
+"""Followed through ccxt for the table: one whose kinds of markets are called as ccxt calls them, and a cheap one. What
+particular exchanges do to ccxt is in tests/feeds/test_longtail_engine.py."""
+
 
 class Subject(NamedTuple):
-    """One exchange. ``simulator`` is None where there is none yet."""
+    """One exchange. ``simulator`` is None where there is none yet. ``via``: "ccxt" if it is followed through that
+    library; then ``factory`` makes what else would follow it."""
 
     name: str
     factory: Factory
     simulator: type[SimulatedExchange] | None
+    via: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in the table and in ``waivers.py``."""
+        return f"{self.name}{BY}{self.via}" if self.via else self.name
 
     @property
     def facts(self) -> Facts:
@@ -26,16 +38,20 @@ class Subject(NamedTuple):
 
 
 def registered_subjects() -> list[Subject]:
-    """Every exchange that has an adapter, in the order of the names."""
-    return [subject_of(name) for name in sorted(exchanges.REGISTRY)]
+    """Every exchange that has an adapter, in the order of the names, and then those through ccxt."""
+    return [subject_of(name) for name in (*sorted(exchanges.REGISTRY), *(f"{name}{BY}ccxt" for name in BY_CCXT))]
 
 
 def subject_of(text: str) -> Subject:
-    """An exchange by its name, or ``module:Class`` for an adapter that is not registered (yet). Its simulator is the
-    registered one of its name, or the class in ``feeds.simulator.<name>`` that says to be it.
+    """An exchange by its name or label ("kraken by ccxt"), or ``module:Class`` for an adapter that is not registered
+    (yet). Its simulator is the registered one of its name, or the class in ``feeds.simulator.<name>`` that says to be
+    it.
 
     Raises ValueError with a sentence.
     """
+    if text in {f"{name}{BY}ccxt" for name in BY_CCXT}:
+        name, _, via = text.partition(BY)
+        return subject_of(name)._replace(via=via)
     module, colon, kind = text.partition(":")
     if not colon:
         if text not in exchanges.REGISTRY:

@@ -26,7 +26,7 @@ _SIGNS = {"passed": "yes", "failed": "**no**", "not applicable": "–"}
 def expected(subjects: Iterable[Subject]) -> dict[str, Outcomes]:
     """Every check that applies has passed."""
     return {
-        subject.name: {
+        subject.label: {
             name: Outcome(name, "not applicable", reason) if reason else Outcome(name, "passed", "")
             for name, each in CHECKS.items()
             for reason in [not_applicable(subject, each)]

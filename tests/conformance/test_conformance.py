@@ -30,7 +30,7 @@ def outcome(request: pytest.FixtureRequest, exchange: str, check: str) -> Outcom
 
 
 @pytest.mark.parametrize("check", list(CHECKS))
-@pytest.mark.parametrize("exchange", [subject.name for subject in registered_subjects()])
+@pytest.mark.parametrize("exchange", [subject.label for subject in registered_subjects()])
 def test_exchange(request: pytest.FixtureRequest, exchange: str, check: str) -> None:
     found = outcome(request, exchange, check)
     if found.verdict == "not applicable":

@@ -1,6 +1,6 @@
 """What an exchange cannot keep, by its own rules, and why. Everything that is not here is asked of everybody.
 
-The key is (exchange, check) or (exchange, "check.part"). The parts:
+The key is (exchange, check) or (exchange, "check.part"), the exchange as it is called in the table. The parts:
 
 ``deltas.whole``       each level is told for itself: a book may be shown between two states of the market
 ``subscribe.candles``  no candle comes within seconds of a subscription
@@ -9,11 +9,31 @@ The key is (exchange, check) or (exchange, "check.part"). The parts:
 ``replay.window``      a book that the price has moved out of is dropped and asked for anew
 ``gap.deep``           a lost update is noticed in the best ten levels only
 ``gap.alone``          after a lost update other markets may be rebuilt as well
+``instruments.native`` the exchange's own name of a market is another one by REST than in frames
+``snapshot.rest``      books by REST are not asked for by an adapter
+``kick.backoff``       further tries to come back are not one row of one connection
 ``rejected.unknown``   a market that does not exist is not refused (it must not become usable all the same)
 
 A line must say what the exchange's documentation says, or what it was seen to do where that says otherwise: "our
 adapter does not do it" is no reason.
 """
+
+_UNSUMMED = "ccxt checks no sums of Kraken unless told to: what is lost is found later, by comparing with REST"
+
+_CCXT_READS = "frames and answers are read by ccxt, within its own objects"
+
+BY_CCXT: dict[str, str] = {
+    "complete": "there is no adapter: a line of the configuration is all",
+    "limits": "ccxt sends and connects at its own pace",
+    "renewal": "ccxt replaces no connection before it ends",
+    "disorder": _CCXT_READS,
+    "malformed": _CCXT_READS,
+    "replay": _CCXT_READS,
+    "mutations": _CCXT_READS,
+    "rest": _CCXT_READS,
+    "unsubscribe": "ccxt goes on to receive what nobody watches, until its object is closed",
+}
+"""By check: what is asked of no exchange that is followed through ccxt."""
 
 _LEVELS = "one message changes one level, so a book between two states of the market is what the exchange told"
 
@@ -30,6 +50,12 @@ WAIVERS: dict[tuple[str, str], str] = {
     ("lmex", "figures.volume"): _TURNOVER,
     ("lmex", "history.volume"): _TURNOVER,
     ("lmex", "replay.window"): "snapshots reach 50 levels; of those beyond it only changes are told",
+    ("kraken by ccxt", "gap"): _UNSUMMED,
+    ("kraken by ccxt", "checksum"): _UNSUMMED,
+    ("kraken by ccxt", "rejected"): "ccxt tells nobody that Kraken refused: a market is asked for again until it comes",
+    ("kraken by ccxt", "instruments.native"): "ccxt has the name by REST, frames have another",
+    ("kraken by ccxt", "snapshot.rest"): "ccxt asks for them, and they are what its stream is compared with",
+    ("kraken by ccxt", "kick.backoff"): "each market asks ccxt again by itself, after a backoff of its own",
     ("kraken", "gap.deep"): "no sequence numbers: the checksum covers the best ten levels a side",
     ("bitstamp", "gap"): "every message is a whole book, so the next one makes up for one that is lost",
     (

@@ -20,11 +20,11 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.dashboard.realtime import Message
 from tests.shared import in_time
-from tests.system.processes import environment, free_port, manage
+from tests.system.processes import environment, free_port, manage, migrated
 
 ROOT = Path(__file__).resolve().parents[2]
 
-__all__ = ["Child", "Client", "environment", "free_port", "in_time", "manage", "redis_server"]
+__all__ = ["Child", "Client", "environment", "free_port", "in_time", "manage", "migrated", "redis_server"]
 
 
 class Child:

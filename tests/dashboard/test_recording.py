@@ -18,7 +18,7 @@ from django.core.management import CommandError, call_command
 
 from dashboard.management.commands.runfeeds import recording
 from dashboard.worker import FeedsWorker
-from feeds.config import DEMO, Config
+from feeds.config import DEMO, Config, ExchangeConfig
 from feeds.errors import ConfigError
 from feeds.record import chosen, limits_of
 from feeds.recorder import Limits
@@ -55,8 +55,24 @@ class TestWhatIsRecorded:
         with pytest.raises(ConfigError, match=r"--max-mb 100 is too little.*binance, kraken need 180"):
             limits_of(30, 100, ["binance", "kraken"])
         with pytest.raises(CommandError, match="too little"):
-            recording({"record": Path("x"), "rotate_mb": 30.0, "max_mb": 50.0}, DEMO_CONFIG)
-        assert recording({"record": None, "rotate_mb": 30.0, "max_mb": 50.0}, DEMO_CONFIG) is None
+            recording({"record": Path("x"), "rotate_mb": 30.0, "max_mb": 50.0}, DEMO_CONFIG, print)
+        assert recording({"record": None, "rotate_mb": 30.0, "max_mb": 50.0}, DEMO_CONFIG, print) is None
+
+    def test_what_comes_through_ccxt_cannot_be_and_that_is_said(self) -> None:
+        gate = ExchangeConfig(name="gate", via="ccxt", products=("spot",), pinned=("BTC/USDT",))
+        kraken = ExchangeConfig(name="kraken", products=("spot",), pinned=("BTC/USD",))
+        both, alone = (Config(path=None, exchanges={e.name: e for e in some}) for some in ([gate, kraken], [gate]))
+        why = "gate is followed through ccxt and cannot be recorded"
+        assert list(chosen(both, []).exchanges) == ["kraken"]
+        for config, markets in ((both, ["gate:BTC/USDT"]), (alone, [])):
+            with pytest.raises(ConfigError, match=why):
+                chosen(config, markets)
+        said: list[str] = []
+        options = {"record": Path("x"), "rotate_mb": 30.0, "max_mb": 100.0}
+        assert recording(options, both, said.append) is not None, "room for one exchange is enough"
+        assert [sentence.partition(":")[0] for sentence in said] == [why]
+        with pytest.raises(CommandError, match=f"--record: {why}"):
+            recording(options, alone, said.append)
 
     def test_wrong_arguments_are_sentences(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="--minutes -1: must be more than 0"):

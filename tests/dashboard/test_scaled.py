@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage, redis_server
+from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage, migrated, redis_server
 from tests.postgres import postgres_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
@@ -59,8 +59,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     with ExitStack() as stack:
         url, _ = stack.enter_context(redis_server(tmp_path / "redis"))
         env = environment(tmp_path / "var", None, REDIS_URL=url, LOG_LEVEL="INFO")
-        (tmp_path / "var").mkdir()
-        manage(env, "migrate", "--verbosity", "0")
+        migrated(env)
         yield Parts(tmp_path, env, stack)
 
 
@@ -158,8 +157,7 @@ async def test_on_postgresql_with_one_worker_only(tmp_path: Path) -> None:
         database = stack.enter_context(postgres_server())
         url, _ = stack.enter_context(redis_server(tmp_path / "redis"))
         env = environment(tmp_path / "var", None, REDIS_URL=url, DATABASE_URL=database)
-        (tmp_path / "var").mkdir()
-        manage(env, "migrate", "--verbosity", "0")
+        migrated(env)
         parts = Parts(tmp_path, env, stack)
         first = parts.worker()
         second = parts.worker("runfeeds", "--no-color")

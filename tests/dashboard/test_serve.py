@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage
+from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage, migrated
 
 pytestmark = pytest.mark.slow
 
@@ -23,12 +23,29 @@ BOOKS = [
 ]
 
 
+def fresh(folder: Path) -> dict[str, str]:
+    env = environment(folder / "var", None, HOST="127.0.0.1", PORT="0")
+    migrated(env)
+    return env
+
+
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    env = environment(tmp_path / "var", None, HOST="127.0.0.1", PORT="0")
-    (tmp_path / "var").mkdir()
-    manage(env, "migrate", "--verbosity", "0")
-    return env
+    return fresh(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Child, dict[str, str]]]:
+    """One for all tests that let it run, and its environment. Ctrl+C ends it."""
+    folder = tmp_path_factory.mktemp("standing")
+    env = fresh(folder)
+    child = Child.manage(env, folder / "serve.log", "serve")
+    try:
+        yield child, env
+        assert child.end(signal.SIGINT)[0] == 0
+        assert "Traceback" not in child.output
+    finally:
+        child.close()
 
 
 @pytest.fixture
@@ -61,7 +78,10 @@ async def test_the_demo_from_the_printed_lines_to_the_end(serve: Child, env: dic
     assert "Traceback" not in serve.output
 
 
-def test_the_last_lines_are_the_address_and_a_link_that_signs_in_once(serve: Child) -> None:
+def test_the_last_lines_are_the_address_and_a_link_that_signs_in_once(
+    standing: tuple[Child, dict[str, str]],
+) -> None:
+    serve, _ = standing
     port = port_of(serve)
     serve.wait_for("Sign in")
     printed = [line for line in serve.output.splitlines() if not line.startswith("{")]
@@ -79,16 +99,16 @@ def test_the_last_lines_are_the_address_and_a_link_that_signs_in_once(serve: Chi
         assert answer.url == f"http://127.0.0.1:{port}/"
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(link[0], timeout=10)
-    assert serve.end(signal.SIGINT)[0] == 0
 
 
-async def test_a_browser_hears_why_it_is_closed_by_daphne_too(serve: Child, env: dict[str, str]) -> None:
-    port = port_of(serve)
-    async with Client.open(port, manage(env, "apitoken").split()[-1], []) as client:
+async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Child, dict[str, str]]) -> None:
+    serve, env = standing
+    port, token = port_of(serve), manage(env, "apitoken").split()[-1]
+    async with Client.open(port, token, []) as client:
         await client.socket.send(b"binary")
         await client.until(lambda: client.closed, "the close")
         assert client.closed == (4400, "Binary messages are not understood.")
-    async with Client.open(port, manage(env, "apitoken").split()[-1], []) as client:
+    async with Client.open(port, token, []) as client:
         for n in range(60):
             await client.socket.send(json.dumps({"type": "drawn", "bundle": 0, "id": n}))
         await client.until(lambda: client.closed, "the close")
@@ -107,7 +127,8 @@ def test_a_killed_serve_starts_again_at_once(serve: Child, env: dict[str, str], 
         again.close()
 
 
-def test_a_second_serve_is_refused(serve: Child, env: dict[str, str], tmp_path: Path) -> None:
+def test_a_second_serve_is_refused(standing: tuple[Child, dict[str, str]], tmp_path: Path) -> None:
+    serve, env = standing
     port_of(serve)
     second = Child.manage(env, tmp_path / "second.log", "serve")
     assert second.exit_code() == 1

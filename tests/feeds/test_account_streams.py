@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, UnknownMarket
 from feeds.domain import Ack, Closing, Notice, Rejected
 from feeds.errors import ParseError
+from tests.documented import Documented, below
 from tests.feeds.binance_examples import NOW_MS, account, answer, frame, spot_session, usdm_session
 
 
@@ -356,3 +357,29 @@ class TestRobustness:
         for session in (spot_session(), usdm_session()):
             with pytest.raises(ParseError):
                 session.parse(raw)
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        "Subscriptions/Spot/Account/AccountPosition.txt": "test_balances_are_absolute_and_of_the_time_of_the_update",
+        "Subscriptions/Spot/Account/Balance.txt": "test_a_deposit_is_a_difference_and_no_balance",
+        "Subscriptions/Spot/Account/OcoOrder.txt": "test_order_list",
+        "Subscriptions/Spot/Account/Order.txt": "test_new_order",
+        "Subscriptions/UsdFutures/OrderUpdate.txt": "test_new_order",
+        "Subscriptions/UsdFutures/AccountUpdate.txt": "test_account_update",
+        "Subscriptions/UsdFutures/AlgoOrderUpdate.txt": "test_conditional_order",
+        "Subscriptions/UsdFutures/ConditionalTrigger.txt": "test_a_retired_event_asks_again",
+        **dict.fromkeys(
+            below(
+                "Subscriptions/UsdFutures",
+                "GridUpdate StrategyUpdate",
+            ),
+            "test_trading_bots_say_nothing_of_ours",
+        ),
+        "Subscriptions/UsdFutures/Leverage.txt": "test_leverage_is_kept_for_positions",
+        "Subscriptions/UsdFutures/MarginUpdate.txt": "test_margin_call",
+        "Subscriptions/UsdFutures/MultiAssetMode.txt": "test_multi_assets_mode",
+        "Subscriptions/UsdFutures/TradeUpdate.txt": "test_trade_lite_is_left_to_the_full_report",
+    },
+)

@@ -12,6 +12,7 @@ from feeds.errors import ConfigError, CredentialsError, ExchangeError, ParseErro
 from feeds.exchange import Exchange, MarketIndex, Request
 from feeds.exchanges import REGISTRY, create
 from feeds.exchanges.binance import Binance
+from tests.documented import Documented, below
 from tests.feeds.binance_world import BTC, BTC_PERP, ETH, documented_answer, market, session
 
 BINANCE: Exchange = Binance()
@@ -472,3 +473,98 @@ class TestErrors:
     def test_never_raises(self, status: int, raw: bytes, wait: str) -> None:
         error = BINANCE.error_of(status, raw, {"Retry-After": wait})
         assert (error is None) == (status < 400) or b"code" in raw
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        "Endpoints/Spot/ExchangeData/GetExchangeInfo.txt": "test_the_documented_answers",
+        "Endpoints/UsdFutures/ExchangeData/GetExchangeInfo.txt": "test_the_documented_answers",
+        "Endpoints/Spot/ExchangeData/GetKlines.txt": "test_candles",
+        "Endpoints/UsdFutures/ExchangeData/GetKlines.txt": "test_candles",
+        "Endpoints/UsdFutures/ExchangeData/GetOrderBook.txt": "test_futures_apply_the_snapshots_own_update_again",
+    },
+    {
+        **dict.fromkeys(
+            below(
+                "Endpoints/Spot/ExchangeData",
+                "GetAggregatedTradeHistory GetAvgPrice GetBookPrice GetPrice GetRecentTrades "
+                "GetRollingWindowTicker GetTicker GetTradeHistory GetTradingDayTicker",
+            ),
+            "comes by stream, or is not shown",
+        ),
+        **dict.fromkeys(
+            below(
+                "Endpoints/UsdFutures/ExchangeData",
+                "GetAggregatedTradeHistory GetBookPrice GetFundingInfo GetFundingRates GetMarkPrice GetPrice "
+                "GetRecentTrades GetTicker GetTradeHistory",
+            ),
+            "comes by stream, or is not shown",
+        ),
+        **dict.fromkeys(
+            below(
+                "Endpoints/Spot/ExchangeData",
+                "GetAssetDetails GetConvertListAllPairs GetConvertQuantityPrecisionPerAsset "
+                "GetCrossMarginCollateralRatio GetFutureHourlyInterestRate GetIsolatedMarginSymbols "
+                "GetIsolatedMarginTierData GetLeveragedTokenInfo GetMarginAssets GetMarginDelistSchedule "
+                "GetMarginPriceIndex GetMarginSymbols",
+            ),
+            "margin, convert and leveraged tokens are not shown",
+        ),
+        "Endpoints/UsdFutures/ExchangeData/GetInsuranceFundBalances.txt": "what the exchange insures with is not shown",
+        **dict.fromkeys(
+            below(
+                "Endpoints/Spot/ExchangeData",
+                "GetDelistSchedule GetExecutionRules GetReferencePrice GetReferencePriceCalculation",
+            ),
+            "not asked for",
+        ),
+        **dict.fromkeys(
+            below(
+                "Endpoints/UsdFutures/ExchangeData",
+                "GetAssetIndexes GetBasis GetCompositeIndexInfo GetGlobalLongShortAccountRatio "
+                "GetIndexPriceConstituents GetOpenInterest GetOpenInterestHistory GetTakerBuySellVolumeRatio "
+                "GetTopLongShortAccountRatio GetTopLongShortPositionRatio",
+            ),
+            "not asked for",
+        ),
+        "Endpoints/Spot/ExchangeData/GetServerTime.txt": "read by the account's side",
+        "Endpoints/UsdFutures/ExchangeData/GetServerTime.txt": "read by the account's side",
+        "Endpoints/Spot/ExchangeData/GetSystemStatus.txt": "needs a key",
+        "Endpoints/Spot/ExchangeData/GetUiKlines.txt": "other bars are not shown",
+        **dict.fromkeys(
+            below(
+                "Endpoints/UsdFutures/ExchangeData",
+                "GetContinuousContractKlines GetIndexPriceKlines GetMarkPriceKlines GetPremiumIndexKlines",
+            ),
+            "other bars are not shown",
+        ),
+        **dict.fromkeys(
+            below(
+                "Endpoints/CoinFutures/ExchangeData",
+                "GetAggregatedTradeHistory GetBasis GetBookPrices GetContinuousContractKlines GetExchangeInfo "
+                "GetFundingInfo GetFundingRates GetGlobalLongShortAccountRatio GetIndexPriceConstituents "
+                "GetIndexPriceKlines GetKlines GetMarkPriceKlines GetMarkPrices GetOpenInterest "
+                "GetOpenInterestHistory GetOrderBook GetPremiumIndexKlines GetPrices GetRecentTrades "
+                "GetServerTime GetTakerBuySellVolumeRatio GetTickers GetTopLongShortAccountRatio "
+                "GetTopLongShortPositionRatio GetTradeHistory",
+            ),
+            "coin-margined futures are not followed",
+        ),
+        **dict.fromkeys(
+            below(
+                "Socket/Spot/ExchangeData",
+                "GetAggregatedTradeHistory GetBookTickers GetCurrentAvgPrice GetExchangeInfo GetKlines "
+                "GetOrderBook GetRecentTrades GetRollingWindowTickers GetTickers GetTradeHistory GetUIKlines",
+            ),
+            "asked by REST instead, in the same form",
+        ),
+        **dict.fromkeys(
+            below(
+                "Socket/UsdFutures/ExchangeData",
+                "GetBookPrice GetBookPrices GetOrderBook GetPrice GetPrices",
+            ),
+            "asked by REST instead, in the same form",
+        ),
+    },
+)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Closing, Event, MarkPrice, Ticker, Trade
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
+from tests.documented import Documented, below
 from tests.feeds.binance_world import LISTED, documented_frames, frame, session
 from tests.shared import shared_file
 
@@ -410,3 +411,43 @@ class TestRecordedFrames:
         except ParseError:
             return
         assert events == []
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        **dict.fromkeys(
+            below(
+                "Subscriptions/Spot/ExchangeData",
+                "AggregatedTrades BookTicker Klines PartialBook Ticker Trades",
+            ),
+            "test_values",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/UsdFutures",
+                "AggTrades Book BookTicker Klines MarkPrice PartialBook Ticker",
+            ),
+            "test_values",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/Spot/ExchangeData",
+                "MiniTicker RollingWindowTicker",
+            ),
+            "test_understood_and_not_used",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/UsdFutures",
+                "AssetIndex CompositIndex ContKlines Liquidations MiniTicker SymbolUpdates",
+            ),
+            "test_understood_and_not_used",
+        ),
+    },
+    {
+        "Subscriptions/Spot/ExchangeData/Concurrent.txt": "its frames are cut short",
+        "Subscriptions/UsdFutures/Concurrent.txt": "its frames are cut short",
+        "Subscriptions/CoinFutures/Concurrent.txt": "coin-margined futures are not followed",
+    },
+)

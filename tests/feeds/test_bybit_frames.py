@@ -34,6 +34,7 @@ from feeds.exchange import MarketIndex
 from feeds.exchanges.bybit import Bybit
 from feeds.exchanges.bybit_session import BybitSession
 from feeds.sync import BookSync
+from tests.documented import Documented, below
 from tests.feeds import bybit_frames as frames
 from tests.feeds.bybit_frames import MARKETS, PERP, SPOT, book, listed, new_session, want
 from tests.shared import SHARED, shared_file
@@ -561,3 +562,43 @@ def test_adjacent_recorded_numbers_are_one_apart() -> None:
         books = [frame["data"] for _, frame in streamed(product) if frame["topic"].startswith("orderbook.")]
         assert all(later["u"] == earlier["u"] + 1 for earlier, later in pairwise(books))
         assert any(later["seq"] > earlier["seq"] + 1 for earlier, later in pairwise(books))
+
+
+DOCUMENTED = Documented(
+    "bybit",
+    {
+        "Endpoints/V5Api/ExchangeData/GetKlines.txt": "test_the_documented_candles",
+        **dict.fromkeys(
+            below(
+                "Endpoints/V5Api/ExchangeData",
+                "GetLinearInverseSymbols GetLinearInverseSymbolsPreListing GetSpotSymbols",
+            ),
+            "test_documented_instruments",
+        ),
+        "JsonResponses/V5/ExchangeData/GetSpotSymbolsAsync.txt": "test_documented_instruments",
+        "Endpoints/V5Api/ExchangeData/GetOrderbook.txt": "test_the_documented_book",
+        "Endpoints/V5Api/ExchangeData/GetSystemStatus.txt": "test_the_documented_status",
+        **dict.fromkeys(
+            below(
+                "Subscriptions/V5/Linear",
+                "Liquidations Ticker Trades",
+            ),
+            "test_documented_frames",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/V5/Option",
+                "Book Klines Ticker Trades",
+            ),
+            "test_documented_frames",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/V5/Spot",
+                "PriceLimit SystemStatus Ticker Trades",
+            ),
+            "test_documented_frames",
+        ),
+    },
+    NOT_USED,
+)

@@ -27,6 +27,7 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import MarketIndex
 from feeds.exchanges.coinbase import Coinbase
 from feeds.ledger import Ledger
+from tests.documented import Documented, below
 from tests.feeds.coinbase_world import (
     INDEX,
     SENT_MS,
@@ -763,3 +764,32 @@ class TestTheEquation:
         )
         assert dict(later.bids) == ours.bids.levels
         assert dict(later.asks) == ours.asks.levels
+
+
+DOCUMENTED = Documented(
+    "coinbase",
+    {
+        "Endpoints/AdvancedTrade/ExchangeData/GetKlines.txt": "test_candles_by_rest",
+        "Endpoints/AdvancedTrade/ExchangeData/GetOrderBook.txt": "test_book_by_rest",
+        "Endpoints/AdvancedTrade/ExchangeData/GetSymbols.txt": "test_products",
+        **dict.fromkeys(
+            below(
+                "Subscriptions/AdvancedTrade",
+                "BatchTicker Ticker",
+            ),
+            "test_ticker",
+        ),
+        "Subscriptions/AdvancedTrade/Concurrent.txt": "test_candles_without_figures_are_not_understood",
+        **dict.fromkeys(
+            below(
+                "Subscriptions/AdvancedTrade",
+                "FuturesBalance Symbol User",
+            ),
+            "test_what_we_do_not_use_is_understood",
+        ),
+        "Subscriptions/AdvancedTrade/Heartbeat.txt": "test_heartbeat_with_its_answer_on_one_connection",
+        "Subscriptions/AdvancedTrade/Klines.txt": "test_candles",
+        "Subscriptions/AdvancedTrade/Trades.txt": "test_trades",
+    },
+    {name: why for name, why in NOT_USED.items() if name.startswith(PUBLIC)},
+)

@@ -142,10 +142,15 @@ async def test_a_hole_rebuilds_every_book_and_keeps_the_connection(tmp_path):
         assert w.venue.lanes[0].connection.reconnects == 0
         assert [feed.sync.resyncs for feed in feeds] == [1, 1]
         assert w.venue.lanes[0].connection.not_understood == 0
+
+        def named(kind: str, channel: str) -> set[str]:
+            own = [m["product_ids"] for m in asked if (m["type"], m["channel"]) == (kind, channel)]
+            return {name for names in own for name in names}
+
+        await until(lambda: named("subscribe", "market_trades"))  # the books may stand before it is asked for
         for channel, products in (("level2", {"BTC-USD", "ETH-USD"}), ("market_trades", {"BTC-USD"})):
             for kind in ("unsubscribe", "subscribe"):
-                own = [m["product_ids"] for m in asked if (m["type"], m["channel"]) == (kind, channel)]
-                assert {name for names in own for name in names} == products, (kind, channel)
+                assert named(kind, channel) == products, (kind, channel)
         assert "ticker" not in {message["channel"] for message in asked}
 
 

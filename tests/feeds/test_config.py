@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from feeds import accounts, config, exchanges
-from feeds.config import DEMO, AccountConfig, Config, ExchangeConfig, load_config
+from feeds.account_config import ACCOUNT_KEYS, AccountConfig
+from feeds.config import DEMO, Config, ExchangeConfig, load_config
 from feeds.errors import ConfigError, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +165,15 @@ def test_a_product_s_own_address_wins(folder: Path) -> None:
         "spot.ws_api": "ws://a/ws-api/v3",
         "usdm.ws": "ws://b",
         "usdm.rest": "https://c",
+    }
+
+
+def test_a_host_that_is_no_product_s(folder: Path) -> None:
+    """Such as that of accounts over all products: the exchange's address is its own, unless it has one."""
+    text = '[exchanges.bybit]\nrest_url = "https://api.bybit.eu"\n[exchanges.bybit.unified]\nws_url = "wss://demo"'
+    assert load(folder, text).exchanges["bybit"].endpoints == {
+        **dict.fromkeys(("spot.rest", "linear.rest", "unified.rest"), "https://api.bybit.eu"),
+        "unified.ws": "wss://demo",
     }
 
 
@@ -469,8 +479,8 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
-    assert shown == {*config._EXCHANGE_KEYS, "usdm", "stocks", "options"}
-    assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
+    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "unified", "options"}
+    assert set(example["accounts"]["main"]) == set(ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:

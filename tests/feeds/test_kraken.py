@@ -28,6 +28,7 @@ from feeds.domain import (
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Session
 from feeds.exchanges.kraken import Kraken, rest_name
+from tests.documented import Documented, below
 from tests.feeds import kraken_frames as frames
 from tests.feeds.test_kraken_book import BTC, market, recorded
 from tests.shared import SHARED, shared_file
@@ -777,3 +778,58 @@ class TestAdapter:
         assert kraken.markets_requests() == []
         with pytest.raises(ValueError, match="by stream"):
             kraken.parse_markets(kraken.snapshot_request(BTC), b"{}")
+
+
+DOCUMENTED = Documented(
+    "kraken",
+    {
+        **dict.fromkeys(
+            below(
+                "Endpoints/Spot/ExchangeData",
+                "GetAssets GetRecentSpread GetSystemStatus GetTicker GetTradeHistory",
+            ),
+            "test_good_answers_are_no_errors",
+        ),
+        "Endpoints/Spot/ExchangeData/GetKlines.txt": "test_rest_candles",
+        "Endpoints/Spot/ExchangeData/GetOrderBook.txt": "test_rest_book",
+        "Endpoints/Spot/ExchangeData/GetSymbols.txt": "test_the_old_names_of_instruments",
+        **dict.fromkeys(
+            below(
+                "JsonResponses/Socket",
+                "KlineUpdate SpreadUpdate TickerUpdate TradeUpdate",
+            ),
+            "test_frames_of_the_old_protocol_are_not_understood",
+        ),
+        "JsonResponses/SpotExchangeData/GetOrderBookAsync.txt": "test_another_rest_book",
+        "Subscriptions/Spot/AggBook.txt": "test_requests_and_answers",
+        "Subscriptions/Spot/Concurrent.txt": "test_two_intervals_at_once",
+        "Subscriptions/Spot/IndividualBook.txt": "test_books_of_other_kinds_are_not_taken_for_ours",
+        "Subscriptions/Spot/Kline.txt": "test_candles",
+        "Subscriptions/Spot/Ticker.txt": "test_ticker",
+        "Subscriptions/Spot/Trades.txt": "test_trades",
+    },
+    {
+        **dict.fromkeys(
+            below(
+                "JsonResponses/Socket",
+                "OpenOrdersUpdate OwnTradeUpdate SystemStatusUpdate",
+            ),
+            "of the old protocol (v1), which is not used",
+        ),
+        **dict.fromkeys(
+            below(
+                "JsonResponses/SpotExchangeData",
+                "GetAssetsAsync GetSymbolsAsync",
+            ),
+            "instruments come by stream",
+        ),
+        "JsonResponses/SpotExchangeData/GetSystemStatusAsync.txt": "the status comes by stream",
+        **dict.fromkeys(
+            below(
+                "JsonResponses/SpotExchangeData",
+                "GetTickerAsync GetTickersAsync",
+            ),
+            "the ticker comes by stream",
+        ),
+    },
+)

@@ -33,6 +33,7 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import MarketIndex
 from feeds.exchanges.krakenfutures import KrakenFutures
 from feeds.exchanges.krakenfutures_session import KrakenFuturesSession
+from tests.documented import Documented
 from tests.feeds import krakenfutures_frames as frames
 from tests.shared import SHARED, shared_file
 
@@ -624,3 +625,6 @@ def test_the_documented_ticker() -> None:
         Decimal("1751.7"),
         Decimal("0.0000186711875"),
     )
+
+
+DOCUMENTED = Documented("kraken", USED, NOT_USED)

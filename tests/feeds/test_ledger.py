@@ -211,7 +211,7 @@ class Exchange(RuleBasedStateMachine):
         assert self.ledger.wanted == self.wanted
 
     def teardown(self) -> None:
-        for _ in range(10):
+        for _ in range(len(self.questions) + 10):  # those on their way, and what follows from their answers
             self.send()
             self.answer()
         assert self.active == self.wanted

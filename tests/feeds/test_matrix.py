@@ -12,7 +12,7 @@ from feeds.clock import FakeClock
 from feeds.fees import Fee, default_fee
 from feeds.legs import Leg, Rate
 from feeds.matrix import Matrix
-from feeds.pairs import HourMax
+from feeds.pairs import HourMax, Pair
 from tests.feeds.legs_help import LIVE, POLLED, STALE, Place
 
 FEES = {"alpha": ("2", "10"), "beta": ("25", "40"), "gamma": ("-1", "0")}
@@ -40,8 +40,13 @@ def matrix(size: str, *places: Place, charged: str = "taker", clock: FakeClock |
 
 def rows(made: Matrix) -> list[Any]:
     """The pairs as they arrive."""
-    encoded = msgspec.json.encode(made.draw().data["pairs"])
-    return msgspec.json.decode(encoded, type=list[Arrived])
+    return msgspec.json.decode(made.draw().data["pairs"], type=list[Arrived])
+
+
+def legs_of(made: Matrix) -> list[dict[str, Any]]:
+    """The legs as they arrive."""
+    arrived: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(made.draw().data["legs"]))
+    return arrived
 
 
 class Arrived(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,7 +58,6 @@ class Arrived(msgspec.Struct, forbid_unknown_fields=True):
     net_bps: str | None
     gross: str | None
     net: str | None
-    age_ms: int | None
     positive_since_ms: int | None
     largest_bps: str | None
     largest_ms: int | None
@@ -64,8 +68,17 @@ def pair(made: Matrix, buy: int, sell: int) -> Arrived:
     return next(row for row in rows(made) if (row.buy, row.sell) == (buy, sell))
 
 
+def gross_of(pair: Pair) -> str:
+    """The gross of a pair, from its legs' figures."""
+    assert pair.sell.proceeds is not None and pair.buy.cost is not None
+    return str(pair.sell.proceeds - pair.buy.cost)
+
+
+BOOKS = {"alpha": ([(84119.90, 0.4), (84119.50, 2.0)], [(84120.13, 0.3), (84120.5, 0.15), (84121.0, 9.0)])}
+
+
 def two() -> tuple[Place, Place]:
-    alpha = Place("alpha").book([(84119.90, 0.4), (84119.50, 2.0)], [(84120.13, 0.3), (84120.5, 0.15), (84121.0, 9.0)])
+    alpha = Place("alpha").book(*BOOKS["alpha"])
     beta = Place("beta", tick="0.1", lot="0.00000001").book(
         [(84165.0, 0.4), (84155.0, 0.05), (84150.0, 1.0)], [(84170.0, 0.31)]
     )
@@ -75,7 +88,7 @@ def two() -> tuple[Place, Place]:
 class TestByHand:
     def test_both_books_are_walked_and_the_last_level_taken_in_part(self) -> None:
         made = matrix("0.5", *two())
-        legs = made.draw().data["legs"]
+        legs = legs_of(made)
         # 0.3 * 84120.13 + 0.15 * 84120.5 + 0.05 * 84121
         assert legs[0]["buy"] == {"average": "84120.328", "worst": "84121", "cost": "42060.164", "available": "0.5"}
         # 0.4 * 84165 + 0.05 * 84155 + 0.05 * 84150
@@ -107,12 +120,12 @@ class TestByHand:
         row = pair(matrix("0.5", *two()), 1, 0)
         assert (row.net, row.gross_bps) == (None, None)
         assert row.reason == "beta BTC/USDT asks: only 0.31 of 0.5 BTC."
-        legs = matrix("0.5", *two()).draw().data["legs"]
+        legs = legs_of(matrix("0.5", *two()))
         assert legs[1]["buy"] == {"average": None, "worst": None, "cost": None, "available": "0.31"}
 
     def test_an_average_without_an_end_is_rounded_against_us(self) -> None:
         alpha = Place("alpha").book([(10.0, 1.0), (9.99, 5.0)], [(10.01, 1.0), (10.02, 5.0)])
-        legs = matrix("3", alpha, two()[1]).draw().data["legs"]
+        legs = legs_of(matrix("3", alpha, two()[1]))
         assert legs[0]["buy"]["average"] == "10.0167"  # 30.05 / 3 = 10.01666...
         assert legs[0]["sell"]["average"] == "9.9933"  # 29.98 / 3 = 9.99333...
 
@@ -138,7 +151,7 @@ class TestByHand:
         gamma.book([(3e6, 9e5)], [(4e6, 9e5)])
         made = matrix("500000", alpha, gamma)
         assert pair(made, 0, 1).gross == "500000000000"
-        assert made.draw().data["legs"][0]["buy"]["cost"] == "1000000000000"
+        assert legs_of(made)[0]["buy"]["cost"] == "1000000000000"
         gamma.book([(2e6, 9e5)], [(4e6, 9e5)])
         assert pair(made, 0, 1).gross == "0"
 
@@ -153,7 +166,7 @@ class TestStates:
         row = pair(made, 0, 1)
         assert (row.net, row.gross, row.net_bps) == (None, None, None)
         assert row.reason == "beta BTC/USDT is STALE: No data for 5 s or more."
-        leg = picture.data["legs"][1]
+        leg = legs_of(made)[1]
         assert (leg["usable"], leg["buy"], leg["sell"], leg["state"]) == (False, None, None, STALE)
         assert picture.state == LIVE, "the frame is as good as its best leg"
 
@@ -162,7 +175,7 @@ class TestStates:
         made = matrix("0.4", two()[0], best_only)
         row = pair(made, 0, 1)
         assert (row.net, row.reason) == (None, "beta gives no order book of BTC/USDT, only its best prices.")
-        assert made.draw().data["legs"][1]["usable"] is False
+        assert legs_of(made)[1]["usable"] is False
 
     def test_a_polled_leg_counts_and_says_its_state_and_age(self) -> None:
         clock = FakeClock()
@@ -171,7 +184,7 @@ class TestStates:
         beta.state(POLLED)
         clock.advance(2.5)
         made = matrix("0.3", alpha, beta, clock=clock)
-        leg = made.draw().data["legs"][1]
+        leg = legs_of(made)[1]
         assert (leg["state"], leg["usable"], leg["age_ms"]) == (POLLED, True, 2500)
         assert pair(made, 0, 1).net is not None
 
@@ -179,7 +192,7 @@ class TestStates:
         alpha, beta = two()
         beta.holder.old = beta.holder.book
         beta.state(STALE, "From before the start; the book is being loaded.")
-        leg = matrix("0.3", alpha, beta).draw().data["legs"][1]
+        leg = legs_of(matrix("0.3", alpha, beta))[1]
         assert (leg["usable"], leg["restored"]) == (False, True)
 
     def test_only_what_changed_is_computed_anew_and_nothing_is_missed(self) -> None:
@@ -191,12 +204,37 @@ class TestStates:
         alpha.source.version += 1
         assert D(pair(made, 0, 1).gross) == D("0.3") * (84165 - D("84119.95"))
 
-    def test_age_is_that_of_the_older_leg(self) -> None:
+    def test_a_pair_says_nothing_that_changes_with_time_alone(self) -> None:
         clock = FakeClock()
         alpha, beta = two()
         alpha.holder.shown_ns, beta.holder.shown_ns = clock.now_ns(), clock.now_ns() - 300_000_000
+        made = matrix("0.3", alpha, beta, clock=clock)
+        before, ages = made.draw().data["pairs"], [leg["age_ms"] for leg in legs_of(made)]
         clock.advance(0.1)
-        assert pair(matrix("0.3", alpha, beta, clock=clock), 0, 1).age_ms == 400
+        alpha.book(*BOOKS["alpha"], ns=clock.now_ns())  # the same levels, told anew
+        assert made.draw().data["pairs"] is before, "not encoded again"
+        assert (ages, [leg["age_ms"] for leg in legs_of(made)]) == ([0, 300], [0, 400])
+
+    def test_pairs_of_other_legs_are_neither_computed_nor_encoded_again(self) -> None:
+        places = [Place(name).book([(99.0, 5.0)], [(100.0, 5.0)]) for name in ("alpha", "beta", "gamma")]
+        many = [*places, *(Place("gamma", f"BTC/USD{n}").book([(99.0, 5.0)], [(100.0, 5.0)]) for n in range(4))]
+        made = matrix("1", *many)
+        made.draw()
+        places[0].book([(99.0, 5.0)], [(100.5, 5.0)])
+        made.draw()
+        encoded = [each.encoded for each in made.pairs]
+        places[1].book([(98.5, 5.0)], [(100.0, 5.0)])
+        made.draw()
+        changed = {n for n, each in enumerate(made.pairs) if each.encoded is not encoded[n]}
+        assert changed == {n for n, each in enumerate(made.pairs) if each.row.sell == 1}, "only what beta brings"
+        assert [row.gross for row in rows(made)] == [gross_of(each) for each in made.pairs]
+
+    def test_a_walk_is_shared_by_all_who_take_the_same_size(self) -> None:
+        alpha, beta = two()
+        taker, maker = matrix("0.3", alpha, beta), matrix("0.3", alpha, beta, charged="maker")
+        other = matrix("0.4", alpha, beta)
+        taker.draw(), maker.draw(), other.draw()
+        assert taker.sides[0].bought is maker.sides[0].bought is not other.sides[0].bought
 
 
 class TestTime:
@@ -267,7 +305,7 @@ class TestQuotes:
         place, rate = self.rate(0.9998, 0.9999)
         beta = Place("beta", "BTC/USD", rate=rate).book([(84165.0, 4.0)], [(84170.0, 4.0)])
         made = matrix("0.5", two()[0], beta)
-        leg = made.draw().data["legs"][1]
+        leg = legs_of(made)[1]
         # 1 / 0.9999 = 1.00010001... down, 1 / 0.9998 = 1.00020004... up
         assert (leg["rate"]["bid"], leg["rate"]["ask"], leg["rate"]["market"]) == (
             "1.000100",
@@ -277,12 +315,12 @@ class TestQuotes:
         assert D(leg["sell"]["cost"]) == D("0.5") * 84165 * D("1.0001")
         assert D(leg["buy"]["cost"]) == D("0.5") * 84170 * D("1.000201")
         place.book([(0.5, 1.0)], [(0.6, 1.0)])
-        assert D(made.draw().data["legs"][1]["buy"]["cost"]) == D("0.5") * 84170 * 2, "a new rate is taken at once"
+        assert D(legs_of(made)[1]["buy"]["cost"]) == D("0.5") * 84170 * 2, "a new rate is taken at once"
 
     def test_the_market_may_stand_the_other_way_round(self) -> None:
         _, rate = self.rate(1.0001, 1.0002, symbol="USD/USDT")
         beta = Place("beta", "BTC/USD", rate=rate).book([(84165.0, 4.0)], [(84170.0, 4.0)])
-        leg = matrix("0.5", two()[0], beta).draw().data["legs"][1]
+        leg = legs_of(matrix("0.5", two()[0], beta))[1]
         assert (leg["rate"]["bid"], leg["rate"]["ask"]) == ("1.000100", "1.000200")
 
     def test_without_a_usable_rate_the_leg_is_not_usable(self) -> None:
@@ -291,13 +329,13 @@ class TestQuotes:
         made = matrix("0.5", two()[0], beta)
         assert pair(made, 0, 1).net is not None
         place.state(STALE)
-        row, leg = pair(made, 0, 1), made.draw().data["legs"][1]
+        row, leg = pair(made, 0, 1), legs_of(made)[1]
         assert (row.net, leg["usable"], leg["state"], leg["rate"]["bid"]) == (None, False, LIVE, None)
         assert row.reason == "No usable rate of USD and USDT: beta USDT/USD is STALE."
 
     def test_at_par_if_the_user_says_so(self) -> None:
         beta = Place("beta", "BTC/USD", rate=Rate("USD", "USDT", [], par=True)).book([(84165.0, 4.0)], [(84170.0, 4.0)])
-        leg = matrix("0.5", two()[0], beta).draw().data["legs"][1]
+        leg = legs_of(matrix("0.5", two()[0], beta))[1]
         assert (leg["sell"]["cost"], leg["rate"]["bid"], leg["rate"]["market"]) == ("42082.5", "1", None)
 
 
@@ -362,17 +400,17 @@ def test_legs_that_come_later_keep_what_was() -> None:
     alpha, beta = two()
     gamma = Place("gamma").book([(84100.0, 1.0)], [(84200.0, 1.0)])
     made = matrix("0.3", alpha, beta)
-    before = made.draw().data["pairs"][0]
+    before = rows(made)[0]
     made.set_legs([alpha.leg, beta.leg, gamma.leg])
-    after = made.draw().data["pairs"]
+    after = rows(made)
     assert [(row.buy, row.sell) for row in after] == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
-    assert after[0] is before
+    assert after[0] == before
     assert all(row.net is not None for row in after)
 
 
 @pytest.mark.parametrize("exchange", ["binance", "kraken"])
 def test_default_fees_reach_the_frame(exchange: str) -> None:
     place = Place(exchange).book([(1.0, 1.0)], [(2.0, 1.0)])
-    leg = matrix("1", place, fee_of=lambda leg: default_fee(leg.exchange, leg.market.product)).draw().data["legs"][0]
+    leg = legs_of(matrix("1", place, fee_of=lambda leg: default_fee(leg.exchange, leg.market.product)))[0]
     assert leg["fee_source"] == "default"
     assert D(leg["fee_bps"]) == default_fee(exchange, "spot").taker_bps

@@ -19,6 +19,7 @@ from feeds.errors import ChecksumError, GapError, ParseError, SyncError
 from feeds.exchange import MarketIndex
 from feeds.exchanges.okx import Okx
 from feeds.sync import BookSync, Need
+from tests.documented import Documented, below
 from tests.shared import SHARED, shared_file
 
 OKX = Okx()
@@ -554,3 +555,54 @@ def test_whatever_is_lost_doubled_or_out_of_order_no_wrong_book_is_ready(form: s
                 assert not reader.sync.ready
             if reader.sync.ready:
                 assert (tuple(reader.book.bids.top(10)), tuple(reader.book.asks.top(10))) in states
+
+
+DOCUMENTED = Documented(
+    "okx",
+    {
+        **dict.fromkeys(
+            below(
+                "Endpoints/UnifiedApi/ExchangeData",
+                "Get24HourVolume GetAnnouncementTypes GetAnnouncements GetBlockTicker GetBlockTickers "
+                "GetBlockTrades GetDeliveryExerciseHistory GetDiscountInfo GetEstimatedFuturesSettlementPrice "
+                "GetEstimatedPrice GetFundingRateHistory GetFundingRates GetIndexComponents GetIndexKlines "
+                "GetIndexTickers GetInsuranceFund GetInterestRates GetLimitPrice GetMarkPriceKlines "
+                "GetMarkPrices GetOpenInterests GetOptionMarketData GetOracle GetPositionTiers GetPremiumHistory "
+                "GetRecentTrades GetRubikContractSummary GetRubikInterestVolumeExpiry "
+                "GetRubikInterestVolumeStrike GetRubikLongShortRatio GetRubikMarginLendingRatio "
+                "GetRubikOptionsSummary GetRubikPutCallRatio GetRubikSupportCoin GetRubikTakerFlow "
+                "GetRubikTakerVolume GetServerTime GetSettlementHistory GetTicker GetTickers GetTradeHistory "
+                "GetUnderlying GetVIPInterestRates UnitConvert",
+            ),
+            "test_good_answers_are_no_errors",
+        ),
+        **dict.fromkeys(
+            below(
+                "Endpoints/UnifiedApi/ExchangeData",
+                "GetKlineHistory GetKlines GetOrderBook GetSymbols",
+            ),
+            "test_rest",
+        ),
+        "Subscriptions/Unified/ExchangeData/Concurrent.txt": "test_two_at_once",
+        **dict.fromkeys(
+            below(
+                "Subscriptions/Unified/ExchangeData",
+                "EstimatedPrice IndexKlines Interest MarkPriceKlines OptionSummary PriceLimit Symbol",
+            ),
+            "test_what_is_not_used_is_understood",
+        ),
+        **dict.fromkeys(
+            below(
+                "Subscriptions/Unified/ExchangeData",
+                "FundingRate IndexTicker MarkPrice",
+            ),
+            "test_mark_funding_and_index",
+        ),
+        "Subscriptions/Unified/ExchangeData/Klines.txt": "test_klines",
+        "Subscriptions/Unified/ExchangeData/OrderBook.txt": "test_order_book",
+        "Subscriptions/Unified/ExchangeData/SystemStatus.txt": "test_status",
+        "Subscriptions/Unified/ExchangeData/Ticker.txt": "test_ticker",
+        "Subscriptions/Unified/ExchangeData/Trades.txt": "test_trades",
+    },
+    {},
+)

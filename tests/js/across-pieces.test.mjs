@@ -86,7 +86,7 @@ describe("the status board", () => {
   const data = {
     exchanges: [
       { exchange: "binance", simulated: true, notice: "", markets: 3, budget: {} },
-      { exchange: "kraken", simulated: false, notice: "Maintenance.", markets: 1 },
+      { exchange: "kraken", simulated: false, via: "ccxt", notice: "Maintenance.", markets: 1 },
     ],
     connections: [
       connection("binance"),
@@ -106,6 +106,11 @@ describe("the status board", () => {
     assert.deepEqual(binance.latency, { p50: 3, p99: 90 });
     assert.deepEqual([kraken.state, kraken.reason, kraken.connected, kraken.latency], ["DOWN", "refused", 0, null]);
     assert.deepEqual(kraken.notices, [{ text: "Maintenance.", fromMs: null, toMs: null }]);
+  });
+
+  it("tells what is simulated and by what it comes", () => {
+    const [binance, kraken] = board(data);
+    assert.deepEqual([binance.simulated, binance.via, kraken.simulated, kraken.via], [true, "", false, "ccxt"]);
   });
 
   it("does without what an older worker does not send", () => {

@@ -44,7 +44,6 @@ const DATA = {
       net_bps: "-45.2794",
       gross: "19.935",
       net: "-190.445065",
-      age_ms: 100,
       positive_since_ms: null,
       largest_bps: "-3.1",
       largest_ms: 1795220700000,
@@ -57,7 +56,6 @@ const DATA = {
       net_bps: null,
       gross: null,
       net: null,
-      age_ms: 100,
       positive_since_ms: null,
       largest_bps: null,
       largest_ms: null,
@@ -77,7 +75,9 @@ describe("the matrix", () => {
         ["–", null],
       ],
     );
-    assert.equal(cells[0][1].ageMs, 1000);
+    assert.equal(cells[0][1].ageMs, 1000, "that of the older leg, and what passed since");
+    const never = { ...DATA, legs: [DATA.legs[0], { ...DATA.legs[1], age_ms: null }] };
+    assert.equal(model.grid(never, 900)[0][1].ageMs, null);
     assert.deepEqual([cells[0][1].heat, cells[1][0].heat], [-3, null]);
   });
 

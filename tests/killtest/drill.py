@@ -22,7 +22,7 @@ from typing import Any
 from feeds.simulator import SimulatorProcess, endpoints, run
 from feeds.simulator.keys import TEST_KEY, TEST_SECRET
 from tests.shared import ROOT
-from tests.system.processes import environment, manage
+from tests.system.processes import environment, migrated
 
 ACCOUNT = "test"  # of the simulator: nobody trades in it but this drill
 MARKETS = (("spot", "BTCUSDT"), ("spot", "ETHUSDT"), ("usdm", "BTCUSDT"), ("usdm", "ETHUSDT"))
@@ -182,7 +182,7 @@ class Result(dict[str, Any]):
 
 @contextmanager
 def simulated() -> Iterator[Exchange]:
-    process = run()
+    process = run(exchanges=("binance",))
     try:
         yield Exchange(process)
     finally:
@@ -198,7 +198,7 @@ def drill(
         config.write_text(config_text(exchange.process.port))
         secrets = {"SPREADBOARD_MAIN_KEY": TEST_KEY, "SPREADBOARD_MAIN_SECRET": TEST_SECRET}
         env = environment(folder / "var", config, DATABASE_URL=database_url, LOG_FORMAT="json", **secrets)
-        manage(env, "migrate", "--verbosity", "0")
+        migrated(env)
         database = Database(database_url, folder / "var")
         worker = Worker(env, folder / "worker.log")
         worker.start()

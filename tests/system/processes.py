@@ -1,11 +1,15 @@
 """Starting the real processes: the dashboard with a configuration, and the recording server."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -41,6 +45,24 @@ def manage(env: dict[str, str], *command: str) -> str:
     if done.returncode:
         raise AssertionError(f"manage.py {' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout
+
+
+def migrated(env: dict[str, str]) -> None:
+    """Make the database of this environment, with no row in it: SQLite's is a copy of one that is made once."""
+    if env.get("DATABASE_URL"):
+        manage(env, "migrate", "--verbosity", "0")
+        return
+    var = Path(env["SPREADBOARD_VAR"])
+    var.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_template(), var / "db.sqlite3")
+
+
+@functools.cache
+def _template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="spreadboard-migrated-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    manage(environment(folder, None), "migrate", "--verbosity", "0")
+    return folder / "db.sqlite3"
 
 
 @contextlib.contextmanager
@@ -110,10 +132,9 @@ class Deployment:
 @contextlib.contextmanager
 def dashboard(var: Path, config: Path | None, **more: str) -> Iterator[Deployment]:
     """``manage.py serve`` with a database of its own; the demo if ``config`` is None."""
-    var.mkdir(parents=True, exist_ok=True)
     port = free_port()
     env = environment(var, config, HOST="127.0.0.1", PORT=str(port), **more)
-    manage(env, "migrate", "--verbosity", "0")
+    migrated(env)
     deployment = Deployment(port, env, var / "serve.log")
     with process([sys.executable, "manage.py", "serve"], env, deployment.log) as child:
         deployment.child = child

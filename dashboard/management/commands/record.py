@@ -41,6 +41,8 @@ class Command(BaseCommand):
             raise CommandError(f"--minutes {minutes:g}: must be more than 0")
         try:
             config = load_config(options["config"], {}) if options["config"] else configuration()
+            if not options["markets"] and (left_out := record.left_out(config.exchanges)):
+                self.stderr.write(left_out)
             config = record.chosen(config, options["markets"])
             limits = record.limits_of(options["rotate_mb"], options["max_mb"], sorted(config.exchanges))
             files = self._record(config, options["dir"], limits, minutes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
 from feeds.errors import ConfigError
-from feeds.record import add_limits, limits_of
-from feeds.recorder import Limits
+from feeds.record import add_limits, left_out, limits_of
+from feeds.recorder import Limits, recordable
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         require_migrations()
         config = read_configuration()
-        record = recording(options, config)
+        record = recording(options, config, self.stderr.write)
         if not settings.REDIS_URL:
             self.stderr.write("REDIS_URL is not set: no web process can reach this worker. manage.py serve runs both.")
         failure = asyncio.run(run(config, record))
@@ -63,12 +63,18 @@ def add_recording(parser: CommandParser) -> None:
     add_limits(parser)
 
 
-def recording(options: Mapping[str, Any], config: Config) -> tuple[Path, Limits] | None:
-    """Where to record, and how much. Raises CommandError."""
+def recording(options: Mapping[str, Any], config: Config, say: Callable[[str], object]) -> tuple[Path, Limits] | None:
+    """Where to record, and how much; ``say`` is told what of the configuration cannot be recorded. Raises
+    CommandError, also if nothing of it can be."""
     if options["record"] is None:
         return None
+    names, why = sorted(recordable(config.exchanges)), left_out(config.exchanges)
+    if not names:
+        raise CommandError(f"--record: {why}")
+    if why:
+        say(why)
     try:
-        return options["record"], limits_of(options["rotate_mb"], options["max_mb"], sorted(config.exchanges))
+        return options["record"], limits_of(options["rotate_mb"], options["max_mb"], names)
     except ConfigError as error:
         raise CommandError(str(error)) from None
 

@@ -53,8 +53,9 @@ class Command(BaseCommand):
         config, player = (read_configuration(), None) if path is None else self._replay(path)
         if player is not None and options["record"] is not None:
             raise CommandError("SPREADBOARD_REPLAY is set: a recording that is played is not recorded again.")
+        record = recording(options, config, self.stderr.write)
         embedded = Embedded(self, config, options["host"], options["port"])
-        embedded.make_worker = partial(FeedsWorker, config, record=recording(options, config), player=player)
+        embedded.make_worker = partial(FeedsWorker, config, record=record, player=player)
         failure = embedded.run()
         if failure:
             raise CommandError(failure)

@@ -17,8 +17,9 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
-from feeds.accounts.binance import spot_rest, usdm_rest
+from feeds.accounts.binance import capital, spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
+from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
 from feeds.accounts.binance.wire import Ms, Wire, decode
 from feeds.domain import Rejected
@@ -69,7 +70,7 @@ class _ListenKey(Wire, frozen=True, rename="camel"):
     listen_key: str
 
 
-class BinanceAccount:
+class BinanceAccount(BinanceTrading):
     """One Binance account; fits :class:`feeds.account.AccountApi`."""
 
     def __init__(self, spec: AccountSpec, markets: MarketIndex, endpoints: Mapping[str, str]) -> None:
@@ -252,7 +253,7 @@ class BinanceAccount:
     # Money from outside
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return []
+        return capital.requests(since_ms) if self._spot else []
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        raise NotImplementedError("nothing is asked")
+        return capital.parse(request, raw)

@@ -174,6 +174,11 @@ def algo_id(number: int) -> str:
     return f"algo-{number}"
 
 
+def algo_number(order_id: str) -> str | None:
+    """Binance's own number of a conditional order; None for another order."""
+    return order_id.removeprefix("algo-") if order_id.startswith("algo-") else None
+
+
 def parse_algo_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
     """``GET /fapi/v1/openAlgoOrders``: stop, take-profit and trailing orders, not in openOrders since 2025-12-09."""
     return [

@@ -35,7 +35,7 @@ CANCELS_AT_ONCE = 100
 BEFORE_MS = 10 * 60_000
 """An order is looked for from so long before the time in its client id on."""
 
-GONE = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED", "NOT_FOUND"})
+GONE = frozenset({"UNKNOWN_CANCEL_ORDER", "ORDER_IS_FULLY_FILLED"})
 UNSURE = frozenset(
     {"UNKNOWN_FAILURE_REASON", "DUPLICATE_CLIENT_ORDER_ID", "INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 )

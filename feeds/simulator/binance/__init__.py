@@ -97,6 +97,7 @@ class Binance:
         for sockets in self._socket_sets():
             sockets.tick()
         self.listen_keys.tick()
+        self._futures.switches.tick()
 
     # -- faults --------------------------------------------------------------------------------------------------
 

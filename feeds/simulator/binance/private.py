@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
-from feeds.simulator.binance import orders
+from feeds.simulator.binance import capital, orders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.rest import BinanceError, Gate, Handler, Weight, answer, integer
 from feeds.simulator.binance.terms import refusal
@@ -14,8 +14,10 @@ from feeds.simulator.desk import Desk
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+from feeds.simulator.switches import Switches
 
 _HOUR_MS = 3_600_000
+ALL_CANCELLED = {"code": 200, "msg": "The operation of cancel all open order is done."}
 Params: TypeAlias = Mapping[str, str]
 Signed: TypeAlias = Callable[[Account, Params], Any]
 
@@ -134,6 +136,7 @@ class SpotEndpoints(PrivateEndpoints):
             self.route("POST", f"{base}/order", 1, self._place, trade=True, free=True),
             self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True, free=True),
             self.route("DELETE", f"{base}/openOrders", 1, self._cancel_all, trade=True, free=True),
+            *capital.routes(self, f"{prefix}/sapi/v1/capital"),
             web.get(f"{prefix}/sapi/v1/account/apiRestrictions", self.gate.wrap(1, self._rights)),
         ]
 
@@ -227,6 +230,14 @@ class FuturesEndpoints(PrivateEndpoints):
 
     product = "usdm"
 
+    def __init__(
+        self, accounts: Accounts, gatekeeper: Gatekeeper, gate: Gate, markets: Mapping[str, LiveMarket]
+    ) -> None:
+        super().__init__(accounts, gatekeeper, gate, markets)
+        self.switches = Switches[tuple[Account, LiveMarket]](
+            gate.clock_ms, lambda held: self.desk(held[0]).cancel_all(held[1])
+        )
+
     def routes(self, prefix: str, listen_keys: Callable[[Account, str], Any]) -> list[web.RouteDef]:
         self._listen_keys = listen_keys
         base, third = f"{prefix}/fapi/v1", f"{prefix}/fapi/v3"
@@ -238,6 +249,8 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("GET", f"{third}/positionRisk", 5, self._risk),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
             self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
+            self.route("DELETE", f"{base}/algoOpenOrders", 1, lambda a, p: dict(ALL_CANCELLED), trade=True),
+            self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
             self.route("GET", f"{base}/userTrades", 5, self._trades),
             self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
             self.route("POST", f"{base}/order", 1, self._place, trade=True),
@@ -353,7 +366,13 @@ class FuturesEndpoints(PrivateEndpoints):
 
     def _cancel_all(self, account: Account, params: Params) -> dict[str, Any]:
         self.cancel_all(account, params)
-        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+        return dict(ALL_CANCELLED)
+
+    def _countdown(self, account: Account, params: Params) -> dict[str, Any]:
+        """The dead man's switch of one market."""
+        countdown_ms = integer(params, "countdownTime", 0)
+        self.switches.set((account, self.market(params)), countdown_ms)
+        return {"symbol": params["symbol"], "countdownTime": str(countdown_ms)}
 
     def _config(self, account: Account, params: Params) -> list[dict[str, Any]]:
         return [

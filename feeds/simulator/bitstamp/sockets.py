@@ -116,7 +116,7 @@ class BitstampSockets:
         if self._faults.strike("bitstamp", "no_ack"):
             return
         named = _CHANNEL.fullmatch(channel)
-        if named is None or self._faults.strike("bitstamp", "reject", "", (named[2],)):
+        if named is None or self._faults.strike("bitstamp", "reject", "", self._names(named[2])):
             connection.socket.send(frames.refused("Invalid channel provided."))
         elif event == "bts:subscribe":
             self._join(connection, channel)
@@ -141,9 +141,14 @@ class BitstampSockets:
 
     # -- what happened -------------------------------------------------------------------------------------------
 
+    def _names(self, native: str) -> tuple[str, ...]:
+        """What a fault may call this market."""
+        market = self.markets.get(native)
+        return (native,) if market is None else (native, market.instrument.symbol)
+
     def _muted(self, native: str) -> bool:
         """``native`` "": everything is."""
-        fault = self._faults.find("bitstamp", "mute", "", (native,))
+        fault = self._faults.find("bitstamp", "mute", "", self._names(native))
         return fault is not None and fault.value != "private" and (bool(native) or not fault.symbol)
 
     def _publish(self, channel: str, native: str, text: str) -> None:
@@ -178,13 +183,14 @@ class BitstampSockets:
             return
         book.told = engine.update_id
         bids, asks, micros = engine.bids.top(DEPTH), engine.asks.top(DEPTH), book.stamp(market)
-        if self._faults.strike("bitstamp", "drop_depth", "", (native,)):
+        names = self._names(native)
+        if self._faults.strike("bitstamp", "drop_depth", "", names):
             return
         best_ask = engine.asks.best()
-        if best_ask is not None and self._faults.strike("bitstamp", "crossed", "", (native,)):
+        if best_ask is not None and self._faults.strike("bitstamp", "crossed", "", names):
             bids = [(best_ask + 5, 1), *bids]
             book.told = -1  # the next message takes it back
-        if self._faults.strike("bitstamp", "garbage", "", (native,)):
+        if self._faults.strike("bitstamp", "garbage", "", names):
             self._publish(channel, native, '{"data":{"timestamp":"17894')
         self._publish(channel, native, frames.book(market, channel, bids, asks, micros))
 

@@ -9,6 +9,7 @@ import msgspec
 from feeds.simulator.candles import DAY, MINUTE, MONTH, Bar, bucket_end
 from feeds.simulator.market import LiveMarket, Print
 from feeds.simulator.matching import Level
+from feeds.simulator.orders import OwnFill
 
 PERIODS = {
     **{str(minutes): minutes * MINUTE for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
@@ -54,7 +55,7 @@ def direction(row: Print) -> str:
     return f'"L":"{"PlusTick" if row.taker_buys else "MinusTick"}",'
 
 
-def trade_id(market: LiveMarket, row: Print) -> str:
+def trade_id(market: LiveMarket, row: Print | OwnFill) -> str:
     """Digits on spot, a UUID on linear."""
     if market.instrument.settle is None:
         return f"229{row.id:016d}"

@@ -25,7 +25,8 @@ async def instruments(ground: Ground) -> None:
         ours = (market.native, market.product, market.base, market.quote, market.settle, market.tick, market.lot)
         theirs = (each.native, each.product, each.alias or each.base, each.quote, each.settle, each.tick, each.lot)
         names = ("native", "product", "base", "quote", "settle", "tick", "lot")
-        wrong = [f"{n} is {o}, not {t}" for n, o, t in zip(names, ours, theirs, strict=True) if o != t]
+        skip = 1 if waived(ground.subject, "instruments.native") else 0
+        wrong = [f"{n} is {o}, not {t}" for n, o, t in list(zip(names, ours, theirs, strict=True))[skip:] if o != t]
         assert not wrong, f"{each.symbol}: {'; '.join(wrong)}"
         assert market.exchange == ground.name, f"{each.symbol} is of {market.exchange!r}"
         assert market.status == "trading", f"{each.symbol} is {market.status!r}"
@@ -99,6 +100,8 @@ async def snapshot(ground: Ground) -> None:
     for each in watched:
         first = ground.judge.first[each.symbol]["data"]
         assert min(len(first["bids"]), len(first["asks"])) >= 10, f"{each.symbol} began with few levels"
+        if waived(ground.subject, "snapshot.rest"):
+            continue
         book, market = ground.truth.books[each.symbol], venue.markets[each.symbol]
         answer = await venue.rest.send(venue.adapter.snapshot_request(market))
         whole = venue.adapter.parse_snapshot(market, answer.raw)

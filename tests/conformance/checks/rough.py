@@ -78,7 +78,8 @@ async def kick(ground: Ground) -> None:
             )
         await ground.live(*watched, seconds=BACK_S)
         await _served(ground)
-    await _kicked(ground, watched)
+    if not waived(ground.subject, "kick.backoff"):
+        await _kicked(ground, watched)
     ground.right()
 
 

@@ -1,0 +1,388 @@
+"""Orders placed and cancelled at the simulated Binance over real sockets: never two of one click."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from feeds import trader as module
+from feeds.account import AccountSpec, Credentials
+from feeds.account_domain import Order
+from feeds.accounts import REGISTRY
+from feeds.domain import Market, StreamState
+from feeds.errors import ExchangeError, TransportError
+from feeds.exchange import MarketIndex
+from feeds.exchanges import create
+from feeds.journal import Journal
+from feeds.rest import RestClient, rest_bases
+from feeds.signed_rest import SignedRest
+from feeds.simulator import endpoints
+from feeds.simulator.desk import Desk
+from feeds.simulator.faults import Fault
+from feeds.simulator.keys import READ_KEY, READ_SECRET, TEST_KEY, TEST_SECRET
+from feeds.simulator.market import LiveMarket
+from feeds.tickets import Refused, Ticket, Wish, check
+from feeds.trader import Trader
+from feeds.trading import TradingApi
+from tests.feeds.account_store import MemoryStore, StoreHandle
+from tests.feeds.peer import no_task_left, until  # noqa: F401  # a fixture for every test here
+from tests.feeds.simulator_help import Client, simulator
+
+SPEC = AccountSpec(
+    id=1,
+    exchange="binance",
+    label="Main",
+    credentials=Credentials(TEST_KEY, TEST_SECRET),
+    products=("spot", "usdm"),
+    trading=True,
+)
+
+
+class Tickets:
+    """A ticket store in memory, which outlives its trader."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Ticket] = {}
+
+    async def put_ticket(self, account: int, ticket: Ticket) -> None:
+        self.rows[ticket.key] = ticket
+
+    async def ticket(self, account: int, key: str) -> Ticket | None:
+        return self.rows.get(key)
+
+    async def open_tickets(self, account: int) -> list[Ticket]:
+        return [ticket for ticket in self.rows.values() if ticket.state in ("sent", "unsure")]
+
+
+class Bench:
+    """A trader at the simulated exchange, and what that exchange says."""
+
+    def __init__(self, client: Client, trader: Trader, tickets: Tickets, store: MemoryStore, markets: Any) -> None:
+        self.client = client
+        self.trader = trader
+        self.tickets = tickets
+        self.store = store
+        self.markets = markets
+        self.state = StreamState.LIVE
+
+    def desk(self, product: str = "spot") -> Desk:
+        return self.client.server.accounts["binance"].by_name["test"].desks[product]
+
+    def market(self, product: str = "spot") -> LiveMarket:
+        return self.client.server.market.of("binance", product)["BTCUSDT"]
+
+    def wish(self, product: str = "spot", **more: Any) -> Wish:
+        """A purchase far below the market, which rests."""
+        market = self.market(product)
+        price = (int(market.mid()) * 7 // 10) * market.instrument.tick
+        symbol = "BTC/USDT" if product == "spot" else "BTC/USDT:USDT"
+        return Wish(**{"symbol": symbol, "side": "buy", "size": Decimal("0.01"), "price": price, **more})
+
+    async def fault(self, **more: Any) -> None:
+        await self.client.post("/__sim/faults", {"exchange": "binance", **more})
+
+    def placed(self, product: str = "spot") -> list[str]:
+        """Client ids of all orders that the exchange ever had."""
+        return [order.client_id for order in self.desk(product).history()]
+
+
+@asynccontextmanager
+async def trading(
+    client: Client, tickets: Tickets | None = None, *, slow: bool = False, **spec: Any
+) -> AsyncIterator[Bench]:
+    adapter = create("binance", endpoints("127.0.0.1", client.server.port)["binance"])
+    rest = RestClient("binance", rest_bases(adapter.endpoints), adapter.budgets(), adapter.error_of, timeout_s=2.0)
+    markets = MarketIndex()
+    for request in adapter.markets_requests():
+        markets.update(adapter.parse_markets(request, (await rest.send(request)).raw))
+    settings = msgspec.structs.replace(SPEC, **spec)
+    api = REGISTRY["binance"](settings, markets, adapter.endpoints)
+    signed = SignedRest("binance", api, rest)
+    await signed.measure_all(api.clocks())
+    store, tickets = MemoryStore(), tickets or Tickets()
+
+    async def notify(account: int, kind: str) -> None:
+        """Nobody looks."""
+
+    journal = Journal(1, StoreHandle(store), notify)
+    journal.start()
+    made: list[Bench] = []
+    trader = Trader(
+        settings,
+        api,
+        signed,
+        journal,
+        markets,
+        tickets,
+        state=lambda: made[0].state,
+        on_orders=lambda: None,
+        delays=lambda: iter(lambda: 60.0 if slow else 0.05, None),
+    )
+    made.append(Bench(client, trader, tickets, store, markets))
+    try:
+        yield made[0]
+    finally:
+        await trader.stop()
+        await journal.stop()
+        await rest.close()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with simulator() as client:
+        yield client
+
+
+@pytest.fixture
+async def bench(client: Client) -> AsyncIterator[Bench]:
+    async with trading(client) as bench:
+        yield bench
+
+
+@pytest.fixture
+def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there half a second later does not come any more."""
+    monkeypatch.setattr(module, "LATE_S", 0.5)
+
+
+# -- placing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("product", ["spot", "usdm"])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"post_only": True}, {"side": "sell", "price": None}, {"time_in_force": "IOC"}],
+    ids=["limit", "post-only", "market", "ioc"],
+)
+async def test_an_order_is_placed_as_it_was_wished(bench: Bench, product: str, more: dict[str, Any]) -> None:
+    wish = bench.wish(product, **more)
+    ticket = await bench.trader.place("k1", wish)
+    [order] = bench.desk(product).history()
+    i = order.market.instrument
+    assert (ticket.state, ticket.order_id, ticket.client_id) == ("placed", str(order.id), order.client_id)
+    assert (order.buy, order.size * i.lot) == (wish.side == "buy", wish.size)
+    assert order.price is None if wish.price is None else order.price * i.tick == wish.price
+    assert order.post_only is wish.post_only
+    assert order.time_in_force in ((wish.time_in_force,) if not wish.post_only else ("GTX", "GTC"))
+    await until(lambda: (wish.symbol, ticket.order_id) in bench.store.orders)
+
+
+async def test_the_same_click_twice_is_one_order(bench: Bench) -> None:
+    wish = bench.wish()
+    first, second = await asyncio.gather(bench.trader.place("k1", wish), bench.trader.place("k1", wish))
+    third = await bench.trader.place("k1", wish)
+    assert first == second == third
+    assert bench.placed() == [first.client_id]
+    with pytest.raises(Refused, match="with other figures"):
+        await bench.trader.place("k1", bench.wish(size=Decimal("0.02")))
+    other = await bench.trader.place("k2", wish)
+    assert bench.placed() == [first.client_id, other.client_id]
+
+
+async def test_a_lost_answer_is_asked_for(bench: Bench) -> None:
+    await bench.fault(kind="unanswered", count=1)
+    ticket = await bench.trader.place("k1", bench.wish())
+    assert ticket.state == "placed"
+    assert bench.placed() == [ticket.client_id]
+
+
+async def test_a_lost_request_is_absent_and_may_be_sent_again(bench: Bench, soon_absent: None) -> None:
+    await bench.fault(kind="unanswered", value="before", count=1)
+    wish = bench.wish()
+    ticket = await bench.trader.place("k1", wish)
+    assert (ticket.state, bench.placed()) == ("absent", [])
+    assert ticket.sentence == "The exchange does not have this order: it was not placed."
+    again = await bench.trader.place("k1", wish)
+    assert (again.state, again.client_id, bench.placed()) == ("placed", ticket.client_id, [ticket.client_id])
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_worker_that_dies_finds_out_at_its_next_start(
+    client: Client, soon_absent: None, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    monkeypatch.setattr(module, "LATER_S", 0.1)
+    tickets = Tickets()
+    async with trading(client, tickets, slow=True) as bench:
+        await bench.fault(kind="unanswered", count=1, value="after" if arrives else "before")
+        bench.trader.start()
+        working = asyncio.create_task(bench.trader.place("k1", bench.wish()))
+        await until(
+            lambda: len(bench.placed()) == arrives and "k1" in tickets.rows and not client.server.faults.active()
+        )
+    assert working.cancelled() or working.exception() is not None
+    assert tickets.rows["k1"].state == "sent"
+    async with trading(client, tickets) as bench:
+        bench.trader.start()
+        await until(lambda: tickets.rows["k1"].state != "sent")
+        assert (tickets.rows["k1"].state, len(bench.placed())) == ("placed" if arrives else "absent", arrives)
+
+
+async def test_nobody_knows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S", 0.3)
+    desk, faults = bench.desk(), bench.client.server.faults
+    desk.listeners.append(lambda event: faults.add(Fault(exchange="binance", kind="status")))  # from the order on
+    await bench.fault(kind="unanswered", count=1)
+    wish = bench.wish()
+    ticket = await bench.trader.place("k1", wish)
+    assert (ticket.state, len(bench.placed())) == ("unsure", 1)
+    assert "not known" in ticket.sentence
+    desk.listeners.clear()
+    faults.clear()
+    again = await bench.trader.place("k1", wish)
+    assert (again.state, bench.placed()) == ("placed", [ticket.client_id])
+
+
+async def test_refusals_are_in_the_exchanges_words(bench: Bench) -> None:
+    ticket = await bench.trader.place("k1", bench.wish(size=Decimal("90")))
+    assert ticket.state == "refused"
+    assert "insufficient balance" in ticket.sentence
+    assert TEST_SECRET not in ticket.sentence
+    assert bench.placed() == []
+
+
+async def test_a_key_that_may_only_read(client: Client) -> None:
+    async with trading(client, credentials=Credentials(READ_KEY, READ_SECRET)) as bench:
+        ticket = await bench.trader.place("k1", bench.wish())
+        assert ticket.state == "refused"
+        assert "permissions" in ticket.sentence
+
+
+async def test_not_sent_where_it_must_not_be(client: Client) -> None:
+    async with trading(client, trading=False) as bench:
+        with pytest.raises(Refused, match="Trading is switched off"):
+            await bench.trader.place("k1", bench.wish())
+    async with trading(client) as bench:
+        bench.state = StreamState.STALE
+        with pytest.raises(Refused, match="The account is STALE"):
+            await bench.trader.place("k1", bench.wish())
+        assert (bench.placed(), bench.tickets.rows) == ([], {})
+
+
+# -- cancelling ------------------------------------------------------------------------------------------------------
+
+
+def order_of(ticket: Ticket, product: str = "spot") -> Order:
+    wish = ticket.wish
+    return Order(
+        product=product,
+        symbol=wish.symbol,
+        id=ticket.order_id,
+        side=wish.side,
+        type="limit",
+        size=wish.size,
+        filled=Decimal(0),
+        status="open",
+        updated_ms=0,
+    )
+
+
+async def test_one_is_cancelled_also_on_a_stale_account(bench: Bench) -> None:
+    ticket = await bench.trader.place("k1", bench.wish())
+    kept = await bench.trader.place("k2", bench.wish())
+    bench.state = StreamState.STALE
+    await bench.trader.cancel(order_of(ticket))
+    assert [order.client_id for order in bench.desk().open_orders()] == [kept.client_id]
+    with pytest.raises(Refused, match="Unknown order sent"):
+        await bench.trader.cancel(order_of(ticket))
+    await bench.fault(kind="status", for_s=600.0)
+    with pytest.raises((TransportError, Refused)):
+        await bench.trader.cancel(order_of(kept))
+
+
+async def test_all_are_cancelled(bench: Bench) -> None:
+    for number, product in enumerate(["spot", "usdm", "spot"]):
+        await bench.trader.place(f"k{number}", bench.wish(product))
+    assert await bench.trader.cancel_all() == 3
+    assert not bench.desk().open_orders() and not bench.desk("usdm").open_orders()
+    assert await bench.trader.cancel_all() == 0
+
+
+async def test_orders_go_at_a_stop_if_so_wished(client: Client) -> None:
+    async with trading(client, cancel_on_stop=True) as bench:
+        bench.trader.start()
+        await bench.trader.place("k1", bench.wish())
+        await bench.trader.stop()
+        assert bench.desk().open_orders() == []
+    async with trading(client) as bench:
+        bench.trader.start()
+        await bench.trader.place("k2", bench.wish())
+        await bench.trader.stop()
+        assert len(bench.desk().open_orders()) == 1
+
+
+async def test_the_exchange_cancels_when_it_hears_no_more(client: Client) -> None:
+    async with trading(client, dead_man_s=1) as bench:
+        ticket = await bench.trader.place("k1", bench.wish("usdm"))
+        bench.trader.start()
+        switches = client.server.exchanges["binance"]._futures.switches
+        await until(lambda: bool(switches._due_ms), what="the switch")
+        await asyncio.sleep(1.5)  # longer than the switch waits: it is held meanwhile
+        assert [order.client_id for order in bench.desk("usdm").open_orders()] == [ticket.client_id]
+        assert bench.trader._task is not None
+        bench.trader._task.cancel()  # as if killed: nobody says goodbye
+        await until(lambda: not bench.desk("usdm").open_orders(), what="the exchange's own cancelling")
+
+
+# -- the market's rules ----------------------------------------------------------------------------------------------
+
+MARKET = Market(
+    exchange="binance",
+    symbol="BTC/USDT",
+    native="BTCUSDT",
+    product="spot",
+    base="BTC",
+    quote="USDT",
+    tick=Decimal("0.01"),
+    lot=Decimal("0.001"),
+    min_size=Decimal("0.002"),
+    min_notional=Decimal("5"),
+)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        ({"size": "0"}, "The size must be above zero, not 0."),
+        ({"size": "NaN"}, "The size must be above zero, not NaN."),
+        ({"size": "0.0025"}, "The size 0.0025 is no multiple of 0.001, the smallest step in BTC/USDT."),
+        ({"size": "0.001"}, "The size 0.001 is below 0.002, the smallest order in BTC/USDT."),
+        ({"price": "-1"}, "The price must be above zero, not -1."),
+        ({"price": "60000.005"}, "The price 60000.005 is no multiple of 0.01, the tick of BTC/USDT."),
+        ({"price": "100.00"}, "The notional 1.0000 is below 5, the least in BTC/USDT."),
+        ({"price": None, "post_only": True}, "A market order always takes: it cannot be post-only."),
+        ({"post_only": True, "time_in_force": "IOC"}, "A post-only order rests: it cannot be IOC."),
+        ({"reduce_only": True}, "Reduce-only is for positions; BTC/USDT has none."),
+    ],
+)
+def test_the_markets_rules(wish: dict[str, Any], sentence: str) -> None:
+    given = {"size": "0.01", "price": "60000.00", **wish}
+    numbers = {name: Decimal(given[name]) if given[name] else None for name in ("size", "price")}
+    with pytest.raises(Refused) as caught:
+        check(Wish(symbol="BTC/USDT", side="buy", **{**given, **numbers}), MARKET)
+    assert str(caught.value) == caught.value.sentence == sentence
+
+
+def test_a_market_that_is_closed_or_unknown() -> None:
+    wish = Wish(symbol="BTC/USDT", side="buy", size=Decimal("0.01"))
+    check(wish, MARKET)
+    with pytest.raises(Refused, match="lists no market BTC/USDT"):
+        check(wish, None)
+    with pytest.raises(Refused, match="does not trade at the moment: the exchange says 'halt'"):
+        check(wish, msgspec.structs.replace(MARKET, status="halt"))
+
+
+UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+"""By exchange: the code that says that it does not know itself what has become of an order."""
+
+
+@pytest.mark.parametrize("exchange", sorted(REGISTRY))
+def test_every_exchange_that_trades_says_what_its_errors_leave_open(exchange: str) -> None:
+    api = REGISTRY[exchange](msgspec.structs.replace(SPEC, exchange=exchange), MarketIndex(), {})
+    assert isinstance(api, TradingApi)
+    assert api.leaves_open(ExchangeError("unknown", UNTOLD[exchange]))
+    assert not api.leaves_open(ExchangeError("refused", "1"))
+    assert api.new_client_id() != api.new_client_id()
