@@ -20,13 +20,13 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from feeds.account import AccountApi, FillPage
-from feeds.account_domain import Fill, UnknownMarket
+from feeds.account_domain import AccountChanged, Fill, Order, PrivateEvent, UnknownMarket
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
@@ -44,11 +44,15 @@ ACTIVE_ROUNDS = 10
 GAP_S = 1.0
 """Between two readings of one market, however often its stream begins anew."""
 
+LATE_ROUNDS = 3
+"""So often a market is read again, :data:`GAP_S` apart, for a fill that has happened and REST does not tell yet."""
+
 
 class _Market:
     """One market's progress. Times are monotonic."""
 
     __slots__ = (
+        "awaited",
         "cursor",
         "due_s",
         "known",
@@ -70,6 +74,7 @@ class _Market:
         self.second_look = True
         self.wishes = 0  # counts read_again: a wish during a reading is not fulfilled by it
         self.traded_s: float | None = None
+        self.awaited = 0  # readings that may still be made for a fill that is known to have happened
         self.refusals = 0
         self.refusal = ""  # in the exchange's words, once it is taken for final
 
@@ -160,12 +165,21 @@ class FillHistory:
             market.due_s = due_s
             self._wake.set()
 
+    def heard(self, events: Sequence[PrivateEvent]) -> None:
+        """A stream told this: markets with fills and orders are looked at more often, some at once."""
+        for symbol in {event.symbol for event in events if isinstance(event, Fill | Order)}:
+            self.traded(symbol)
+        for event in events:
+            if isinstance(event, AccountChanged) and event.fills_in is not None:
+                self.filled(event.fills_in)
+
     def filled(self, symbol: str) -> None:
         """The market has a fill that only REST tells: read it now, and once more when it must be told."""
         self.traded(symbol)
         market = self._markets.get(self._api.fill_list(symbol))
         if market is not None:
             market.wishes += 1
+            market.awaited = LATE_ROUNDS
             market.second_look = True
             market.due_s = min(market.due_s, max(self._clock.monotonic_s(), market.read_s + GAP_S))
             self._wake.set()
@@ -291,7 +305,10 @@ class FillHistory:
             market.due_s = now_s + GAP_S
             return
         market.missing = False
-        if market.second_look:
+        if market.awaited:
+            market.awaited -= 1
+            market.due_s = now_s + GAP_S
+        elif market.second_look:
             market.second_look = False
             market.due_s = now_s + self._settle_s
         else:
@@ -318,6 +335,7 @@ class FillHistory:
             market.cursor = moved
         market.known |= bool(fills)
         if rows:
+            market.awaited = 0
             new = {(row["symbol"], row["id"]) for row in rows}
             self._on_new([fill for fill in fills if (fill.symbol, fill.id) in new])
 

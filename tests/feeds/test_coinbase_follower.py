@@ -80,9 +80,9 @@ class Followed:
 
 
 @asynccontextmanager
-async def followed(credentials: Credentials = TEST, client: Client | None = None) -> Any:
+async def followed(credentials: Credentials = TEST, client: Client | None = None, **times: float) -> Any:
     if client is None:
-        async with simulator(instruments=FEW, **LIMITS) as client, followed(credentials, client) as account:
+        async with simulator(instruments=FEW, **LIMITS) as client, followed(credentials, client, **times) as account:
             yield account
         return
     adapter = create("coinbase", endpoints("127.0.0.1", client.server.port)["coinbase"])
@@ -101,7 +101,7 @@ async def followed(credentials: Credentials = TEST, client: Client | None = None
         )
         api = REGISTRY["coinbase"](spec, markets, adapter.endpoints)
         follower = AccountFollower(
-            spec, api, rest, StoreHandle(store), notify, settle_s=1.0, delays=lambda: iter(lambda: 0.1, None)
+            spec, api, rest, StoreHandle(store), notify, settle_s=1.0, delays=lambda: iter(lambda: 0.1, None), **times
         )
         await follower.start()
         try:
@@ -168,6 +168,17 @@ async def test_a_mute_stream_is_replaced(monkeypatch):
         await until(lambda: stream.connection.reconnects > 0, within_s=10, what="another connection")
         await account.client.session.delete(account.client.base + "/__sim/faults")
         await account.must_agree()
+        await account.live()
+
+
+async def test_heartbeats_that_stop_end_the_connection():
+    """Although pings are answered."""
+    async with followed(stale_s=2.0, reconnect_s=3.0) as account:
+        await account.live()
+        await account.fault("mute", product="private")
+        stream = account.follower.streams[0]
+        await until(lambda: stream.connection.reconnects > 0, within_s=10, what="another connection")
+        await account.client.session.delete(account.client.base + "/__sim/faults")
         await account.live()
 
 

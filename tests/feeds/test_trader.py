@@ -375,7 +375,7 @@ def test_a_market_that_is_closed_or_unknown() -> None:
         check(wish, msgspec.structs.replace(MARKET, status="halt"))
 
 
-UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+UNTOLD = {"binance": -1007, "bybit": 10000, "coinbase": "UNKNOWN_FAILURE_REASON", "okx": "50004"}
 """By exchange: the code that says that it does not know itself what has become of an order."""
 
 

@@ -67,8 +67,6 @@ class CoinbaseAccount(CoinbaseTrading):
         self._endpoints = endpoints
         self._signer = Signer(spec.credentials.key.strip(), spec.credentials.secret)
         self._fills = rows.FillReader(markets)
-        base = urlsplit(endpoints[f"{HOST}.rest"])
-        self._uri = base.netloc + base.path.rstrip("/")
 
     def ready(self) -> bool:
         return any(market.product == PRODUCT for market in self._markets)
@@ -77,7 +75,8 @@ class CoinbaseAccount(CoinbaseTrading):
 
     def sign(self, request: Request, now_ms: int) -> Request:
         self._now_ms = max(self._now_ms, now_ms)
-        token = self._signer.token(now_ms, f"{request.method} {self._uri}{request.path}")
+        base = urlsplit(self._endpoints[f"{HOST}.rest"])
+        token = self._signer.token(now_ms, f"{request.method} {base.netloc}{base.path.rstrip('/')}{request.path}")
         return msgspec.structs.replace(request, headers=(*request.headers, ("Authorization", f"Bearer {token}")))
 
     # Clock, key, refusals
