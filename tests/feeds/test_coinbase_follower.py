@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -112,15 +113,18 @@ async def followed(credentials: Credentials = TEST, client: Client | None = None
         await rest.close()
 
 
-async def test_a_session():
+async def test_a_session(monkeypatch):
     """One after the other on one account: fills as they happen, a cut, a lost frame, too many requests."""
+    monkeypatch.setattr("feeds.private_stream.MUTE_S", 0.5)
     async with followed() as account:
         await account.live()
-        await account.fills(20)
+        stream, history = account.follower.streams[0], account.follower._history._markets["fills"]
+        await until(lambda: not history.second_look and history.due_s > time.monotonic() + 30, within_s=10)
+        await account.fills(20)  # nothing but their orders has the list of fills read now
         await until(lambda: len(account.store.rows) == 20, within_s=5, what="fills soon after their orders")
         await account.must_agree()
+        await asyncio.sleep(1.5)  # time to be found mute
         assert account.follower.state is StreamState.LIVE
-        stream = account.follower.streams[0]
         assert stream.connection.reconnects == 0
 
         working = asyncio.create_task(account.fills(60, per_s=60))
