@@ -20,16 +20,17 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import structlog
 
 from feeds.account import AccountApi, FillPage
-from feeds.account_domain import AccountChanged, Fill, Order, PrivateEvent, UnknownMarket
+from feeds.account_domain import AccountChanged, Fill, FillTold, Order, PrivateEvent, UnknownMarket
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
+from feeds.owed_fills import OwedFills
 from feeds.pacing import backoff
 from feeds.signed_rest import SignedRest
 
@@ -126,6 +127,7 @@ class FillHistory:
         self._clock = clock
         self._log = log.bind(source="fills", **(labels or {}))
         self._markets: dict[str, _Market] = {}
+        self._owed = OwedFills(self._log)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -165,12 +167,16 @@ class FillHistory:
             market.due_s = due_s
             self._wake.set()
 
-    def heard(self, events: Sequence[PrivateEvent]) -> None:
-        """A stream told this: markets with fills and orders are looked at more often, some at once."""
-        for symbol in {event.symbol for event in events if isinstance(event, Fill | Order)}:
+    def heard(self, events: Iterable[PrivateEvent]) -> None:
+        """A stream told this: markets with fills and orders are looked at more often. Fills that only the history can
+        name are read at once, and again until they are there."""
+        news = list(events)
+        for symbol in {event.symbol for event in news if isinstance(event, Fill | Order)}:
             self.traded(symbol)
-        for event in events:
-            if isinstance(event, AccountChanged) and event.fills_in is not None:
+        for event in news:
+            if isinstance(event, FillTold):
+                self._owe(event)
+            elif isinstance(event, AccountChanged) and event.fills_in is not None:
                 self.filled(event.fills_in)
 
     def filled(self, symbol: str) -> None:
@@ -178,15 +184,25 @@ class FillHistory:
         self.traded(symbol)
         market = self._markets.get(self._api.fill_list(symbol))
         if market is not None:
-            market.wishes += 1
             market.awaited = LATE_ROUNDS
-            market.second_look = True
-            market.due_s = min(market.due_s, max(self._clock.monotonic_s(), market.read_s + GAP_S))
-            self._wake.set()
+            self._hurry(market)
+
+    def _hurry(self, market: _Market) -> None:
+        market.wishes += 1
+        market.second_look = True
+        market.due_s = min(market.due_s, max(self._clock.monotonic_s(), market.read_s + GAP_S))
+        self._wake.set()
 
     def read_again(self, product: str) -> None:
         """The stream of this product has begun anew: what came before must be read."""
         self._wish(m for symbol, m in self._markets.items() if self._api.product_of(symbol) in (product, None))
+
+    def _owe(self, told: FillTold) -> None:
+        name = self._api.fill_list(told.symbol)
+        self.add([told.symbol], known=True)
+        market = self._markets.get(name)
+        if market is not None and self._owed.told(told, name, self._clock.monotonic_s()):
+            self._hurry(market)
 
     def met_unlisted(self, market: UnknownMarket) -> bool:
         """The stream told a fill in a market that the instrument list lacks; True if that is new."""
@@ -221,7 +237,8 @@ class FillHistory:
     @property
     def to_read(self) -> int:
         """Markets that must be read to the end before it can be said that no fill is missing."""
-        return sum(market.missing for market in self._markets.values())
+        late = self._owed.late(self._clock.monotonic_s())
+        return sum(market.missing or name in late for name, market in self._markets.items())
 
     @property
     def refused(self) -> dict[str, str]:
@@ -305,8 +322,8 @@ class FillHistory:
             market.due_s = now_s + GAP_S
             return
         market.missing = False
-        if market.awaited:
-            market.awaited -= 1
+        if self._owed.of(name, now_s) or market.awaited:
+            market.awaited = max(0, market.awaited - 1)
             market.due_s = now_s + GAP_S
         elif market.second_look:
             market.second_look = False
@@ -337,7 +354,9 @@ class FillHistory:
         if rows:
             market.awaited = 0
             new = {(row["symbol"], row["id"]) for row in rows}
-            self._on_new([fill for fill in fills if (fill.symbol, fill.id) in new])
+            named = [fill for fill in fills if (fill.symbol, fill.id) in new]
+            self._owed.named(named)
+            self._on_new(named)
 
     # Trouble
 

@@ -185,7 +185,7 @@ class TestKey:
         api = account()
         [route] = api.routes()
         assert api.url(route, None) == "wss://advanced-trade-ws-user.coinbase.com"
-        assert (route.product, route.subjects, route.proof) == ("private", ("spot",), "orders")
+        assert (route.product, route.subjects, route.tells_fills) == ("private", ("spot",), False)
         mine = Coinbase({"spot.ws": "ws://h/ws", "spot.rest": "http://h/"}).endpoints
         assert (mine["private.ws"], mine["private.rest"]) == ("ws://h/ws", "http://h")
 

@@ -107,7 +107,7 @@ class CoinbaseAccount(CoinbaseTrading):
     # Private stream
 
     def routes(self) -> list[PrivateRoute]:
-        return [PrivateRoute(name="user", product=HOST, facts=FACTS, covers=(PRODUCT,), proof="orders")]
+        return [PrivateRoute(name="user", product=HOST, facts=FACTS, covers=(PRODUCT,), tells_fills=False)]
 
     def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
         raise NotImplementedError("the subscriptions carry tokens of our own")
