@@ -95,6 +95,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     ``renew_s`` seconds; both are ``None`` where login messages suffice.
 
     ``names_fills``: fills come by it with the ids that REST gives them; else as ``FillTold``.
+    ``tells_fills``: else it tells orders alone, and how far they are filled (``AccountChanged.fills_in``).
     """
 
     name: str
@@ -105,6 +106,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     renew_s: float | None = None
     covers: tuple[str, ...] = ()
     names_fills: bool = True
+    tells_fills: bool = True
 
     @property
     def subjects(self) -> tuple[str, ...]:

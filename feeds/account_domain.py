@@ -137,9 +137,13 @@ class Expired(Value, frozen=True, kw_only=True):
 
 
 class AccountChanged(Value, frozen=True, kw_only=True):
-    """Something changed that only a REST answer tells fully (funding, transfer, leverage): ask again soon."""
+    """Something changed that only a REST answer tells fully (funding, transfer, leverage): ask again soon.
+
+    ``fills_in``: an order in this market was filled, and only REST tells the fills: they are asked for at once.
+    """
 
     reason: str
+    fills_in: str | None = None
 
 
 class UnknownMarket(Value, frozen=True, kw_only=True):

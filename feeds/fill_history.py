@@ -20,18 +20,17 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 import structlog
 
 from feeds.account import AccountApi, FillPage
-from feeds.account_domain import Fill, FillTold, PrivateEvent, UnknownMarket
+from feeds.account_domain import AccountChanged, Fill, FillTold, Order, PrivateEvent, UnknownMarket
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
+from feeds.owed_fills import OwedFills
 from feeds.pacing import backoff
 from feeds.signed_rest import SignedRest
 
@@ -46,23 +45,15 @@ ACTIVE_ROUNDS = 10
 GAP_S = 1.0
 """Between two readings of one market, however often its stream begins anew."""
 
-OWED_S = 3.0
-"""A fill that a stream told, and that the history does not name so much later, is said to be missing."""
-
-GIVEN_UP_S = 120.0
-"""It is looked for so long."""
-
-UNTOLD = 1000
-"""Fills read last, of which the stream may yet tell."""
-
-_Execution = tuple[str, Decimal, Decimal]
-"""Order, price, size: what a fill is known by before the history names it."""
+LATE_ROUNDS = 3
+"""So often a market is read again, :data:`GAP_S` apart, for a fill that has happened and REST does not tell yet."""
 
 
 class _Market:
     """One market's progress. Times are monotonic."""
 
     __slots__ = (
+        "awaited",
         "cursor",
         "due_s",
         "known",
@@ -84,6 +75,7 @@ class _Market:
         self.second_look = True
         self.wishes = 0  # counts read_again: a wish during a reading is not fulfilled by it
         self.traded_s: float | None = None
+        self.awaited = 0  # readings that may still be made for a fill that is known to have happened
         self.refusals = 0
         self.refusal = ""  # in the exchange's words, once it is taken for final
 
@@ -135,8 +127,7 @@ class FillHistory:
         self._clock = clock
         self._log = log.bind(source="fills", **(labels or {}))
         self._markets: dict[str, _Market] = {}
-        self._owed: list[tuple[_Execution, str, float]] = []  # (execution, list, since when), told by a stream
-        self._untold: deque[_Execution] = deque(maxlen=UNTOLD)
+        self._owed = OwedFills(self._log)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -176,48 +167,42 @@ class FillHistory:
             market.due_s = due_s
             self._wake.set()
 
+    def heard(self, events: Iterable[PrivateEvent]) -> None:
+        """A stream told this: markets with fills and orders are looked at more often. Fills that only the history can
+        name are read at once, and again until they are there."""
+        news = list(events)
+        for symbol in {event.symbol for event in news if isinstance(event, Fill | Order)}:
+            self.traded(symbol)
+        for event in news:
+            if isinstance(event, FillTold):
+                self._owe(event)
+            elif isinstance(event, AccountChanged) and event.fills_in is not None:
+                self.filled(event.fills_in)
+
+    def filled(self, symbol: str) -> None:
+        """The market has a fill that only REST tells: read it now, and once more when it must be told."""
+        self.traded(symbol)
+        market = self._markets.get(self._api.fill_list(symbol))
+        if market is not None:
+            market.awaited = LATE_ROUNDS
+            self._hurry(market)
+
+    def _hurry(self, market: _Market) -> None:
+        market.wishes += 1
+        market.second_look = True
+        market.due_s = min(market.due_s, max(self._clock.monotonic_s(), market.read_s + GAP_S))
+        self._wake.set()
+
     def read_again(self, product: str) -> None:
         """The stream of this product has begun anew: what came before must be read."""
         self._wish(m for symbol, m in self._markets.items() if self._api.product_of(symbol) in (product, None))
 
-    def heard(self, events: Iterable[PrivateEvent]) -> None:
-        """A stream told this. Fills that only the history can name are read at once, and again until they are there."""
-        for event in events:
-            if isinstance(event, FillTold):
-                self._owe(event)
-
     def _owe(self, told: FillTold) -> None:
-        execution = told.order_id, told.price, told.size
-        if execution in self._untold:
-            self._untold.remove(execution)  # REST was quicker
-            return
         name = self._api.fill_list(told.symbol)
         self.add([told.symbol], known=True)
-        market, now_s = self._markets.get(name), self._clock.monotonic_s()
-        if market is None:
-            return
-        self._owed.append((execution, name, now_s))
-        market.wishes += 1
-        market.second_look = True
-        market.due_s = min(market.due_s, max(now_s, market.read_s + GAP_S))
-        self._wake.set()
-
-    def _settle(self, fills: Iterable[Fill]) -> None:
-        """These are named."""
-        for fill in fills:
-            execution = fill.order_id, fill.price, fill.size
-            paid = next((each for each in self._owed if each[0] == execution), None)
-            if paid is None:
-                self._untold.append(execution)
-            else:
-                self._owed.remove(paid)
-
-    def _still_owed(self, name: str, now_s: float) -> bool:
-        """Is a fill of this list still to be named? One that is not after so long is given up."""
-        for each in [each for each in self._owed if each[1] == name and now_s - each[2] > GIVEN_UP_S]:
-            self._owed.remove(each)
-            self._log.error("the history does not have a fill that the stream told", order=each[0][0])
-        return any(each[1] == name for each in self._owed)
+        market = self._markets.get(name)
+        if market is not None and self._owed.told(told, name, self._clock.monotonic_s()):
+            self._hurry(market)
 
     def met_unlisted(self, market: UnknownMarket) -> bool:
         """The stream told a fill in a market that the instrument list lacks; True if that is new."""
@@ -252,8 +237,7 @@ class FillHistory:
     @property
     def to_read(self) -> int:
         """Markets that must be read to the end before it can be said that no fill is missing."""
-        late_s = self._clock.monotonic_s() - OWED_S
-        late = {name for _, name, since_s in self._owed if since_s < late_s}
+        late = self._owed.late(self._clock.monotonic_s())
         return sum(market.missing or name in late for name, market in self._markets.items())
 
     @property
@@ -338,7 +322,8 @@ class FillHistory:
             market.due_s = now_s + GAP_S
             return
         market.missing = False
-        if self._still_owed(name, now_s):
+        if self._owed.of(name, now_s) or market.awaited:
+            market.awaited = max(0, market.awaited - 1)
             market.due_s = now_s + GAP_S
         elif market.second_look:
             market.second_look = False
@@ -367,9 +352,10 @@ class FillHistory:
             market.cursor = moved
         market.known |= bool(fills)
         if rows:
+            market.awaited = 0
             new = {(row["symbol"], row["id"]) for row in rows}
             named = [fill for fill in fills if (fill.symbol, fill.id) in new]
-            self._settle(named)
+            self._owed.named(named)
             self._on_new(named)
 
     # Trouble

@@ -300,14 +300,12 @@ class AccountFollower:
         if orders:
             self.journal.orders(orders, recv_ns=recv_ns)
             self._checks.orders(orders)
-        for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
-            self._history.traded(symbol)
         self._history.heard(events)
         for event in events:
             if isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
                     self._reload_markets()
-            elif isinstance(event, AccountChanged):
+            elif isinstance(event, AccountChanged) and event.fills_in is None:
                 self._checks.changed(stream.route.subjects, event.reason)
                 self.polls.transfers_soon()
             elif isinstance(event, Notice):

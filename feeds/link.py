@@ -373,8 +373,8 @@ class Link:
         elif silent_s >= setup.stale_s:
             if self._delegate.state is not StreamState.STALE:
                 self._delegate.set_state(StreamState.STALE, f"no data for {setup.stale_s:g} s")
-        elif setup.may_be_silent and silent_s >= setup.stale_s / 2:
-            self._ask()
+        elif setup.may_be_silent and setup.facts.heartbeat_s is None and silent_s >= setup.stale_s / 2:
+            self._ask()  # where heartbeats are promised, their absence is told by nothing else
 
     def _ask(self) -> None:
         """A stream that may be silent is asked for a sign of life."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from feeds.account import AccountApi, PrivateRoute, PrivateSession
-from feeds.account_domain import Expired, Fill, FillTold, PrivateEvent
+from feeds.account_domain import Expired, Fill, FillTold, Order, PrivateEvent
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
@@ -146,7 +146,8 @@ class PrivateStream:
         self.connection.reconnect(reason)
 
     def expect(self, fills: Iterable[Fill]) -> None:
-        """REST told these fills first: those that happened while the stream stood must come by it too."""
+        """REST told these fills first: those that happened while the stream stood must come by it too, or at least
+        their orders."""
         if self.standing_s is None:
             return
         since_ms = self._rest.at_least_ms(self.route.product, self.standing_s) + 1000
@@ -157,7 +158,9 @@ class PrivateStream:
                 self._expected[key] = overdue_s
 
     def _key(self, fill: Fill | FillTold) -> tuple[object, ...]:
-        """What a fill is known by, on this stream and by REST."""
+        """What a fill is known by, on this stream and by REST; by its order, where that is all the stream tells."""
+        if not self.route.tells_fills:
+            return fill.symbol, fill.order_id
         if isinstance(fill, Fill) and self.route.names_fills:
             return fill.symbol, fill.id
         return fill.order_id, fill.price, fill.size
@@ -227,9 +230,14 @@ class PrivateStream:
             elif isinstance(event, Rejected):
                 self._rejected(event)
             elif isinstance(event, Fill | FillTold):
-                self._told.append(self._key(event))
-                self._expected.pop(self._key(event), None)
+                self._heard(self._key(event))
+            elif isinstance(event, Order) and not self.route.tells_fills:
+                self._heard((event.symbol, event.id))
         self._owner.stream_events(self, events, recv_ns)
+
+    def _heard(self, key: tuple[object, ...]) -> None:
+        self._told.append(key)
+        self._expected.pop(key, None)
 
     def _rejected(self, rejected: Rejected) -> None:
         error = self._api.refusal(rejected)

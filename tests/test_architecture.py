@@ -57,7 +57,7 @@ LAYERS: list[set[str]] = [
             "key_rights",
             "poller",
         ),
-        *("key_rights", "poller", "private_stream", "fill_history"),
+        *("key_rights", "poller", "private_stream", "fill_history", "owed_fills"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},

@@ -47,7 +47,10 @@ log = structlog.get_logger(__name__)
 ENDPOINTS = {
     "spot.ws": "wss://advanced-trade-ws.coinbase.com",
     "spot.rest": "https://api.coinbase.com",
+    "private.ws": "wss://advanced-trade-ws-user.coinbase.com",
+    "private.rest": "https://api.coinbase.com",
 }
+"""``private`` is for accounts (``feeds.accounts.coinbase``): where only spot's are given, those serve both."""
 REST_ROUTE = "spot-rest"
 """What no stream has."""
 _REST = "/api/v3/brokerage/market"
@@ -89,15 +92,18 @@ class Coinbase:
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None, *, now_s: Callable[[], float] = time.time) -> None:
-        given = endpoints or {}
+        given = dict(endpoints or {})
+        for kind in ("ws", "rest"):
+            if f"spot.{kind}" in given:
+                given.setdefault(f"private.{kind}", given[f"spot.{kind}"])
         self.endpoints: Mapping[str, str] = {
-            "spot.ws": given.get("spot.ws", ENDPOINTS["spot.ws"]),
-            "spot.rest": given.get("spot.rest", ENDPOINTS["spot.rest"]).rstrip("/"),
+            key: url.rstrip("/") if key.endswith(".rest") else url for key, url in {**ENDPOINTS, **given}.items()
         }
         self._now_s = now_s
 
     def budgets(self) -> Mapping[str, Budget]:
-        return {"spot": Budget(limit=10, per_s=1)}
+        """Of an address, and of an account: 30 a second (or 10,000 an hour by another page) for its user."""
+        return {"spot": Budget(limit=10, per_s=1), "private": Budget(limit=30, per_s=1)}
 
     # instruments
 
@@ -201,7 +207,7 @@ class Coinbase:
             return RateLimited(detail, _retry_after_s(headers))
         if status == 401:
             return CredentialsError(detail, code)
-        if status == 403 or status >= 500 or code is None:
+        if status >= 500 or code is None:
             return TransportError(detail)
         return ExchangeError(detail, code)
 

@@ -21,6 +21,9 @@ class Exchange:
 
     balances_requests = positions_requests = settings_requests
 
+    def transfers_requests(self, since_ms: int) -> list[Request]:
+        return []
+
     def orders_requests(self) -> list[Request]:
         return [Request(path="/orders", product="spot")]
 
@@ -61,6 +64,11 @@ class History:
         assert symbol == "BTC/USDT"
 
 
+class Checks:
+    def all_orders(self, product: str, orders: list[Order], asof_ms: int) -> None:
+        assert (product, len(orders), asof_ms) == ("spot", 3, 101)
+
+
 async def test_all_pages_are_one_list_as_of_the_first() -> None:
     exchange, journal, changed = Exchange(), Journal(), asyncio.Event()
     polls = AccountPolls(
@@ -68,6 +76,7 @@ async def test_all_pages_are_one_list_as_of_the_first() -> None:
         exchange,
         journal,
         History(),
+        Checks(),
         every_s=60.0,
         on_fatal=lambda error: None,
         on_change=changed.set,

@@ -12,7 +12,7 @@ from feeds.account import FillPage
 from feeds.account_domain import Fill, UnknownMarket
 from feeds.errors import TransportError
 from feeds.exchange import Request
-from feeds.fill_history import FillHistory
+from feeds.fill_history import LATE_ROUNDS, FillHistory
 from feeds.signed_rest import Told
 
 LIST = "linear"
@@ -158,6 +158,50 @@ async def test_what_cannot_be_named_is_read_when_it_is_listed(monkeypatch: pytes
     exchange.requests.clear()
     await read(made, lambda: not made.to_read)
     assert exchange.requests[0] == "0"  # from the beginning: it was passed over
+
+
+async def test_a_fill_that_only_rest_tells_is_read_at_once_and_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+    exchange, store = NewestFirst(), Store()
+    exchange.now_ms = 1000
+    made = history(exchange, store)
+    await read(made, lambda: not made.to_read)
+    exchange.fills = [fill(1, 10)]
+    exchange.requests.clear()
+    made.filled("BTC/USDT:USDT")
+    assert not made.to_read  # nothing is missing that happened while nobody listened
+    await read(made, lambda: len(store.fills) == 1)
+    await read(made, lambda: len(exchange.requests) == 2)
+
+
+@pytest.mark.parametrize(("tells_at", "requests"), [(2, 2), (None, 1 + LATE_ROUNDS)])
+async def test_a_fill_that_rest_tells_late_is_waited_for(
+    tells_at: int | None, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not without end: the second look does the rest."""
+    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+
+    class Late(NewestFirst):
+        async def ask(self, request: Request) -> Told:
+            told = await super().ask(request)
+            if len(self.requests) == tells_at:
+                self.fills = [fill(1, 10)]
+            return told
+
+    exchange, store = Late(), Store()
+    exchange.now_ms = 1000
+    made = history(exchange, store)
+    await read(made, lambda: not made.to_read)
+    made._settle_s = 3600.0  # when the second look is due
+    exchange.requests.clear()
+    made.filled("BTC/USDT:USDT")
+    await read(made, lambda: len(exchange.requests) == requests)
+    made.start()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await made.stop()
+    assert len(exchange.requests) == requests
+    assert list(store.fills) == (["1"] if tells_at else [])
 
 
 @given(

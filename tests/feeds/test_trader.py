@@ -387,6 +387,7 @@ def test_a_market_that_is_closed_or_unknown() -> None:
 UNTOLD = {
     "binance": -1007,
     "bybit": 10000,
+    "coinbase": "UNKNOWN_FAILURE_REASON",
     "kraken": "EGeneral:Internal error",
     "krakenfutures": "placed",
     "okx": "50004",

@@ -36,6 +36,33 @@ class RestError(Exception):
         self.body = {"error": error, "error_details": message, "message": message}
 
 
+class Meter:
+    """So many requests in any second; ``limit`` of them are answered."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._requests: deque[float] = deque()
+
+    def admits(self) -> bool:
+        """Count a request; False if it is one too many."""
+        now_s = self._clock()
+        self._requests.append(now_s)
+        while self._requests[0] <= now_s - 1:
+            self._requests.popleft()
+        return len(self._requests) <= self.limit
+
+
+def refused(faults: Faults, meter: Meter) -> web.Response | None:
+    """The answer to a request that is not carried out; None if it is. Counts it."""
+    fault = faults.strike("coinbase", "status")
+    status = int(fault.number(503)) if fault is not None else 200 if meter.admits() else 429
+    if status == 429:
+        body = {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}
+        return answer(body, 429, {"x-ratelimit-limit": str(meter.limit), "x-ratelimit-remaining": "0"})
+    return None if status == 200 else web.Response(status=status, text="Service Unavailable")
+
+
 class CoinbaseRest:
     def __init__(
         self,
@@ -47,10 +74,8 @@ class CoinbaseRest:
     ) -> None:
         self._sockets = sockets
         self._faults = faults
-        self._clock = clock
         self._clock_ms = clock_ms
-        self._limit = requests_per_s
-        self._requests: deque[float] = deque()
+        self._meter = Meter(requests_per_s, clock)
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """The public endpoints below ``prefix``."""
@@ -67,26 +92,14 @@ class CoinbaseRest:
 
     def _wrap(self, handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
-            fault = self._faults.strike("coinbase", "status")
-            status = int(fault.number(503)) if fault is not None else 200 if self._admits() else 429
-            if status == 429:
-                body = {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}
-                return _answer(body, 429, {"x-ratelimit-limit": str(self._limit), "x-ratelimit-remaining": "0"})
-            if status != 200:
-                return web.Response(status=status, text="Service Unavailable")
+            if (refusal := refused(self._faults, self._meter)) is not None:
+                return refusal
             try:
-                return _answer(handler(request))
+                return answer(handler(request))
             except RestError as error:
-                return _answer(error.body, error.status)
+                return answer(error.body, error.status)
 
         return handle
-
-    def _admits(self) -> bool:
-        now_s = self._clock()
-        self._requests.append(now_s)
-        while self._requests[0] <= now_s - 1:
-            self._requests.popleft()
-        return len(self._requests) <= self._limit
 
     # -- endpoints -----------------------------------------------------------------------------------------------
 
@@ -111,7 +124,7 @@ class CoinbaseRest:
 
     def _book(self, request: web.Request) -> dict[str, Any]:
         name = request.query.get("product_id", "")
-        market, limit = self._market(name), _integer(request, "limit", 1000)
+        market, limit = self._market(name), integer(request, "limit", 1000)
         price, size, engine = market.price_text, market.size_text, market.engine
         sides = {
             side: [{"price": short(price(p)), "size": short(size(s))} for p, s in levels.top(limit)]
@@ -129,7 +142,7 @@ class CoinbaseRest:
 
     def _ticker(self, request: web.Request) -> dict[str, Any]:
         market = self._market(request.match_info["product"])
-        rows = list(market.recent)[-_integer(request, "limit", 100) :]
+        rows = list(market.recent)[-integer(request, "limit", 100) :]
         top, price = market.top, market.price_text
         return {
             "trades": [
@@ -144,23 +157,23 @@ class CoinbaseRest:
         length_ms = GRANULARITIES.get(request.query.get("granularity", ""))
         if length_ms is None:
             raise RestError(400, "INVALID_ARGUMENT", "Unsupported granularity")
-        start_ms, end_ms = (_integer(request, name, None) * 1000 for name in ("start", "end"))
+        start_ms, end_ms = (integer(request, name, None) * 1000 for name in ("start", "end"))
         if not 0 <= end_ms - start_ms <= MOST_CANDLES * length_ms:
             raise RestError(400, "INVALID_ARGUMENT", f"number of candles requested should be less than {MOST_CANDLES}")
         market.candles.series(length_ms)
         market.candles.roll(self._clock_ms())
         bars = [bar for bar in market.candles.since(length_ms, start_ms) if bar.open_ms <= end_ms]
-        limit = min(MOST_CANDLES, _integer(request, "limit", MOST_CANDLES))
+        limit = min(MOST_CANDLES, integer(request, "limit", MOST_CANDLES))
         return {"candles": [frames.candle(market, bar) for bar in reversed(bars[-limit:])]}
 
 
-def _answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers or {}
     )
 
 
-def _integer(request: web.Request, name: str, default: int | None) -> int:
+def integer(request: web.Request, name: str, default: int | None) -> int:
     text = request.query.get(name, "" if default is None else str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise RestError(400, "INVALID_ARGUMENT", f"{name} is {text[:40]!r}, which is no number")
