@@ -70,7 +70,7 @@ export function withShares(assets) {
 }
 
 /**
- * Where a price comes from: "BTC → USDT · Binance", with every market in `title`.
+ * Where a price comes from and how old it is: "3 s · BTC → USDT · Binance", with every market in `title`.
  * @param row an asset or a holding: {path, markets, price_age_ms, live}
  */
 export function source(row, laterMs) {
@@ -80,8 +80,8 @@ export function source(row, laterMs) {
   const age = Number.isFinite(row.price_age_ms) ? format.age(row.price_age_ms + laterMs) : "age unknown";
   const steps = row.markets.map(({ exchange, symbol }) => `${exchangeName(exchange)} ${symbol}`);
   return {
-    text: `${row.path.join(" → ")} · ${exchanges.join(", ")} · ${row.live ? "" : "STALE "}${age}`,
-    title: `Middle of ${steps.join(", then ")}${row.live ? "" : ": not live"}`,
+    text: `${row.live ? "" : "STALE "}${age} · ${row.path.join(" → ")} · ${exchanges.join(", ")}`,
+    title: `Middle of ${steps.join(", then ")}; ${row.live ? "" : "not live, "}${age} old`.replace("now old", "below 1 s old"),
     stale: !row.live,
   };
 }
@@ -95,6 +95,14 @@ export function withoutCost(row) {
 /** An amount of a coin: its own digits without what says nothing. */
 export function amount(text) {
   return text === null || text === undefined ? format.NONE : format.fixed(decimal.normalize(decimal.parse(text)));
+}
+
+/** The price of one unit, which may be computed: seven figures, at least two of them after the point. */
+export function unitPrice(text) {
+  if (text === null || text === undefined) return format.NONE;
+  const d = decimal.parse(text);
+  const whole = decimal.absolute(d).n / decimal.power(d.places);
+  return format.price(d, Math.max(2, Math.min(d.places, whole === 0n ? 10 : 7 - whole.toString().length)));
 }
 
 /** "buy" or "sell" as the sign of a profit, "" for nothing and for what is not known. */

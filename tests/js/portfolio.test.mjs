@@ -55,9 +55,9 @@ describe("assets", () => {
 
   it("tell where their price comes from, and how old it is now", () => {
     const age = (text) => text.replaceAll(/\s/g, " ");
-    assert.equal(age(portfolio.source(asset("SOL", "1"), 2000).text), "SOL → USDT · Binance · 2 s");
+    assert.equal(age(portfolio.source(asset("SOL", "1"), 2000).text), "2 s · SOL → USDT · Binance");
     const stale = portfolio.source(asset("SOL", "1", { live: false, price_age_ms: 61_000 }), 0);
-    assert.equal(age(stale.text), "SOL → USDT · Binance · STALE 1 m 01 s");
+    assert.equal(age(stale.text), "STALE 1 m 01 s · SOL → USDT · Binance");
     assert.ok(stale.stale);
     assert.equal(portfolio.source({ path: ["USDT"], markets: [], live: true }, 0).text, "the currency itself");
     assert.ok(portfolio.source({ path: null, markets: [] }, 0).stale);
@@ -66,8 +66,8 @@ describe("assets", () => {
       { exchange: "kraken", symbol: "USDT/USD" },
     ];
     const far = portfolio.source(asset("SOL", "1", { path: ["SOL", "USDT", "USD"], markets: two }), 0);
-    assert.match(far.text, /^SOL → USDT → USD · Binance, Kraken/);
-    assert.equal(far.title, "Middle of Binance SOL/USDT, then Kraken USDT/USD");
+    assert.match(far.text, /SOL → USDT → USD · Binance, Kraken$/);
+    assert.equal(age(far.title), "Middle of Binance SOL/USDT, then Kraken USDT/USD; below 1 s old");
   });
 
   it("make the oldest price the portfolio's, and count the live ones", () => {
@@ -98,6 +98,14 @@ describe("money", () => {
     assert.equal(portfolio.money("1.8", "BTC"), "1.80000000");
     assert.equal(portfolio.money("90071992547409931.239", "USD"), "90,071,992,547,409,931.24");
     assert.equal(portfolio.money(null, "USD"), "–");
+  });
+
+  it("of one unit has seven figures, and never an exponent", () => {
+    assert.equal(portfolio.unitPrice("3219.823456789"), "3,219.823");
+    assert.equal(portfolio.unitPrice("84245.8"), "84,245.80");
+    assert.equal(portfolio.unitPrice("0.204495"), "0.204495");
+    assert.equal(portfolio.unitPrice("0.000008123456"), "0.0₅81235");
+    assert.equal(portfolio.unitPrice(null), "–");
   });
 
   it("is summed exactly", () => {
