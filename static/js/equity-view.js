@@ -53,7 +53,7 @@ export class EquityView {
       base: 0,
       autoscaleInfoProvider: () => ({ priceRange: { minValue: 0, maxValue: 1 } }),
     });
-    this.#chart.priceScale("strip").applyOptions({ scaleMargins: { top: 0.97, bottom: 0 } });
+    this.#chart.priceScale("strip").applyOptions({ scaleMargins: { top: 0.98, bottom: 0 } });
     this.#marks = createSeriesMarkers(this.#line, []);
     this.restyle();
   }
@@ -109,7 +109,7 @@ export class EquityView {
     this.#strip.setData(
       curve
         .filter((point) => !point.made && !point.complete)
-        .map((point) => ({ time: point.at_ms / 1000, value: 1, color: colour("--warn") })),
+        .map((point) => ({ time: point.at_ms / 1000, value: 1, color: `${colour("--warn")}a0` })),
     );
     const looks = {
       deposit: { position: "belowBar", shape: "arrowUp", color: colour("--buy") },

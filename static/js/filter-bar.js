@@ -148,8 +148,8 @@ export class Pager {
   }
 
   show(pages, zone, news) {
-    this.#back.disabled = pages.first || pages.loading;
-    this.#further.disabled = pages.next === null || pages.loading;
+    this.#back.disabled = pages.first || pages.turning;
+    this.#further.disabled = pages.next === null || pages.turning;
     const count = `${pages.rows.length} ${pages.rows.length === 1 ? "row" : "rows"}`;
     setText(this.#where, pages.loaded ? `Page ${pages.number} · ${count}${news ? " · newer ones came" : ""}` : "");
     setText(this.#zone, `Times: ${zone}`);

@@ -111,7 +111,7 @@ export class PagedSheet {
     const words = this.#problem || pages.problem;
     this.#note.hidden = words === "";
     setText(this.#note, words);
-    toggleClass(this.#body, "loading", pages.loading);
+    toggleClass(this.#body, "loading", pages.turning);
     this.#table.draw(
       pages.rows.map((row) => ({ row, account: accounts.byId(row.account) ?? row })),
       ({ row }) => String(row.row),

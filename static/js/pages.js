@@ -10,6 +10,7 @@ export class Pages {
   rows = [];
   next = null;
   loading = false;
+  turning = false; // loading something else than what is shown
   loaded = false;
   problem = "";
 
@@ -43,16 +44,17 @@ export class Pages {
   }
 
   further() {
-    if (this.next !== null && !this.loading) return this.#load([...this.#cursors, this.next]);
+    if (this.next !== null && !this.turning) return this.#load([...this.#cursors, this.next]);
   }
 
   back() {
-    if (!this.first && !this.loading) return this.#load(this.#cursors.slice(0, -1));
+    if (!this.first && !this.turning) return this.#load(this.#cursors.slice(0, -1));
   }
 
   async #load(cursors) {
     const asked = (this.#asked += 1);
     this.loading = true;
+    this.turning = cursors !== this.#cursors || !this.loaded;
     this.#changed();
     try {
       const { rows, next } = await this.#read({ ...this.#query, cursor: cursors.at(-1) });
@@ -66,7 +68,7 @@ export class Pages {
       if (asked !== this.#asked) return;
       this.problem = error.message;
     }
-    this.loading = false;
+    this.loading = this.turning = false;
     this.#changed();
   }
 }
