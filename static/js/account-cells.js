@@ -62,3 +62,28 @@ function inSteps(text, step) {
 export function sideCell(side) {
   return { text: side === "buy" ? "Buy" : "Sell", class: side === "buy" ? "buy up" : "sell down" };
 }
+
+/** A fee in its own asset; negative was paid to us. */
+export function feeCell(row) {
+  if (row.fee === null || row.fee === undefined) return { text: "not told", class: "dim" };
+  const amount = decimal.normalize(decimal.parse(row.fee));
+  return {
+    text: `${format.fixed(amount)} ${row.fee_asset ?? ""}`.trim(),
+    class: amount.n < 0n ? "buy" : "",
+    title: amount.n < 0n ? "Rebate" : null,
+  };
+}
+
+export function realisedCell(row) {
+  if (row.realised === null || row.realised === undefined) return { text: format.NONE, class: "dim" };
+  const amount = decimal.parse(row.realised);
+  return {
+    text: format.fixed(amount, 2, { plus: true }),
+    class: amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "dim",
+  };
+}
+
+/** Maker or taker, where the exchange tells it. */
+export function roleCell({ maker }) {
+  return { text: maker === null || maker === undefined ? format.NONE : maker ? "maker" : "taker", class: "dim" };
+}

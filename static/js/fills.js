@@ -4,9 +4,8 @@
  */
 
 import * as api from "./api.js";
-import { marketCell, priceText, sideCell, sizeText } from "./account-cells.js";
+import { feeCell, marketCell, priceText, realisedCell, roleCell, sideCell, sizeText } from "./account-cells.js";
 import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
-import * as decimal from "./decimal.js";
 import { el, setText } from "./dom.js";
 import { FillsLog } from "./fills-log.js";
 import * as format from "./format.js";
@@ -150,34 +149,14 @@ export class Fills {
       { id: "price", label: "Price", num: true, cell: ({ row, account }) => priceText(app, row, account, row.price) },
       { id: "size", label: "Size", num: true, cell: ({ row, account }) => sizeText(app, row, account, row.size) },
       { id: "notional", label: "Value", num: true, cell: ({ row }) => format.plain(row.notional, 2) },
-      { id: "fee", label: "Fee", num: true, cell: ({ row }) => fee(row) },
-      { id: "realised", label: "Realised", num: true, wide: true, cell: ({ row }) => realised(row) },
+      { id: "fee", label: "Fee", num: true, cell: ({ row }) => feeCell(row) },
+      { id: "realised", label: "Realised", num: true, wide: true, cell: ({ row }) => realisedCell(row) },
       {
         id: "maker",
         label: "Role",
         wide: true,
-        cell: ({ row }) => ({ text: row.maker === null ? format.NONE : row.maker ? "maker" : "taker", class: "dim" }),
+        cell: ({ row }) => roleCell(row),
       },
     ];
   }
-}
-
-function fee(row) {
-  if (row.fee === null || row.fee === undefined) return { text: "not told", class: "dim" };
-  const amount = decimal.normalize(decimal.parse(row.fee));
-  // Negative was paid to us: a rebate
-  return {
-    text: `${format.fixed(amount)} ${row.fee_asset ?? ""}`.trim(),
-    class: amount.n < 0n ? "buy" : "",
-    title: amount.n < 0n ? "Rebate" : null,
-  };
-}
-
-function realised(row) {
-  if (row.realised === null || row.realised === undefined) return { text: format.NONE, class: "dim" };
-  const amount = decimal.parse(row.realised);
-  return {
-    text: format.fixed(amount, 2, { plus: true }),
-    class: amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "dim",
-  };
 }

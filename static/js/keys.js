@@ -21,6 +21,7 @@ export class Keys {
       },
       { keys: ["f"], does: "Fold the other exchanges' markets, or unfold all", run: () => app.watchlist.foldAll() },
       { keys: ["a"], does: "One market, or all exchanges together", run: () => app.layout.toggleView() },
+      { keys: ["w"], does: "Worth of all accounts, and back", run: () => app.layout.togglePortfolio() },
       { keys: ["b"], does: "Order book of this exchange or of all", run: () => app.book.toggle() },
       { keys: ["m"], does: "To the matrix; arrows move, Enter opens the two books", run: () => app.matrix.focus() },
       {

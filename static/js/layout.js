@@ -2,7 +2,8 @@
 
 import { setAttribute } from "./dom.js";
 
-const PHONE_TABS = ["markets", "book", "chart", "trades", "across", "account"];
+const VIEWS = ["trade", "across", "portfolio"];
+const PHONE_TABS = ["markets", "book", "chart", "trades", "across", "account", "portfolio"];
 
 export class Layout extends EventTarget {
   #prefs;
@@ -10,12 +11,16 @@ export class Layout extends EventTarget {
   #bars;
   #phone = matchMedia("(width < 760px)");
 
-  /** @param parts {tabs, acrossTabs, phoneTabs, views} elements of the template */
+  /** @param parts {tabs, acrossTabs, portfolioTabs, phoneTabs, views} elements of the template */
   constructor(prefs, parts) {
     super();
     this.#prefs = prefs;
     this.#parts = parts;
-    this.#bars = [new TabBar(prefs, parts.tabs, "tab"), new TabBar(prefs, parts.acrossTabs, "acrossTab")];
+    this.#bars = [
+      new TabBar(prefs, parts.tabs, "tab"),
+      new TabBar(prefs, parts.acrossTabs, "acrossTab"),
+      new TabBar(prefs, parts.portfolioTabs, "portfolioTab"),
+    ];
   }
 
   start() {
@@ -35,7 +40,7 @@ export class Layout extends EventTarget {
     this.#show();
   }
 
-  /** "trade" or "across". A phone has one view: what would be the other is one of its tabs. */
+  /** Whose order book is meant: "trade" or "across". A phone has one view: the others are some of its tabs. */
   get view() {
     return this.#prefs.get("view") === "across" && !this.#phone.matches ? "across" : "trade";
   }
@@ -52,8 +57,23 @@ export class Layout extends EventTarget {
     if (this.#bars[1].has(acrossTab)) this.#prefs.set("acrossTab", acrossTab);
   }
 
+  /** To the portfolio and back to the market. */
+  togglePortfolio() {
+    if (this.#phone.matches)
+      this.#prefs.set("phoneTab", this.#prefs.get("phoneTab") === "portfolio" ? "book" : "portfolio");
+    else this.#prefs.set("view", document.body.dataset.view === "portfolio" ? "trade" : "portfolio");
+  }
+
+  /** Bring one of the portfolio's tabs to the front. */
+  openPortfolio(tab) {
+    this.#prefs.set("portfolioTab", tab);
+    if (this.#phone.matches) this.#prefs.set("phoneTab", "portfolio");
+    else this.#prefs.set("view", "portfolio");
+  }
+
   #show() {
-    document.body.dataset.view = this.#prefs.get("view") === "across" ? "across" : "trade";
+    const view = this.#prefs.get("view");
+    document.body.dataset.view = VIEWS.includes(view) ? view : "trade";
     for (const button of this.#parts.views.children)
       setAttribute(button, "aria-pressed", String(button.dataset.view === document.body.dataset.view));
     const phone = this.#prefs.get("phoneTab");

@@ -5,10 +5,12 @@ import { Accounts } from "./account-feed.js";
 import { AcrossChoice } from "./across-choice.js";
 import { AcrossLadder } from "./across-ladder.js";
 import { Balances } from "./balances.js";
+import { blotter } from "./blotter.js";
 import { BookSwitch } from "./book-switch.js";
 import { Chart } from "./chart.js";
 import { Delays } from "./delays.js";
 import { byId } from "./dom.js";
+import { Equity } from "./equity.js";
 import { Events } from "./events.js";
 import { ExchangeBoard } from "./exchange-board.js";
 import { Fees } from "./fees.js";
@@ -21,13 +23,17 @@ import { LinkLight } from "./link-light.js";
 import { MarketStrip } from "./market.js";
 import { Matrix } from "./matrix.js";
 import { startMenu } from "./menu.js";
+import { Notices } from "./notices.js";
 import { Orders } from "./orders.js";
 import { PairBooks } from "./pair-books.js";
 import { Palette } from "./palette.js";
+import { Portfolio } from "./portfolio.js";
 import { Positions } from "./positions.js";
 import { Prefs, browserStorage } from "./prefs.js";
 import * as scheduling from "./scheduler.js";
 import { Selection } from "./selection.js";
+import { SettingsDialog } from "./settings-dialog.js";
+import { Settings } from "./settings.js";
 import { SleepGuard } from "./sleep.js";
 import { Socket, browserEnvironment } from "./socket.js";
 import { Store } from "./store.js";
@@ -62,6 +68,8 @@ app.theme = new Theme(app.prefs);
 app.instruments = new Instruments(api.get);
 app.selection = new Selection(app.prefs, app.instruments);
 app.accounts = new Accounts(api.get);
+const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+app.settings = new Settings(api.get, (path, body) => api.change("PUT", path, csrf(), body));
 const toast = new Toast(byId("toast"));
 app.toast = (text) => toast.show(text);
 app.counts = new Counts(byId("tabs"));
@@ -97,6 +105,7 @@ app.acrossLadder = new AcrossLadder(app, {
 app.layout = new Layout(app.prefs, {
   tabs: byId("tabs"),
   acrossTabs: byId("across-tabs"),
+  portfolioTabs: byId("portfolio-tabs"),
   phoneTabs: byId("phone-tabs"),
   views: byId("views"),
 });
@@ -110,7 +119,25 @@ app.book = new BookSwitch(app, {
 app.choice = new AcrossChoice(app);
 app.matrix = new Matrix(app, { body: byId("matrix-body"), tools: byId("matrix-tools"), state: byId("matrix-state") });
 const pairBooks = new PairBooks(app, { body: byId("pair-body"), tools: byId("pair-tools"), state: byId("pair-state") });
-const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+app.portfolio = new Portfolio(app, {
+  head: byId("worth"),
+  body: byId("overview"),
+  accounts: byId("worth-accounts"),
+  assets: byId("worth-assets"),
+  holdings: byId("worth-holdings"),
+  exposure: byId("worth-exposure"),
+});
+const equity = new Equity(app, {
+  body: byId("equity"),
+  canvas: byId("equity-canvas"),
+  legend: byId("equity-legend"),
+  note: byId("equity-note"),
+  ranges: byId("equity-ranges"),
+  account: byId("equity-account"),
+  state: byId("equity-state"),
+});
+app.notices = new Notices(app, byId("notices"), byId("notices-chip"), [...document.querySelectorAll(".notices-count")]);
+const settingsDialog = new SettingsDialog(app.settings);
 app.palette = new Palette(app, byId("palette"));
 const keys = new Keys(app, byId("help"));
 const light = new LinkLight(app, {
@@ -137,6 +164,7 @@ function hello(message) {
   app.store.simulated = new Set(message.simulated);
   app.store.replay = Boolean(message.replay);
   app.store.connected();
+  app.portfolio.greeted(message.user);
 }
 
 function bundle(frames) {
@@ -153,6 +181,7 @@ function topicRefused(topic, message) {
 
 byId("open-palette").addEventListener("click", () => app.palette.open());
 byId("open-help").addEventListener("click", () => keys.open());
+byId("open-settings").addEventListener("click", () => settingsDialog.open());
 app.instruments.addEventListener("signedout", () => api.signIn());
 startMenu(app.prefs, app.theme);
 app.theme.start();
@@ -175,11 +204,17 @@ for (const part of [
   app.orders,
   new Fills(app, byId("fills")),
   new Balances(app, byId("balances")),
+  app.portfolio,
+  equity,
+  ...blotter(app, { fills: byId("all-fills"), orders: byId("all-orders"), transfers: byId("transfers") }),
+  app.notices,
+  settingsDialog,
   new Streams(app, byId("streams-body"), byId("streams-worker")),
   light,
   app.palette,
   keys,
   app.accounts,
+  app.settings,
   app.instruments,
   app.selection,
   app.scheduler,

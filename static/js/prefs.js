@@ -9,9 +9,11 @@ const DEFAULTS = {
   unit: "base",
   interval: "1m",
   market: null, // "exchange:symbol"
-  view: "trade", // "trade" or "across"
+  view: "trade", // "trade", "across" or "portfolio"
   tab: "positions",
   acrossTab: "arbitrage",
+  portfolioTab: "overview",
+  equityRange: "1d", // of the equity curve: "1d", "1w", "1m" or "all"
   phoneTab: "book",
   book: { trade: "one", across: "all" }, // by view: the selected exchange's order book, or that of all
   steps: {}, // "exchange:symbol" -> grouping step, "across:symbol" -> that of all exchanges

@@ -275,15 +275,13 @@ class Account:
         return row
 
     def data(self, kind: str) -> dict[str, Any]:
-        account = {
-            "id": self.id,
-            "exchange": self.exchange,
-            "label": self.label,
-            "state": self.state,
-            "sentence": self.sentence,
-        }
         rows: dict[str, Any] = getattr(self, f"_{kind}")()
-        return rows | {"account": account}
+        return rows | self.head()
+
+    def head(self) -> dict[str, Any]:
+        """What every frame of the account tells of it."""
+        names = ("id", "exchange", "label", "state", "sentence")
+        return {"account": {name: getattr(self, name) for name in names}}
 
     def _balances(self) -> dict[str, Any]:
         amounts = [

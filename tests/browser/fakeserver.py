@@ -18,6 +18,7 @@ from tests.browser import fakepages
 from tests.browser.fakeacross import Together, venues
 from tests.browser.fakeapi import AcrossApi
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
+from tests.browser.fakeportfolio import USER, Belongings, PortfolioApi, fills_by_time
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.1
@@ -51,6 +52,7 @@ class Server:
         self.together = Together(self.markets)
         self.notices: dict[str, str] = {}
         self.accounts = {} if markets else {7: Account(7, "Main", self.markets)}
+        self.own = Belongings()
         self.numbers: dict[str, int] = defaultdict(int)
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
@@ -76,17 +78,25 @@ class Server:
         if kind in ("across", "matrix"):
             frame = head | {"state": self.together.state(rest), "recv_us": self.together.recv_us(rest)}
             return frame | {"sent_us": now_us(), "data": self.together.data(kind, parameter, rest)}
+        if kind == "portfolio":
+            state = "LIVE" if self.own.complete else "STALE"
+            return head | {"state": state, "recv_us": now_us(), "sent_us": now_us(), "data": self.own.data()}
         if rest.isdigit():
             account = self.accounts[int(rest)]
-            return head | {"recv_us": now_us(), "sent_us": now_us(), "data": account.data(kind)}
+            rows = {"transfers": self.own.transfers, "notices": self.own.notices}
+            data = account.data(kind) if kind not in rows else account.head() | {kind: rows[kind], "more": False}
+            return head | {"recv_us": now_us(), "sent_us": now_us(), "data": data}
         market = self.markets[rest]
         frame = head | {"state": market.state, "seq": market.seq, "exchange_ms": market.moved_us // 1000 - 3}
         return frame | {"recv_us": market.moved_us, "sent_us": now_us(), "data": market.data(kind, parameter)}
 
     def known(self, topic: str) -> bool:
         kind, _, rest = topic.partition(":")
+        if topic == f"portfolio:{USER}":
+            return True
         if rest.isdigit():
-            return int(rest) in self.accounts and kind in ("balances", "positions", "orders", "fills")
+            kinds = ("balances", "positions", "orders", "fills", "transfers", "notices")
+            return int(rest) in self.accounts and kind in kinds
         if kind.partition("@")[0] in ("across", "matrix"):
             return any(market.symbol == rest for market in self.markets.values())
         return topic in ("streams", "arbitrage") or (
@@ -203,6 +213,7 @@ class Server:
             self.steps += 1
             if self.steps % 10 == 0:
                 self.send("streams")
+                self.send(f"portfolio:{USER}")
                 for account in self.accounts.values():
                     for kind in ("positions", "balances"):
                         self.send(f"{kind}:{account.id}")
@@ -236,7 +247,7 @@ class Server:
         self.browsers.add(browser)
         hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
         simulated = sorted({market.exchange for market in self.markets.values()})
-        await socket.send_json(hello | {"simulated": simulated})
+        await socket.send_json(hello | {"user": USER, "simulated": simulated})
         task = asyncio.create_task(self.flush(browser))
         try:
             async for message in socket:
@@ -309,6 +320,8 @@ class Server:
     async def fills(self, request: web.Request) -> web.Response:
         account = self.accounts[int(request.query.get("account", 7))]
         limit = int(request.query.get("limit", 100))
+        if "sort" in request.query:
+            return fills_by_time(account, request.query)
         if "before" in request.query:
             older = [row for row in account.fills if row["row"] < int(request.query["before"])][::-1]
             return web.json_response(account.page(older[:limit], more=len(older) > limit))
@@ -365,6 +378,17 @@ class Server:
                 event = self.together.add_event(**given)
                 self.send_together()
                 return web.json_response(event)
+            case "own":
+                for name, value in given.items():
+                    setattr(self.own, name, value)
+                self.send(f"portfolio:{USER}")
+            case "finding":
+                row = self.own.add_notice(**given)
+                self.send("notices:7")
+                return web.json_response(row)
+            case "agreed":
+                self.own.resolve(given["row"])
+                self.send("notices:7")
             case "notice":
                 self.notices[given["exchange"]] = given["text"]
                 self.send("streams")
@@ -407,6 +431,7 @@ class Server:
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
         AcrossApi(self).add_to(app.router)
+        PortfolioApi(self, lambda: self.own).add_to(app.router)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)

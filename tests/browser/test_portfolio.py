@@ -1,0 +1,111 @@
+"""Portfolio, curve, blotter, notices and settings in Chromium against the stand-in server."""
+
+from typing import Any
+
+import pytest
+
+from tests.browser.looking import text_is, texts, until
+
+pytestmark = pytest.mark.browser
+
+TOTAL = "#worth .worth-total"
+NO_SCROLL = "document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth"
+SMALL = """() => [...document.querySelectorAll("button, a[href], select, input")]
+  .filter(one => one.checkVisibility() && !one.matches(".chart-credit"))
+  .map(one => [one.id || one.className || one.textContent, one.getBoundingClientRect().height])
+  .filter(([, height]) => height < 40)"""
+
+
+def rows(selector: str) -> str:
+    return f"document.querySelectorAll('{selector} tbody tr').length"
+
+
+def test_the_total_says_what_it_lacks(open_page: Any, fake: Any) -> None:
+    page = open_page(prefs={"view": "trade"})
+    page.keyboard.press("w")
+    until(page, text_is(TOTAL, "61,250.50"))
+    assert texts(page, "#worth .badge-word") == ["INCOMPLETE"]
+    assert texts(page, "#worth .worth-trouble") == ["The total is incomplete. SHIB has no price in USDT."]
+    [sol, usdt, shib] = texts(page, "#worth-assets tbody tr")
+    assert "42,750.00" in sol and "75.0" in sol and "the currency itself" in sol
+    assert "now · SOL → USDT · Binance" in usdt and "14,250.00" in usdt
+    assert "no price" in shib and "not in the total" in shib
+    assert "−5" in texts(page, "#worth-exposure tbody tr")[0]
+    [holding] = texts(page, "#worth-holdings tbody tr")
+    assert "90of 95" in holding and "120.00USDT" in holding and "+2,700.00+25.00" in holding
+    until(page, "document.querySelector('#equity-canvas canvas')")
+    assert texts(page, "#equity-state")[0].startswith("20 of 16")
+
+    fake.tell("own", complete=True, equity="61300.25")
+    until(page, text_is(TOTAL, "61,300.25"))
+    assert texts(page, "#worth .badge-word") == ["LIVE"] and page.locator(".worth-trouble").is_hidden()
+    fake.tell("set", mute=True)
+    until(page, text_is("#worth .badge-word", "STALE"))
+    assert page.locator("#overview").get_attribute("class").endswith("stale")
+
+
+def test_the_blotter_pages_through_what_the_filters_leave(open_page: Any, fake: Any) -> None:
+    fake.tell("fill", count=230)
+    page = open_page(prefs={"view": "portfolio", "portfolioTab": "all-fills"})
+    until(page, f"{rows('#all-fills')} === 100")
+    newest = texts(page, "#all-fills tbody .col-time .cell-main")
+    assert newest == sorted(newest, reverse=True)
+    page.get_by_role("button", name="Further").click()
+    until(page, "document.querySelector('#all-fills .pager').textContent.includes('Page 2')")
+    older = texts(page, "#all-fills tbody .col-time .cell-main")
+    assert len(older) == 100 and older[0] <= newest[-1]
+    page.get_by_label("Side").select_option("sell")
+    until(page, "document.querySelector('#all-fills .pager').textContent.includes('Page 1')")
+    assert {text.split()[0] for text in texts(page, "#all-fills tbody .col-side")} == {"Sell"}
+    href = page.locator(".filter-csv:visible").get_attribute("href")
+    assert href == "/api/fills.csv?side=sell&sort=-time"
+    page.get_by_role("button", name="Clear").click()
+    until(page, f"{rows('#all-fills')} === 100")
+    [made] = fake.tell("fill")
+    until(page, f"document.querySelector('#all-fills .col-number .cell-main').textContent === '{made['order_id']}'")
+
+
+def test_times_are_the_users_and_settings_are_kept(open_page: Any, fake: Any) -> None:
+    open_page.troubles.expect("400 (Bad Request)")
+    page = open_page(prefs={"view": "portfolio", "portfolioTab": "transfers"})
+    until(page, f"{rows('#transfers')} === 3")
+    before = texts(page, "#transfers .col-time .cell-main")[0]
+    page.get_by_label("Account and settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_label("Time zone").select_option("Asia/Kolkata")
+    until(page, text_is(".settings-status", "Saved"))
+    page.get_by_label("Profit in the title").click()
+    until(page, "document.querySelector('#settings-title_profit').checked")
+    page.locator("#settings-currency").select_option("EUR")
+    until(page, text_is(".settings-status", "currency: the stand-in refuses EUR."))
+    assert page.locator("#settings-currency").input_value() == "USDT"
+    posted = fake.tell("log")["posted"]
+    assert [post["body"] for post in posted[:2]] == [{"zone": "Asia/Kolkata"}, {"title_profit": True}]
+    assert all(post["csrf"] for post in posted)
+    page.get_by_role("button", name="Close").click()
+    after = texts(page, "#transfers .col-time .cell-main")[0]
+    assert after > before and page.locator("#transfers .pager").inner_text().endswith("Asia/Kolkata")
+
+
+def test_a_notice_is_seen_wherever_one_looks(open_page: Any, fake: Any) -> None:
+    page = open_page(prefs={"view": "trade"})
+    until(page, "document.querySelector('#link').dataset.state === 'LIVE'")
+    assert page.locator("#notices-chip").is_hidden()
+    number = fake.tell("finding")["row"]
+    until(page, "!document.querySelector('#notices-chip').hidden")
+    page.locator("#notices-chip").click()
+    [row] = texts(page, "#notices tbody tr")
+    assert "OPEN" in row and "1.2048" in row and "The balance of BTC differs" in row
+    fake.tell("agreed", row=number)
+    until(page, "document.querySelector('#notices tbody tr').classList.contains('resolved')")
+    assert "They agree again." in texts(page, "#notices tbody tr")[0]
+    assert page.locator("#notices-chip").is_hidden()
+
+
+@pytest.mark.parametrize("tab", ["overview", "all-fills", "notices"])
+def test_on_a_phone(open_page: Any, fake: Any, tab: str) -> None:
+    fake.tell("finding")
+    page = open_page(width=390, height=844, prefs={"phoneTab": "portfolio", "portfolioTab": tab})
+    until(page, f"document.querySelectorAll('#{tab} td').length > 0")
+    assert page.evaluate(NO_SCROLL)
+    assert page.evaluate(SMALL) == []
