@@ -6,7 +6,10 @@ import { AcrossChoice } from "./across-choice.js";
 import { AcrossLadder } from "./across-ladder.js";
 import { Balances } from "./balances.js";
 import { BookSwitch } from "./book-switch.js";
+import { CancelBar } from "./cancel-bar.js";
+import { Cancelling } from "./cancelling.js";
 import { Chart } from "./chart.js";
+import { ConfirmDialog } from "./confirm-dialog.js";
 import { Delays } from "./delays.js";
 import { byId } from "./dom.js";
 import { Events } from "./events.js";
@@ -35,6 +38,7 @@ import { Streams } from "./streams.js";
 import { Counts, Summary } from "./summary.js";
 import { Tape } from "./tape.js";
 import { Theme } from "./theme.js";
+import { Ticket } from "./ticket.js";
 import { Toast } from "./toast.js";
 import { Watchlist } from "./watchlist.js";
 
@@ -63,7 +67,10 @@ app.instruments = new Instruments(api.get);
 app.selection = new Selection(app.prefs, app.instruments);
 app.accounts = new Accounts(api.get);
 const toast = new Toast(byId("toast"));
-app.toast = (text) => toast.show(text);
+app.toast = (text, ms) => toast.show(text, ms);
+const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+const question = new ConfirmDialog(byId("question"));
+app.cancelling = new Cancelling(app, csrf, (...asked) => question.ask(...asked));
 app.counts = new Counts(byId("tabs"));
 app.orders = new Orders(app, byId("orders"));
 app.positions = new Positions(app, byId("positions"));
@@ -77,6 +84,11 @@ app.chart = new Chart(app, {
   state: byId("chart-state"),
   body: byId("chart"),
 });
+app.ticket = new Ticket(
+  app,
+  { element: byId("ticket"), head: byId("ticket-head"), body: byId("ticket-body"), dialog: byId("order-dialog") },
+  csrf,
+);
 app.ladder = new Ladder(app, {
   body: byId("ladder-body"),
   tools: byId("ladder-tools"),
@@ -110,7 +122,6 @@ app.book = new BookSwitch(app, {
 app.choice = new AcrossChoice(app);
 app.matrix = new Matrix(app, { body: byId("matrix-body"), tools: byId("matrix-tools"), state: byId("matrix-state") });
 const pairBooks = new PairBooks(app, { body: byId("pair-body"), tools: byId("pair-tools"), state: byId("pair-state") });
-const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 app.palette = new Palette(app, byId("palette"));
 const keys = new Keys(app, byId("help"));
 const light = new LinkLight(app, {
@@ -171,7 +182,10 @@ for (const part of [
   new Fees(app, byId("fees"), csrf),
   new Tape(app, byId("tape-body"), byId("tape-state")),
   app.chart,
+  app.ticket,
+  question,
   app.positions,
+  new CancelBar(app, byId("orders")),
   app.orders,
   new Fills(app, byId("fills")),
   new Balances(app, byId("balances")),

@@ -18,6 +18,7 @@ from tests.browser import fakepages
 from tests.browser.fakeacross import Together, venues
 from tests.browser.fakeapi import AcrossApi
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
+from tests.browser.faketrading import TradingApi
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.1
@@ -55,6 +56,9 @@ class Server:
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
         self.posted: list[dict[str, Any]] = []
+        self.order_answers: list[dict[str, Any]] = []
+        self.wishes = {"zone": "UTC", "currency": "USDT", "sound": False, "notifications": False, "title_profit": False}
+        self.profit = "263.004"
         self.public_key = ""
         self.frozen = self.mute = self.refusing = False
         self.notice = ""
@@ -76,6 +80,10 @@ class Server:
         if kind in ("across", "matrix"):
             frame = head | {"state": self.together.state(rest), "recv_us": self.together.recv_us(rest)}
             return frame | {"sent_us": now_us(), "data": self.together.data(kind, parameter, rest)}
+        if kind == "portfolio":
+            day = {"since_ms": 0, "zone": "UTC", "profit": self.profit, "complete": True}
+            data = {"user": 3, "currency": "USDT", "complete": True, "problems": [], "day": day}
+            return head | {"state": "LIVE", "recv_us": now_us(), "sent_us": now_us(), "data": data}
         if rest.isdigit():
             account = self.accounts[int(rest)]
             return head | {"recv_us": now_us(), "sent_us": now_us(), "data": account.data(kind)}
@@ -85,6 +93,8 @@ class Server:
 
     def known(self, topic: str) -> bool:
         kind, _, rest = topic.partition(":")
+        if kind == "portfolio":
+            return rest == "3"
         if rest.isdigit():
             return int(rest) in self.accounts and kind in ("balances", "positions", "orders", "fills")
         if kind.partition("@")[0] in ("across", "matrix"):
@@ -234,7 +244,7 @@ class Server:
         await socket.prepare(request)
         browser = Browser(socket)
         self.browsers.add(browser)
-        hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
+        hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200, "user": 3}
         simulated = sorted({market.exchange for market in self.markets.values()})
         await socket.send_json(hello | {"simulated": simulated})
         task = asyncio.create_task(self.flush(browser))
@@ -309,11 +319,20 @@ class Server:
     async def fills(self, request: web.Request) -> web.Response:
         account = self.accounts[int(request.query.get("account", 7))]
         limit = int(request.query.get("limit", 100))
+        wanted = request.query.get("symbol")
+        rows = [row for row in account.fills if wanted in (None, row["symbol"])]
         if "before" in request.query:
-            older = [row for row in account.fills if row["row"] < int(request.query["before"])][::-1]
+            older = [row for row in rows if row["row"] < int(request.query["before"])][::-1]
             return web.json_response(account.page(older[:limit], more=len(older) > limit))
-        newer = [row for row in account.fills if row["row"] > int(request.query.get("after", 0))]
+        if wanted is not None:
+            return web.json_response(account.page(rows[::-1][:limit], more=len(rows) > limit))
+        newer = [row for row in rows if row["row"] > int(request.query.get("after", 0))]
         return web.json_response(account.page(newer[:limit], more=len(newer) > limit))
+
+    async def settings(self, request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            self.wishes |= await request.json()
+        return web.json_response(self.wishes | {"currencies": ["USD", "USDT"], "user": 3})
 
     async def sealing_key(self, _: web.Request) -> web.Response:
         return web.json_response({"public_key": self.public_key, "key_id": "test"})
@@ -368,6 +387,10 @@ class Server:
             case "notice":
                 self.notices[given["exchange"]] = given["text"]
                 self.send("streams")
+            case "orders":
+                self.order_answers = given["answers"]
+            case "wishes":
+                self.wishes |= given
             case "account":
                 for name, value in given.items():
                     setattr(self.accounts[7], name, value)
@@ -406,7 +429,9 @@ class Server:
         app.router.add_route("*", "/api/accounts/", self.accounts_list)
         app.router.add_get("/api/fills/", self.fills)
         app.router.add_get("/api/sealing-key/", self.sealing_key)
+        app.router.add_route("*", "/api/settings/", self.settings)
         AcrossApi(self).add_to(app.router)
+        TradingApi(self).add_to(app.router)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)
