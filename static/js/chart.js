@@ -6,6 +6,8 @@ import { CandleView } from "./candle-view.js";
 import { ChartData, INTERVALS } from "./chart-data.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
+import { FillFollower } from "./fill-follower.js";
+import { marksOf } from "./fill-marks.js";
 import * as format from "./format.js";
 
 const HISTORY = 500;
@@ -26,11 +28,14 @@ export class Chart {
   #pointed = null;
   #legend = {};
   #queued = []; // bars to be drawn in the next frame
+  #fills; // own ones in this market
+  #marked = ""; // what the marks on the bars were made of
 
   /** @param parts {canvas, legend, note, intervals, state, body} elements of the template */
   constructor(app, parts) {
     this.#app = app;
     this.#parts = parts;
+    this.#fills = new FillFollower(app, () => app.scheduler.invalidate(this));
   }
 
   start() {
@@ -63,6 +68,7 @@ export class Chart {
     this.#app.instruments.addEventListener("change", () => this.#setPlaces());
     this.#app.prefs.onChange("interval", () => this.#open());
     this.#app.scheduler.ageing(this);
+    this.#fills.start();
     this.#open();
   }
 
@@ -83,6 +89,7 @@ export class Chart {
     }
     this.#stopWatching();
     this.#view.clear();
+    this.#marked = "";
     this.#data = new ChartData(interval);
     this.#queued = [];
     this.#pointed = null;
@@ -146,6 +153,7 @@ export class Chart {
     this.#badge.show(status);
     toggleClass(this.#parts.body, "stale", !status.usable);
     for (const bar of this.#queued.splice(0)) this.#view.update(bar);
+    this.#drawMarks();
     this.#drawLegend();
     const note = this.#problem
       ? `No history: ${this.#problem}`
@@ -156,6 +164,14 @@ export class Chart {
         : "Reading the history";
     this.#parts.note.hidden = note === "";
     setText(this.#parts.note, note);
+  }
+
+  /** Drawn anew only where fills came or the bars begin elsewhere. */
+  #drawMarks() {
+    const made = `${this.#topic} ${this.#fills.version} ${this.#loaded ? this.#data.firstMs : ""}`;
+    if (made === this.#marked) return;
+    this.#marked = made;
+    this.#view.mark(this.#loaded ? marksOf(this.#fills.rows, this.#data.ms, this.#data.firstMs) : []);
   }
 
   #drawLegend() {

@@ -15,6 +15,7 @@ import { byId } from "./dom.js";
 import { Events } from "./events.js";
 import { ExchangeBoard } from "./exchange-board.js";
 import { Fees } from "./fees.js";
+import { FillAlerts } from "./fill-alerts.js";
 import { Fills } from "./fills.js";
 import { Instruments } from "./instruments.js";
 import { Keys } from "./keys.js";
@@ -71,6 +72,7 @@ app.toast = (text, ms) => toast.show(text, ms);
 const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 const question = new ConfirmDialog(byId("question"));
 app.cancelling = new Cancelling(app, csrf, (...asked) => question.ask(...asked));
+app.alerts = new FillAlerts(app);
 app.counts = new Counts(byId("tabs"));
 app.orders = new Orders(app, byId("orders"));
 app.positions = new Positions(app, byId("positions"));
@@ -147,6 +149,7 @@ function hello(message) {
   app.delays.reset();
   app.store.simulated = new Set(message.simulated);
   app.store.replay = Boolean(message.replay);
+  app.alerts.user(message.user ?? null);
   app.store.connected();
 }
 
@@ -187,6 +190,7 @@ for (const part of [
   app.positions,
   new CancelBar(app, byId("orders")),
   app.orders,
+  app.alerts,
   new Fills(app, byId("fills")),
   new Balances(app, byId("balances")),
   new Streams(app, byId("streams-body"), byId("streams-worker")),

@@ -4,6 +4,7 @@
  */
 
 import * as decimal from "./decimal.js";
+import * as format from "./format.js";
 
 /** state -> [what it says, may it be sent again, colour] */
 const WORDS = {
@@ -81,6 +82,6 @@ export class OrderSending {
 /** "Buy 0.01 BTC at 60,000.1", by the order's own numbers. */
 export function sentenceOf(order, base, quote) {
   const verb = order.side === "buy" ? "Buy" : "Sell";
-  const size = decimal.text(decimal.normalize(decimal.parse(order.size)));
-  return `${verb} ${size} ${base} ${order.price ? `at ${order.price} ${quote}` : "at the market"}`;
+  const size = format.fixed(decimal.normalize(decimal.parse(order.size)));
+  return `${verb} ${size} ${base} ${order.price ? `at ${format.plain(order.price)} ${quote}` : "at the market"}`;
 }

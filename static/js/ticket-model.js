@@ -69,8 +69,8 @@ function isMultiple(value, step) {
 /**
  * An order against a book. Everything is `null` where the book does not tell it.
  * @param order of read()  @param data of an ungrouped `book` frame, or null  @param fees {maker_bps, taker_bps} or null
- * @returns {{best: object|null, away: object|null, ticks: object|null, crosses: boolean, walked: object|null,
- *   notional: object|null, exact: boolean, fee: object|null, role: "maker"|"taker"|"both"}}
+ * @returns {{best: object|null, own: object|null, away: object|null, crosses: boolean, walked: object|null,
+ *   notional: object|null, fee: object|null, role: "maker"|"taker"|"both"}} `best` of the other side, `own` of this;
  *   `away`: bps that a limit price stands from the own side's best (above zero: further from the market, below: inside);
  *   `walked`: what it would take at once {levels, taken, whole, average, worst, cost, slippage in bps from the best}
  */
