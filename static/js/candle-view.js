@@ -49,13 +49,12 @@ export class CandleView {
   mark(marks) {
     this.#shownMarks = marks;
     this.#marks.setMarkers(
-      marks.map(({ openMs, side, price, size, count }) => ({
+      marks.map(({ openMs, side, price }) => ({
         time: openMs / 1000,
         position: side === "buy" ? "atPriceBottom" : "atPriceTop",
         shape: side === "buy" ? "arrowUp" : "arrowDown",
         color: this.#theme.colour(side === "buy" ? "--mark-buy" : "--mark-sell"),
         price: decimal.toNumber(price),
-        text: count > 1 ? `${count}\u2009·\u2009${size}` : size,
       })),
     );
   }

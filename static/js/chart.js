@@ -7,7 +7,7 @@ import { ChartData, INTERVALS } from "./chart-data.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
 import { FillFollower } from "./fill-follower.js";
-import { marksOf } from "./fill-marks.js";
+import { markText, marksOf } from "./fill-marks.js";
 import * as format from "./format.js";
 
 const HISTORY = 500;
@@ -29,6 +29,7 @@ export class Chart {
   #legend = {};
   #queued = []; // bars to be drawn in the next frame
   #fills; // own ones in this market
+  #marks = [];
   #marked = ""; // what the marks on the bars were made of
 
   /** @param parts {canvas, legend, note, intervals, state, body} elements of the template */
@@ -62,7 +63,8 @@ export class Chart {
       legend.append(el("span", { class: "legend-item" }, el("b", { text: name }), this.#legend[name]));
     }
     this.#legend.change = el("span", { text: "" });
-    legend.append(this.#legend.change);
+    this.#legend.own = el("span", { class: "legend-own", text: "" });
+    legend.append(this.#legend.change, this.#legend.own);
     this.#app.theme.addEventListener("change", () => this.#view.restyle());
     this.#app.selection.addEventListener("change", () => this.#open());
     this.#app.instruments.addEventListener("change", () => this.#setPlaces());
@@ -171,7 +173,8 @@ export class Chart {
     const made = `${this.#topic} ${this.#fills.version} ${this.#loaded ? this.#data.firstMs : ""}`;
     if (made === this.#marked) return;
     this.#marked = made;
-    this.#view.mark(this.#loaded ? marksOf(this.#fills.rows, this.#data.ms, this.#data.firstMs) : []);
+    this.#marks = this.#loaded ? marksOf(this.#fills.rows, this.#data.ms, this.#data.firstMs) : [];
+    this.#view.mark(this.#marks);
   }
 
   #drawLegend() {
@@ -185,6 +188,7 @@ export class Chart {
     setText(this.#legend.H, format.price(high, places));
     setText(this.#legend.L, format.price(low, places));
     setText(this.#legend.C, format.price(close, places));
+    setText(this.#legend.own, this.#pointed === null ? "" : markText(this.#marks, this.#pointed, places));
     setText(this.#legend.V, format.compact(decimal.parse(bar.base_volume)));
     const order = decimal.compare(close, open);
     const change = decimal.divide(decimal.subtract(close, open), open.n === 0n ? decimal.ONE : open, 6);

@@ -1,6 +1,7 @@
 /** Own fills as marks on the bars: one for each bar, side and price, or one for all of a side's where they are many. Pure. */
 
 import * as decimal from "./decimal.js";
+import * as format from "./format.js";
 import { few } from "./own-orders.js";
 
 const MOST_A_BAR = 2; // marks of a side in one bar; more would lie on one another
@@ -29,6 +30,18 @@ export function marksOf(fills, ms, firstMs) {
     for (const group of groups) marks.push({ openMs: Number(openMs), side, ...together(group) });
   }
   return marks.sort((a, b) => a.openMs - b.openMs);
+}
+
+/** What was done in the bar that opened then: "Bought 0.3 at 61,830.2 · sold 0.1 at 61,840.0 (2 fills)". */
+export function markText(marks, openMs, places) {
+  const said = marks
+    .filter((mark) => mark.openMs === openMs)
+    .map(({ side, price, size, count }) => {
+      const many = count > 1 ? ` (${count} fills)` : "";
+      return `${side === "buy" ? "bought" : "sold"} ${size} at ${format.price(price, places)}${many}`;
+    })
+    .join(" · ");
+  return said.charAt(0).toUpperCase() + said.slice(1);
 }
 
 function together(fills) {

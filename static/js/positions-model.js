@@ -25,8 +25,10 @@ export function distance(row, stale) {
   return { text, level };
 }
 
-/** Margin with its currency, and below it how it is held. */
+/** Margin, and below it its currency, how it is held, and the leverage: "USDT · cross · 5×". */
 export function marginText(row) {
-  const text = row.margin === null || row.margin === undefined ? format.NONE : format.plain(row.margin, 2);
-  return { text: text === format.NONE ? text : `${text} ${row.settle ?? ""}`.trim(), sub: row.margin_mode ?? "" };
+  const known = row.margin !== null && row.margin !== undefined;
+  const leverage = row.leverage ? `${format.plain(row.leverage)}×` : "";
+  const sub = [known && row.settle, row.margin_mode, leverage].filter(Boolean).join(" · ");
+  return { text: known ? format.plain(row.margin, 2) : format.NONE, sub };
 }

@@ -103,13 +103,6 @@ export class Positions {
       },
       { id: "margin", label: "Margin", num: true, cell: ({ row }) => marginText(row) },
       {
-        id: "leverage",
-        label: "Leverage",
-        num: true,
-        wide: true,
-        cell: ({ row }) => (row.leverage ? `${format.plain(row.leverage)}×` : format.NONE),
-      },
-      {
         id: "age",
         label: "Age",
         num: true,

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 
 import { parse, text } from "../../static/js/decimal.js";
 import { FillNews, newsText, profitOf } from "../../static/js/fill-news.js";
-import { marksOf } from "../../static/js/fill-marks.js";
+import { markText, marksOf } from "../../static/js/fill-marks.js";
 import { OrderSending, sentenceOf } from "../../static/js/order-sending.js";
 import { few, ownOrders } from "../../static/js/own-orders.js";
 import { distance, isLong, marginText } from "../../static/js/positions-model.js";
@@ -253,6 +253,9 @@ describe("own fills on the bars", () => {
     assert.deepEqual([same.length, same[0].count, same[0].size], [1, 2, "3"]);
     const many = marksOf([fill(1, "buy", "10", "1"), fill(2, "buy", "11", "1"), fill(3, "buy", "14", "2")], 60_000, 0);
     assert.deepEqual([many.length, many[0].count, Number(text(many[0].price))], [1, 3, 12.25]);
+    assert.equal(markText(many, 0, 1), "Bought 4 at 12.3 (3 fills)");
+    assert.equal(markText(marksOf([fill(1, "buy", "10", "1"), fill(2, "sell", "11", "1")], 60_000, 0), 0, 1), "Bought 1 at 10.0 · sold 1 at 11.0");
+    assert.equal(markText(many, 60_000, 1), "");
   });
 });
 
@@ -295,7 +298,8 @@ describe("positions", () => {
     assert.equal(isLong({ side: "both", size: "-1" }), false);
     assert.equal(isLong({ side: "long", size: "1" }), true);
     assert.equal(isLong({ side: "short", size: "1" }), false);
-    assert.deepEqual(marginText({ margin: "10.456", settle: "USDT", margin_mode: "cross" }), { text: "10.46 USDT", sub: "cross" });
-    assert.equal(marginText({ margin: null }).text, "–");
+    const row = { margin: "10.456", settle: "USDT", margin_mode: "cross", leverage: "5" };
+    assert.deepEqual(marginText(row), { text: "10.46", sub: "USDT · cross · 5×" });
+    assert.deepEqual(marginText({ ...row, margin: null, leverage: null }), { text: "–", sub: "cross" });
   });
 });
