@@ -341,7 +341,11 @@ class Server:
 
     async def pages(self, request: web.Request) -> web.Response:
         rows = [account.row for account in self.accounts.values()]
-        exchanges = [{"name": "binance", "products": ["spot", "usdm"], "passphrase": False}]
+        how = "Make a key under API Management."
+        facts = {"passphrase": False, "passphrase_name": "", "how": how, "tells_rights": True}
+        exchanges = [{"name": "binance", "products": ["spot", "usdm"], **facts}]
+        named = {"passphrase": True, "passphrase_name": "API passphrase", "tells_rights": False}
+        exchanges.append({"name": "okx", "products": ["unified"], **facts, **named})
         match request.match_info.get("name", ""):
             case "":
                 return fakepages.page("dashboard.html")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import live, row, texts, until
+from tests.browser.looking import live, row, text_is, texts, until
 
 pytestmark = pytest.mark.browser
 
@@ -79,7 +79,7 @@ def test_one_confirmation_is_one_order(open_page: Any, fake: Any) -> None:
     assert page.evaluate(STATE) == ""
     page.locator("#order-dialog").get_by_text("Back").click()
     page.locator("#ticket-price").fill("1.234")
-    assert page.locator(".ticket-problem").text_content() == "Price goes in steps of 0.01."
+    until(page, text_is('.ticket-problem', 'Price goes in steps of 0.01.'))
     assert page.locator(".ticket-submit").is_disabled()
     mark.get_by_role("button", name="Cancel").click()
     until(page, "!document.querySelector('.ladder-own:not([hidden])')")
@@ -124,7 +124,7 @@ def test_positions_in_hedge_mode(open_page: Any, fake: Any) -> None:
     fake.tell("account", hedge=True, liquidation="60500")
     page = live(open_page())
     until(page, "document.querySelectorAll('#positions tbody tr').length === 2")
-    assert texts(page, "#positions .col-side .cell-main") == ["Side", "Long", "Short"][1:]
+    assert texts(page, "#positions .col-side .cell-main") == ["Long", "Short"]
     levels = page.eval_on_selector_all("#positions .col-liquidation .cell-sub", "all => all.map(one => one.className)")
     assert all("bad" in level for level in levels)
     assert texts(page, "#positions .col-margin .cell-sub") == ["USDT · cross · 5×"] * 2
@@ -154,3 +154,25 @@ def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     fake.tell("wishes", title_profit=False)
     page.evaluate("dispatchEvent(new CustomEvent('spreadboard:settings', {detail: {title_profit: false}}))")
     until(page, "!document.title.includes('263.00')")
+
+
+def test_settings_of_an_account(open_page: Any, fake: Any) -> None:
+    page = open_page("/accounts/")
+    assert texts(page, ".rights li") == ["may read", "may trade", "may not withdraw"]
+    page.locator(".account-details summary").click()
+    save = page.get_by_role("button", name="Save")
+    assert save.is_disabled()
+    page.get_by_label("Dead man").fill("5")
+    page.get_by_label("Trading").check()
+    save.click()
+    until(page, "document.querySelector('.account-settings .form-status').textContent.startsWith('dead_man_s: 5')")
+    page.get_by_label("Dead man").fill("30")
+    save.click()
+    until(page, text_is(".account-settings .form-status", "Saved"))
+    bodies = posted(fake, "/api/accounts/7/")
+    assert bodies == [{"trading": True, "dead_man_s": 5}, {"trading": True, "dead_man_s": 30}]
+    assert page.locator(".account h2 .tag-warn").text_content() == "TRADING"
+    page.locator("#new-exchange").select_option("okx")
+    assert page.get_by_label("API passphrase").is_visible()
+    assert "cannot be asked what a key may do" in page.locator("#new-how").text_content()
+    open_page.troubles.expect("400")

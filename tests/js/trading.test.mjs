@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
+import { changedSettings } from "../../static/js/account-settings-model.js";
 import { parse, text } from "../../static/js/decimal.js";
 import { FillNews, newsText, profitOf } from "../../static/js/fill-news.js";
 import { markText, marksOf } from "../../static/js/fill-marks.js";
@@ -301,5 +302,13 @@ describe("positions", () => {
     const row = { margin: "10.456", settle: "USDT", margin_mode: "cross", leverage: "5" };
     assert.deepEqual(marginText(row), { text: "10.46", sub: "USDT · cross · 5×" });
     assert.deepEqual(marginText({ ...row, margin: null, leverage: null }), { text: "–", sub: "cross" });
+  });
+});
+
+describe("settings of an account", () => {
+  it("are sent where they differ, as what they are", () => {
+    const saved = { trading: false, dead_man_s: "0", poll_s: "2" };
+    assert.deepEqual(changedSettings(saved, { trading: true, dead_man_s: "30", poll_s: "2.0" }), { trading: true, dead_man_s: 30 });
+    assert.deepEqual(changedSettings(saved, { ...saved, poll_s: "" }), {});
   });
 });
