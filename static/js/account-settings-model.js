@@ -8,7 +8,8 @@ export function changedSettings(saved, values) {
   const changed = {};
   for (const [name, value] of Object.entries(values)) {
     const [before, now] = typeof value === "boolean" ? [saved[name], value] : [Number(saved[name]), Number(value)];
-    if (before !== now && (typeof now === "boolean" || (value.trim() !== "" && Number.isFinite(now)))) changed[name] = now;
+    const said = typeof now === "boolean" || (value.trim() !== "" && Number.isFinite(now));
+    if (said && before !== now) changed[name] = now;
   }
   return changed;
 }

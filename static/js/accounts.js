@@ -13,6 +13,8 @@ const SECRETS = { key: "new-key", secret: "new-secret", passphrase: "new-passphr
 
 const PRODUCTS = { spot: "spot", usdm: "USD-M futures", margin: "margin", perpetual: "perpetuals", unified: "unified" };
 
+const CANNOT_BE_ASKED = "It cannot be asked what a key may do: make sure yourself that it may not withdraw.";
+
 const form = byId("new-account");
 const status = byId("new-status");
 const exchange = byId("new-exchange");
@@ -30,9 +32,8 @@ function nameThings() {
 /** How a key is made, products and passphrase field belong to the chosen exchange. */
 function showExchange() {
   const chosen = exchange.selectedOptions[0];
-  const rights =
-    chosen?.dataset.tellsRights === "no" ? "It cannot be asked what a key may do: make sure yourself that it may not withdraw." : "";
-  setText(byId("new-how"), [chosen?.dataset.how, rights].filter(Boolean).join(" "));
+  const silent = chosen?.dataset.tellsRights === "no" ? CANNOT_BE_ASKED : "";
+  setText(byId("new-how"), [chosen?.dataset.how, silent].filter(Boolean).join(" "));
   setText(byId("passphrase-name"), chosen?.dataset.passphraseName || "Passphrase");
   byId("new-passphrase").required = chosen?.dataset.passphrase === "yes";
   for (const choices of form.querySelectorAll(".choices")) choices.hidden = choices.dataset.exchange !== exchange.value;

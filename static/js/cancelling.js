@@ -36,14 +36,16 @@ export class Cancelling extends EventTarget {
   action(order) {
     if (!this.may(order.account)) return null;
     const busy = this.busy(order);
-    return { text: busy ? "Cancelling" : "Cancel", title: "Cancel this order", disabled: busy, run: () => this.one(order) };
+    const run = () => this.one(order);
+    return { text: busy ? "Cancelling" : "Cancel", title: "Cancel this order", disabled: busy, run };
   }
 
   /** Orders that stand together in a row of the book: one goes at once, several after a question. */
   async some(orders) {
     const known = orders.filter((order) => this.may(order.account) && !this.busy(order));
     const question = `${known.length} orders stand in this row of the book.`;
-    if (known.length > 1 && !(await this.#confirm("Cancel these orders?", question, `Cancel ${known.length} orders`))) return;
+    const verb = `Cancel ${known.length} orders`;
+    if (known.length > 1 && !(await this.#confirm("Cancel these orders?", question, verb))) return;
     await Promise.all(known.map((order) => this.one(order)));
   }
 

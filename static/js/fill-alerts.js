@@ -1,4 +1,4 @@
-/** A new fill: a sound and a notification of the browser, if wanted; and the day's profit in the title. */
+/** A new fill: a sound and, while nobody looks, a notification of the browser, if wanted; and the day's profit in the title. */
 
 import * as api from "./api.js";
 import { AccountTopics } from "./account-feed.js";
@@ -26,8 +26,8 @@ export class FillAlerts {
     this.#topics.start();
     // Sound may only begin with something that the user did.
     for (const event of ["pointerdown", "keydown"]) addEventListener(event, () => this.#wake(), { passive: true });
-    // The dialog of settings says that it changed them; another tab's are seen when this one is looked at again.
-    addEventListener("spreadboard:settings", (event) => this.wish(event.detail));
+    // Changed in this tab, or in another one before this is looked at again.
+    this.#app.settings?.addEventListener("change", () => this.load());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.load());
     this.load();
     setInterval(() => this.load(), AGAIN_MS);
@@ -99,8 +99,9 @@ export class FillAlerts {
     });
   }
 
+  /** Who looks at the page sees the row slide in. */
   #notify(id, fills) {
-    if (globalThis.Notification?.permission !== "granted") return;
+    if (document.hasFocus() || globalThis.Notification?.permission !== "granted") return;
     const account = this.#app.accounts.byId(id);
     const simulated = account?.simulated ? " · SIMULATED" : "";
     const [title, body] = newsText(fills, `${account?.label ?? ""}${simulated}`);

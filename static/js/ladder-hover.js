@@ -18,7 +18,7 @@ export class LadderHover {
   #tip;
 
   /**
-   * @param taken {take(text): whether somebody took the price, copied(text): it is in the clipboard now, null: that failed}
+   * @param taken {take(text): whether somebody took the price, copied(text): the clipboard has it; null: that failed}
    */
   constructor(scroller, rows, taken) {
     this.#scroller = scroller;

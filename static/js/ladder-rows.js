@@ -92,7 +92,7 @@ class Row {
 class OwnMark {
   shown = null;
   #size = el("b", { text: "" });
-  #cancel = el("button", { class: "ladder-cancel", type: "button", tabindex: "-1", "aria-label": "Cancel", text: "×" });
+  #cancel = el("button", { class: "ladder-cancel", type: "button", tabindex: -1, "aria-label": "Cancel", text: "×" });
 
   element = el("span", { class: "ladder-own", role: "cell", hidden: true }, this.#size, this.#cancel);
 

@@ -67,7 +67,7 @@ export class OrderSending {
     }
   }
 
-  /** 4xx is an answer: this attempt was not sent. Anything else, or an attempt before it, may have reached the exchange. */
+  /** 4xx is an answer: this attempt was not sent. Any other, and one before this, may have reached the exchange. */
   #failed(error) {
     const said = error.status >= 400 && error.status < 500;
     if (!said) this.#open = true;

@@ -7,8 +7,8 @@ import { rowOf } from "./ladder-model.js";
 /**
  * @param orders rows of an `orders` frame  @param model {asks, bids}  @param step decimal of a grouped book, else null
  * @param name called with an order; what is written before it
- * @returns {{asks: Map<number, object>, bids: Map<number, object>}} row -> {text, side, left, size, orders}: `text` says
- *   all of it, `left` is the decimal that is not filled yet of all `orders` of the row, `size` that in few characters
+ * @returns {{asks: Map, bids: Map}} number of the row -> {text, side, left, size, orders}: `text` says all of it,
+ *   `left` is the decimal that is not filled yet of all `orders` of the row, `size` that in few characters
  */
 export function ownOrders(orders, model, step, name = () => "") {
   const marks = { asks: new Map(), bids: new Map() };

@@ -101,7 +101,8 @@ export class TicketDialog {
     this.#send.disabled = !sending.mayBeSent;
     this.#send.hidden = sending.state === "placed" || sending.state === "refused";
     const simulated = account.simulated ? " (simulated)" : "";
-    setText(this.#send, sending.state === "ready" ? `${order.side === "buy" ? "Buy" : "Sell"}${simulated}` : sending.verb);
+    const verb = `${order.side === "buy" ? "Buy" : "Sell"}${simulated}`;
+    setText(this.#send, sending.state === "ready" ? verb : sending.verb);
     setText(this.#back, sending.state === "ready" ? "Back" : "Close");
   }
 
@@ -112,12 +113,12 @@ export class TicketDialog {
 
   #drawFigures(order, view, market, fees) {
     const { quote, base } = market;
-    const money = (d) => `${format.fixed(d, Math.max(2, Math.min(d.places, 2)))} ${quote}`;
+    const money = (d) => `${format.fixed(d, 2)} ${quote}`;
     const { notional, fee, walked, role } = view;
     this.#show("Value", notional ? money(notional) : "not known", order.price ? "" : "by the book as it is shown");
     const bps = fees && { maker: fees.maker_bps, taker: fees.taker_bps }[role];
     const rate = bps ? `${role}, ${asPercent(decimal.parse(bps))}` : fees && role === "both" ? "taker and maker" : "";
-    this.#show("Estimated fee", fee ? `${format.fixed(fee, fee.n > -100n && fee.places > 4 ? 4 : 2)} ${quote}` : "not known", rate);
+    this.#show("Estimated fee", fee ? `${format.fixed(fee, 4)} ${quote}` : "not known", rate);
     this.#drawAway(order, view, market);
     if (!walked || walked.taken.n === 0n)
       this.#show("Takes at once", order.price ? "nothing: it waits in the book" : "not known");
@@ -125,7 +126,8 @@ export class TicketDialog {
       const levels = `${walked.levels} ${walked.levels === 1 ? "level" : "levels"}`;
       const part = walked.whole ? "all of it" : `${format.fixed(decimal.normalize(walked.taken))} ${base}`;
       const slip = walked.slippage ? ` · ${format.bpsText(walked.slippage)} from the best` : "";
-      this.#show("Takes at once", `${part}, ${levels}`, `Ø ${format.price(walked.average)}, to ${format.price(walked.worst)}${slip}`);
+      const prices = `Ø ${format.price(walked.average)}, to ${format.price(walked.worst)}`;
+      this.#show("Takes at once", `${part}, ${levels}`, prices + slip);
     }
     const terms = [order.time_in_force, order.post_only && "post only", order.reduce_only && "reduce only"];
     this.#show("Terms", [order.price ? "Limit" : "Market", ...terms.filter(Boolean)].join(" · "));
@@ -138,7 +140,8 @@ export class TicketDialog {
     else if (crosses) this.#show("From the best", `at or through the best ${other}`, format.price(best, places));
     else if (!away) this.#show("From the best", "not known");
     else {
-      const where = away.n === 0n ? `at the best ${side}` : `${format.bpsText(decimal.absolute(away))} ${away.n > 0n ? "behind" : "before"} the best ${side}`;
+      const far = `${format.bpsText(decimal.absolute(away))} ${away.n > 0n ? "behind" : "before"}`;
+      const where = `${away.n === 0n ? "at" : far} the best ${side}`;
       this.#show("From the best", where, format.price(own, places));
     }
   }

@@ -101,9 +101,10 @@ class Choice {
   constructor(label, choices, name) {
     this.#value = choices[0][0];
     const buttons = choices.map(([value, text]) =>
-      el("button", { class: "tool", type: "button", "data-value": value, "aria-pressed": String(value === this.#value), text }),
+      el("button", { class: "tool", type: "button", "data-value": value, text }),
     );
     this.element = el("div", { class: `segmented ${name}`, role: "group", "aria-label": label }, ...buttons);
+    this.value = this.#value;
     this.element.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (button) this.value = button.dataset.value;
@@ -126,7 +127,8 @@ class Field {
   #unit = el("span", { class: "ticket-unit", text: "" });
 
   constructor(label, id) {
-    this.input = el("input", { id, class: "num", type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false" });
+    const typing = { type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false" };
+    this.input = el("input", { id, class: "num", ...typing });
     this.element = el("label", { class: "ticket-field", for: id }, el("span", { text: label }), this.input, this.#unit);
   }
 

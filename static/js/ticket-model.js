@@ -83,7 +83,8 @@ export function against(order, data, fees) {
   const crosses = Boolean(price && best && reaches(buys, price, best));
   const takes = !price || crosses;
   const walked = takes && data ? walk(data, buys, size, price, best) : null;
-  const away = price && own ? format.basisPoints(buys ? decimal.subtract(own, price) : decimal.subtract(price, own), own) : null;
+  const behind = price && own && (buys ? decimal.subtract(own, price) : decimal.subtract(price, own));
+  const away = behind ? format.basisPoints(behind, own) : null;
   const taken = walked?.taken ?? decimal.ZERO;
   const rest = price ? decimal.multiply(decimal.subtract(size, taken), price) : decimal.ZERO;
   const seen = price || walked?.whole;
@@ -137,17 +138,22 @@ function walk(data, buys, size, limit, best) {
 /** Sentences of warning about an order, most serious first. @param view of against()  @param status of the book */
 export function warnings(order, view, status) {
   const result = [];
-  if (!status.usable) result.push(`The book is ${status.state}${status.reason ? `: ${status.reason}` : ""}. What is said of it is old.`);
-  const { walked } = view;
-  if (!order.price && !view.best) result.push("The other side of the book is not known: nobody can say at what price this fills.");
-  if (!order.price && walked && !walked.whole)
-    result.push(`The ${walked.levels} levels that are shown hold only ${format.fixed(decimal.normalize(walked.taken))}: the rest fills at worse prices, or not.`);
+  const { away, walked } = view;
+  const why = status.reason ? `: ${status.reason}` : "";
+  if (!status.usable) result.push(`The book is ${status.state}${why}. What is said of it is old.`);
+  if (!order.price && !view.best)
+    result.push("The other side of the book is not known: nobody can say at what price this fills.");
+  if (!order.price && walked && !walked.whole) {
+    const held = format.fixed(decimal.normalize(walked.taken));
+    result.push(`The ${walked.levels} levels that are shown hold only ${held}: the rest fills at worse prices, or not.`);
+  }
   if (order.post_only && view.crosses) result.push("The price crosses the book: a post-only order will be refused.");
   else if (order.price && view.crosses) result.push("The price crosses the book: it takes at once.");
   if (walked?.slippage && decimal.compare(walked.slippage, SLIPPAGE) > 0)
     result.push(`It walks the book by ${format.bpsText(walked.slippage)}.`);
-  if (view.away && decimal.compare(decimal.absolute(view.away), FAR) > 0)
-    result.push(`The price is ${format.percent({ n: decimal.absolute(view.away).n, places: view.away.places + 4 }, 1, { plus: false })} from the best.`);
+  const far = away && decimal.absolute(away);
+  if (far && decimal.compare(far, FAR) > 0)
+    result.push(`The price is ${format.percent({ n: far.n, places: far.places + 4 }, 1, { plus: false })} from the best.`);
   return result;
 }
 

@@ -27,7 +27,7 @@ export class Ticket {
   #shown = "";
   #note = el("p", { class: "note", text: "" });
   #told = el("p", { class: "ticket-told", role: "status" }, el("strong", { text: "" }), el("span", { text: "" }));
-  #cancel = el("button", { class: "tool", type: "button", text: "Cancel all", title: "Cancel all orders of this account" });
+  #cancel = el("button", { class: "tool", type: "button", title: "Cancel all orders of this account", text: "Cancel all" });
   #fold = el("button", { class: "tool ticket-fold", type: "button", "aria-controls": "ticket-body", text: "" });
 
   /** @param parts {element, head, body, dialog} of the template  @param csrf function -> token */
@@ -140,7 +140,8 @@ export class Ticket {
     const { market, exchange } = this.#app.selection;
     const account = this.#account;
     this.#drawHead(account);
-    const why = this.#app.store.replay ? "A recording is played: nothing can be traded." : market && !account ? `No account of yours may trade this on ${exchangeName(exchange)}.` : "";
+    const none = market && !account ? `No account of yours may trade this on ${exchangeName(exchange)}.` : "";
+    const why = this.#app.store.replay ? "A recording is played: nothing can be traded." : none;
     this.#note.hidden = why === "";
     setText(this.#note, why);
     this.#form.element.hidden = why !== "" || !market;
@@ -169,7 +170,8 @@ export class Ticket {
     const row = rows.find((one) => one.asset === asset && one.product === market.product);
     const usable = this.#app.store.status(topic, this.#app.serverUs()).usable && account.state !== "STALE";
     const free = row ? (row.free ?? null) : rows.length > 0 ? "0" : null;
-    return { free: free === null ? format.NONE : `${format.fixed(decimal.normalize(decimal.parse(free)))} ${asset}`, freeOld: !usable };
+    const text = free === null ? format.NONE : `${format.fixed(decimal.normalize(decimal.parse(free)))} ${asset}`;
+    return { free: text, freeOld: !usable };
   }
 
   #drawHead(account) {

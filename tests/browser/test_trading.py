@@ -133,8 +133,12 @@ def test_positions_in_hedge_mode(open_page: Any, fake: Any) -> None:
 def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     fake.tell("wishes", sound=True, notifications=True, title_profit=True)
     script = """
+    Document.prototype.hasFocus = () => false;
     globalThis.told = []; globalThis.tones = 0;
-    globalThis.Notification = class { static permission = "granted"; constructor(title, more) { told.push([title, more.body]); } };
+    globalThis.Notification = class {
+      static permission = "granted";
+      constructor(title, more) { told.push([title, more.body]); }
+    };
     const start = OscillatorNode.prototype.start;
     OscillatorNode.prototype.start = function (...given) { tones += 1; return start.apply(this, given); };
     """
@@ -152,7 +156,7 @@ def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     page.wait_for_timeout(300)
     assert page.evaluate("[told.length, tones]") == [1, 2]
     fake.tell("wishes", title_profit=False)
-    page.evaluate("dispatchEvent(new CustomEvent('spreadboard:settings', {detail: {title_profit: false}}))")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     until(page, "!document.title.includes('263.00')")
 
 
