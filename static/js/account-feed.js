@@ -41,10 +41,10 @@ export class Accounts extends EventTarget {
     clearTimeout(this.#timer);
     try {
       const { accounts } = await this.#get("/api/accounts/");
-      const known = this.#list.map((account) => account.id).join();
+      const known = signature(this.#list);
       this.#list = accounts;
       this.problem = "";
-      const changed = !this.#loaded || known !== accounts.map((account) => account.id).join();
+      const changed = !this.#loaded || known !== signature(accounts);
       this.#loaded = true;
       if (changed) this.dispatchEvent(new Event("change"));
     } catch (error) {
@@ -52,6 +52,11 @@ export class Accounts extends EventTarget {
     }
     this.#timer = setTimeout(() => this.load(), this.problem ? AGAIN_MS : REFRESH_MS);
   }
+}
+
+/** What the page's parts depend on: which accounts there are, and what the user may do with them. */
+function signature(accounts) {
+  return accounts.map(({ id, label, role, trading }) => [id, label, role, Boolean(trading)].join()).join(";");
 }
 
 /** Watches `<kind>:<account>` of every account. */

@@ -2,20 +2,40 @@
 
 import "../vendor/tweetnacl/nacl-fast.js";
 import { blake2b } from "../vendor/noble-hashes/blake2.js";
+import { startSettings } from "./account-settings.js";
 import * as api from "./api.js";
 import { byId, setAttribute, setText } from "./dom.js";
+import { exchangeColour, exchangeName } from "./exchanges.js";
 import { fingerprint, seal } from "./sealing.js";
 
 const REFRESH_MS = 3000;
 const SECRETS = { key: "new-key", secret: "new-secret", passphrase: "new-passphrase" };
 
+const PRODUCTS = { spot: "spot", usdm: "USD-M futures", margin: "margin", perpetual: "perpetuals", unified: "unified" };
+
+const CANNOT_BE_ASKED = "It cannot be asked what a key may do: make sure yourself that it may not withdraw.";
+
 const form = byId("new-account");
 const status = byId("new-status");
 const exchange = byId("new-exchange");
 
-/** Products and passphrase field belong to the chosen exchange. */
+/** How exchanges and products are written. */
+function nameThings() {
+  for (const element of document.querySelectorAll("[data-exchange-name]")) {
+    setText(element, exchangeName(element.dataset.exchangeName));
+    if (element.tagName === "SPAN") setAttribute(element, "data-ex", exchangeColour(element.dataset.exchangeName));
+  }
+  for (const element of document.querySelectorAll("[data-product]"))
+    setText(element, PRODUCTS[element.textContent] ?? element.textContent);
+}
+
+/** How a key is made, products and passphrase field belong to the chosen exchange. */
 function showExchange() {
   const chosen = exchange.selectedOptions[0];
+  const silent = chosen?.dataset.tellsRights === "no" ? CANNOT_BE_ASKED : "";
+  setText(byId("new-how"), [chosen?.dataset.how, silent].filter(Boolean).join(" "));
+  setText(byId("passphrase-name"), chosen?.dataset.passphraseName || "Passphrase");
+  byId("new-passphrase").required = chosen?.dataset.passphrase === "yes";
   for (const choices of form.querySelectorAll(".choices")) choices.hidden = choices.dataset.exchange !== exchange.value;
   byId("passphrase-field").hidden = chosen?.dataset.passphrase !== "yes";
 }
@@ -75,7 +95,7 @@ async function refresh() {
     const { accounts } = await api.get("/api/accounts/");
     const shown = [...document.querySelectorAll("[data-account]")];
     if (shown.map((row) => row.dataset.account).join() !== accounts.map((row) => String(row.id)).join()) {
-      if (!form.contains(document.activeElement)) location.reload();
+      if (!document.activeElement?.closest("form")) location.reload();
       return;
     }
     shown.forEach((row, i) => {
@@ -97,6 +117,8 @@ for (const remove of document.querySelectorAll(".account-remove")) {
     if (!confirm(`Remove ${remove.dataset.label}, its key and everything stored of it?`)) event.preventDefault();
   });
 }
+nameThings();
 showExchange();
+startSettings(() => form.querySelector("[name=csrfmiddlewaretoken]").value);
 form.querySelector("[type=submit]").disabled = exchange.options.length === 0;
 setInterval(refresh, REFRESH_MS);

@@ -69,7 +69,7 @@ class Row {
 
   draw(row, told, own) {
     if (this.#own.hidden !== !own) this.#own.hidden = !own;
-    if (own) setAttribute(this.#own, "title", own);
+    if (own) setAttribute(this.#own, "title", own.text);
     if (!row && !this.#shown) return;
     this.#shown = Boolean(row);
     setText(this.#price, row?.priceText ?? "");

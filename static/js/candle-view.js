@@ -6,6 +6,7 @@ import {
   CrosshairMode,
   HistogramSeries,
   createChart,
+  createSeriesMarkers,
 } from "../vendor/lightweight-charts/lightweight-charts.standalone.production.mjs";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
@@ -16,6 +17,8 @@ export class CandleView {
   #chart;
   #candles;
   #volume;
+  #marks;
+  #shownMarks = []; // of fill-marks.js
   #theme;
   #newest = -Infinity;
   #tints = {}; // colours of volume columns, read once per theme
@@ -38,7 +41,22 @@ export class CandleView {
     });
     this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.#candles = this.#chart.addSeries(CandlestickSeries, { borderVisible: false });
+    this.#marks = createSeriesMarkers(this.#candles, [], { autoScale: false, zOrder: "top" });
     this.restyle();
+  }
+
+  /** Own fills on the bars. @param marks of fill-marks.js, oldest first */
+  mark(marks) {
+    this.#shownMarks = marks;
+    this.#marks.setMarkers(
+      marks.map(({ openMs, side, price }) => ({
+        time: openMs / 1000,
+        position: side === "buy" ? "atPriceBottom" : "atPriceTop",
+        shape: side === "buy" ? "arrowUp" : "arrowDown",
+        color: this.#theme.colour(side === "buy" ? "--mark-buy" : "--mark-sell"),
+        price: decimal.toNumber(price),
+      })),
+    );
   }
 
   /** Call `pointed` with the opening time of the bar under the crosshair, or null. */
@@ -52,6 +70,7 @@ export class CandleView {
   }
 
   clear() {
+    this.mark([]);
     this.#candles.setData([]);
     this.#volume.setData([]);
     this.#newest = -Infinity;
@@ -88,6 +107,7 @@ export class CandleView {
     this.#candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
     const tint = (name) => `rgba(${colour(name).replaceAll(" ", ", ")}, 0.35)`;
     this.#tints = { rising: tint("--buy-rgb"), falling: tint("--sell-rgb") };
+    this.mark(this.#shownMarks);
     // A column keeps the colour it was given, so these are drawn anew.
     this.#volume.setData(
       this.#volume

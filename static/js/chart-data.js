@@ -29,6 +29,11 @@ export class ChartData {
     return this.#last === null ? null : this.#bars.get(this.#last);
   }
 
+  /** When the oldest bar opened, null without bars. */
+  get firstMs() {
+    return this.#bars.size > 0 ? Math.min(...this.#bars.keys()) : null;
+  }
+
   at(openMs) {
     return this.#bars.get(openMs) ?? null;
   }

@@ -6,6 +6,8 @@ import { CandleView } from "./candle-view.js";
 import { ChartData, INTERVALS } from "./chart-data.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText, toggleClass } from "./dom.js";
+import { FillFollower } from "./fill-follower.js";
+import { markText, marksOf } from "./fill-marks.js";
 import * as format from "./format.js";
 
 const HISTORY = 500;
@@ -26,11 +28,15 @@ export class Chart {
   #pointed = null;
   #legend = {};
   #queued = []; // bars to be drawn in the next frame
+  #fills; // own ones in this market
+  #marks = [];
+  #marked = ""; // what the marks on the bars were made of
 
   /** @param parts {canvas, legend, note, intervals, state, body} elements of the template */
   constructor(app, parts) {
     this.#app = app;
     this.#parts = parts;
+    this.#fills = new FillFollower(app, () => app.scheduler.invalidate(this));
   }
 
   start() {
@@ -57,12 +63,14 @@ export class Chart {
       legend.append(el("span", { class: "legend-item" }, el("b", { text: name }), this.#legend[name]));
     }
     this.#legend.change = el("span", { text: "" });
-    legend.append(this.#legend.change);
+    this.#legend.own = el("span", { class: "legend-own", text: "" });
+    legend.append(this.#legend.change, this.#legend.own);
     this.#app.theme.addEventListener("change", () => this.#view.restyle());
     this.#app.selection.addEventListener("change", () => this.#open());
     this.#app.instruments.addEventListener("change", () => this.#setPlaces());
     this.#app.prefs.onChange("interval", () => this.#open());
     this.#app.scheduler.ageing(this);
+    this.#fills.start();
     this.#open();
   }
 
@@ -83,6 +91,7 @@ export class Chart {
     }
     this.#stopWatching();
     this.#view.clear();
+    this.#marked = "";
     this.#data = new ChartData(interval);
     this.#queued = [];
     this.#pointed = null;
@@ -146,6 +155,7 @@ export class Chart {
     this.#badge.show(status);
     toggleClass(this.#parts.body, "stale", !status.usable);
     for (const bar of this.#queued.splice(0)) this.#view.update(bar);
+    this.#drawMarks();
     this.#drawLegend();
     const note = this.#problem
       ? `No history: ${this.#problem}`
@@ -156,6 +166,15 @@ export class Chart {
         : "Reading the history";
     this.#parts.note.hidden = note === "";
     setText(this.#parts.note, note);
+  }
+
+  /** Drawn anew only where fills came or the bars begin elsewhere. */
+  #drawMarks() {
+    const made = `${this.#topic} ${this.#fills.version} ${this.#loaded ? this.#data.firstMs : ""}`;
+    if (made === this.#marked) return;
+    this.#marked = made;
+    this.#marks = this.#loaded ? marksOf(this.#fills.rows, this.#data.ms, this.#data.firstMs) : [];
+    this.#view.mark(this.#marks);
   }
 
   #drawLegend() {
@@ -169,6 +188,7 @@ export class Chart {
     setText(this.#legend.H, format.price(high, places));
     setText(this.#legend.L, format.price(low, places));
     setText(this.#legend.C, format.price(close, places));
+    setText(this.#legend.own, this.#pointed === null ? "" : markText(this.#marks, this.#pointed, places));
     setText(this.#legend.V, format.compact(decimal.parse(bar.base_volume)));
     const order = decimal.compare(close, open);
     const change = decimal.divide(decimal.subtract(close, open), open.n === 0n ? decimal.ONE : open, 6);

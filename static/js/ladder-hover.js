@@ -1,6 +1,6 @@
 /**
  * Pointing at a ladder row: shade everything to the middle and say what taking it would cost. Arrow keys do the same,
- * Enter or a click copies the price.
+ * Enter or a click puts the price into the ticket or, where there is none, copies it.
  */
 
 import * as decimal from "./decimal.js";
@@ -11,17 +11,19 @@ import { sweep } from "./ladder-model.js";
 export class LadderHover {
   #scroller;
   #rows;
-  #copied;
+  #taken;
   #at = null; // {side, index}
   #shade = el("div", { class: "ladder-shade", hidden: true, "aria-hidden": "true" });
   #values = {};
   #tip;
 
-  /** @param copied called with the plain text of a price that is now in the clipboard, or null if that failed */
-  constructor(scroller, rows, copied) {
+  /**
+   * @param taken {take(text): whether somebody took the price, copied(text): the clipboard has it; null: that failed}
+   */
+  constructor(scroller, rows, taken) {
     this.#scroller = scroller;
     this.#rows = rows;
-    this.#copied = copied;
+    this.#taken = taken;
     const list = el("dl", {});
     for (const label of ["Average", "Total", "Value", "From mid"]) {
       this.#values[label] = el("dd", { class: "num", text: "" });
@@ -38,8 +40,8 @@ export class LadderHover {
     scroller.addEventListener("pointerleave", () => this.clear());
     scroller.addEventListener("blur", () => this.clear());
     scroller.addEventListener("click", (event) => {
-      const row = event.target.closest(".ladder-row");
-      if (row) this.#copy(row.dataset.side, Number(row.dataset.index));
+      const row = event.target.closest("button") ? null : event.target.closest(".ladder-row");
+      if (row) this.#take(row.dataset.side, Number(row.dataset.index));
     });
     scroller.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -94,7 +96,7 @@ export class LadderHover {
   #key(event) {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (event.key === "Escape") this.clear();
-    else if (event.key === "Enter" && this.#at) this.#copy(this.#at.side, this.#at.index);
+    else if (event.key === "Enter" && this.#at) this.#take(this.#at.side, this.#at.index);
     else if (step) {
       // Up is away from the middle on the asks' side, towards it on the bids'.
       const place = this.#at ? (this.#at.side === "ask" ? this.#at.index + 1 : -this.#at.index - 1) : 0;
@@ -107,15 +109,16 @@ export class LadderHover {
     }
   }
 
-  async #copy(side, index) {
+  async #take(side, index) {
     const row = this.model?.[`${side}s`][index];
     if (!row) return;
     const text = decimal.text(row.price);
+    if (this.#taken.take(text)) return;
     try {
       await navigator.clipboard.writeText(text);
-      this.#copied(text);
+      this.#taken.copied(text);
     } catch {
-      this.#copied(null); // not a secure page, or the browser forbids it
+      this.#taken.copied(null); // not a secure page, or the browser forbids it
     }
   }
 }

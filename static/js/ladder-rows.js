@@ -29,12 +29,18 @@ export class LadderRows {
     return this.#middle;
   }
 
-  /** @param marks {asks: Map, bids: Map} row index -> text of own orders there */
+  /** @param marks {asks: Map, bids: Map} row index -> own orders there (own-orders.js), `cancels` if they may be */
   draw(model, marks) {
     for (let i = 0; i < ROWS; i += 1) {
       this.asks[i].draw(model?.asks[i] ?? null, marks?.asks.get(i));
       this.bids[i].draw(model?.bids[i] ?? null, marks?.bids.get(i));
     }
+  }
+
+  /** The own orders of the row in which an element stands, or null. */
+  ownOf(element) {
+    const row = element.closest(".ladder-row");
+    return row ? this.at(row.dataset.side, Number(row.dataset.index)).own : null;
   }
 
   at(side, index) {
@@ -46,7 +52,7 @@ class Row {
   #shown = null;
   #length = 0;
   #bar = el("i", { class: "ladder-bar", "aria-hidden": "true" });
-  #own = el("i", { class: "ladder-own", hidden: true });
+  #mark = new OwnMark();
   #price;
   #size = digits("ladder-size");
   #total = digits("ladder-total");
@@ -57,16 +63,19 @@ class Row {
       "div",
       { class: "ladder-row num", role: "row", "data-side": side, "data-index": index },
       this.#bar,
-      this.#own,
       this.#price,
       this.#size.element,
       this.#total.element,
+      this.#mark.element,
     );
   }
 
+  get own() {
+    return this.#mark.shown;
+  }
+
   draw(row, own) {
-    if (this.#own.hidden !== !own) this.#own.hidden = !own;
-    if (own) setAttribute(this.#own, "title", own);
+    this.#mark.draw(row ? own : null);
     if (!row && !this.#shown) return;
     this.#shown = row;
     setText(this.#price, row?.priceText ?? "");
@@ -76,6 +85,27 @@ class Row {
     if (length === this.#length) return;
     this.#length = length;
     this.#bar.style.transform = `scaleX(${length})`;
+  }
+}
+
+/** What of own orders stands in a row: side, size left and, where they may be cancelled, a cross. */
+class OwnMark {
+  shown = null;
+  #size = el("b", { text: "" });
+  #cancel = el("button", { class: "ladder-cancel", type: "button", tabindex: -1, "aria-label": "Cancel", text: "×" });
+
+  element = el("span", { class: "ladder-own", role: "cell", hidden: true }, this.#size, this.#cancel);
+
+  draw(own) {
+    if (!own && !this.shown) return;
+    this.shown = own ?? null;
+    this.element.hidden = !own;
+    if (!own) return;
+    setText(this.#size, own.size);
+    setAttribute(this.element, "data-side", own.side);
+    setAttribute(this.element, "title", own.text);
+    this.#cancel.hidden = !own.cancels;
+    this.#cancel.disabled = Boolean(own.busy);
   }
 }
 

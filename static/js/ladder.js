@@ -46,9 +46,10 @@ export class Ladder {
       unit: (unit) => app.prefs.set("unit", unit),
       pause: () => this.pause(),
     });
-    this.#hover = new LadderHover(parts.body, this.#rows, (text) =>
-      app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
-    );
+    this.#hover = new LadderHover(parts.body, this.#rows, {
+      take: (price) => app.ticket.fill(price),
+      copied: (text) => app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
+    });
   }
 
   start() {
@@ -61,6 +62,10 @@ export class Ladder {
     foot.append(this.#share, el("span", { class: "ladder-foot-text" }, this.#shareText, this.#depth));
     for (const event of ["wheel", "touchmove", "keydown"])
       body.addEventListener(event, () => this.#scrolled(), { passive: true });
+    body.addEventListener("click", (event) => {
+      const own = event.target.closest(".ladder-cancel") && this.#rows.ownOf(event.target);
+      if (own) this.#app.cancelling.some(own.orders);
+    });
     new ResizeObserver(() => this.#fit()).observe(body);
     this.#hover.start();
     this.#app.selection.addEventListener("change", () => this.#select());
@@ -258,7 +263,14 @@ export class Ladder {
   }
 
   #ownOrders(model, step) {
-    return ownOrders(this.#app.orders.openAt(this.#app.selection.key), model, decimal.parseOrNull(step));
+    const { accounts, cancelling, orders, selection } = this.#app;
+    const label = (order) => `${accounts.byId(order.account)?.label ?? ""} `.trimStart();
+    const marks = ownOrders(orders.openAt(selection.key), model, decimal.parseOrNull(step), label);
+    for (const mark of [...marks.asks.values(), ...marks.bids.values()]) {
+      mark.cancels = mark.orders.every((order) => cancelling.may(order.account));
+      mark.busy = mark.orders.every((order) => cancelling.busy(order));
+    }
+    return marks;
   }
 
   #currency() {

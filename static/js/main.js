@@ -7,13 +7,17 @@ import { AcrossLadder } from "./across-ladder.js";
 import { Balances } from "./balances.js";
 import { blotter } from "./blotter.js";
 import { BookSwitch } from "./book-switch.js";
+import { CancelBar } from "./cancel-bar.js";
+import { Cancelling } from "./cancelling.js";
 import { Chart } from "./chart.js";
+import { ConfirmDialog } from "./confirm-dialog.js";
 import { Delays } from "./delays.js";
 import { byId } from "./dom.js";
 import { Equity } from "./equity.js";
 import { Events } from "./events.js";
 import { ExchangeBoard } from "./exchange-board.js";
 import { Fees } from "./fees.js";
+import { FillAlerts } from "./fill-alerts.js";
 import { Fills } from "./fills.js";
 import { Instruments } from "./instruments.js";
 import { Keys } from "./keys.js";
@@ -41,6 +45,7 @@ import { Streams } from "./streams.js";
 import { Counts, Summary } from "./summary.js";
 import { Tape } from "./tape.js";
 import { Theme } from "./theme.js";
+import { Ticket } from "./ticket.js";
 import { Toast } from "./toast.js";
 import { Watchlist } from "./watchlist.js";
 
@@ -71,7 +76,11 @@ app.accounts = new Accounts(api.get);
 const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 app.settings = new Settings(api.get, (path, body) => api.change("PUT", path, csrf(), body));
 const toast = new Toast(byId("toast"));
-app.toast = (text) => toast.show(text);
+app.toast = (text, ms) => toast.show(text, ms);
+const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+const question = new ConfirmDialog(byId("question"));
+app.cancelling = new Cancelling(app, csrf, (...asked) => question.ask(...asked));
+app.alerts = new FillAlerts(app);
 app.counts = new Counts(byId("tabs"));
 app.orders = new Orders(app, byId("orders"));
 app.positions = new Positions(app, byId("positions"));
@@ -85,6 +94,11 @@ app.chart = new Chart(app, {
   state: byId("chart-state"),
   body: byId("chart"),
 });
+app.ticket = new Ticket(
+  app,
+  { element: byId("ticket"), head: byId("ticket-head"), body: byId("ticket-body"), dialog: byId("order-dialog") },
+  csrf,
+);
 app.ladder = new Ladder(app, {
   body: byId("ladder-body"),
   tools: byId("ladder-tools"),
@@ -163,6 +177,7 @@ function hello(message) {
   app.delays.reset();
   app.store.simulated = new Set(message.simulated);
   app.store.replay = Boolean(message.replay);
+  app.alerts.user(message.user ?? null);
   app.store.connected();
   app.portfolio.greeted(message.user);
 }
@@ -200,8 +215,12 @@ for (const part of [
   new Fees(app, byId("fees"), csrf),
   new Tape(app, byId("tape-body"), byId("tape-state")),
   app.chart,
+  app.ticket,
+  question,
   app.positions,
+  new CancelBar(app, byId("orders")),
   app.orders,
+  app.alerts,
   new Fills(app, byId("fills")),
   new Balances(app, byId("balances")),
   app.portfolio,

@@ -88,7 +88,7 @@ export class MarketStrip {
       setAttribute(value, "class", `num ${shown.colour ?? ""}`);
     }
     const last = this.#last ? `${format.price(this.#last, market ? format.placesOf(market.tick) : undefined)} · ` : "";
-    const title = `${store.replay ? "REPLAY · " : ""}${status.usable ? last : ""}${pair} · Spreadboard`;
+    const title = `${this.#app.alerts.title()}${store.replay ? "REPLAY · " : ""}${status.usable ? last : ""}${pair} · Spreadboard`;
     if (document.title !== title) document.title = title;
   }
 

@@ -109,6 +109,7 @@ export class Orders {
         wide: true,
         cell: ({ row, sinceMs, status }) => ageCell(row.age_ms, sinceMs, status),
       },
+      { id: "cancel", label: "", cell: ({ row }) => ({ text: "", action: app.cancelling.action(row) }) },
     ];
   }
 }

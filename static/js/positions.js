@@ -4,6 +4,7 @@ import { ageCell, marketCell, roundedPrice, sizeText } from "./account-cells.js"
 import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
+import { distance, isLong, marginText } from "./positions-model.js";
 import { Table } from "./table.js";
 
 const MARK_OLD_MS = 5000;
@@ -93,18 +94,14 @@ export class Positions {
         id: "liquidation",
         label: "Liquidation",
         num: true,
-        cell: ({ row, account }) => roundedPrice(app, row, account, row.liquidation),
+        title: "Price, and how far the mark may move against the position until then",
+        cell: ({ row, account, stale }) => {
+          const { text, level } = distance(row, stale);
+          const shown = roundedPrice(app, row, account, row.liquidation);
+          return { ...shown, class: level, sub: text, subClass: level };
+        },
       },
-      {
-        id: "leverage",
-        label: "Leverage",
-        num: true,
-        wide: true,
-        cell: ({ row }) => ({
-          text: row.leverage ? `${format.plain(row.leverage)}×` : format.NONE,
-          sub: row.margin_mode ?? "",
-        }),
-      },
+      { id: "margin", label: "Margin", num: true, cell: ({ row }) => marginText(row) },
       {
         id: "age",
         label: "Age",
@@ -116,9 +113,11 @@ export class Positions {
   }
 }
 
+/** "both" is the one position of a market; in hedge mode each side is a position of its own. */
 function direction(row) {
-  const long = row.side === "long" || (row.side !== "short" && decimal.parse(row.size).n > 0n);
-  return { text: long ? "Long" : "Short", class: long ? "buy up" : "sell down" };
+  const long = isLong(row);
+  const hedged = row.side === "long" || row.side === "short";
+  return { text: long ? "Long" : "Short", class: long ? "buy up" : "sell down", sub: hedged ? "hedge mode" : "" };
 }
 
 function profit(row, stale) {

@@ -21,6 +21,8 @@ const DEFAULTS = {
   sizes: {}, // symbol -> size of the spread matrix
   fees: "taker", // what the matrix charges: "taker" or "maker"
   pair: null, // [leg key to buy on, leg key to sell on]
+  ticket: null, // is the order ticket open? null: where there is room
+  tradeAccounts: {}, // exchange -> account of the order ticket
   collapsed: [], // exchanges whose markets are folded away in the list
   added: [], // ["exchange:symbol"]: in the list of markets besides the pinned ones
   hidden: [], // ["exchange:symbol"]: pinned, but taken off the list

@@ -3,7 +3,7 @@
  * more rows are kept than are shown.
  *
  * A column is {id, label, cell(row)}; a cell is text or {text, class, title, zeros, tags, note, sub, state}: `zeros` is
- * dimmed behind the text, `note` stands beside it, `sub` below. `num` aligns right, `wide` leaves the column out where
+ * dimmed behind the text, `note` stands beside it, `sub` below, `action` {text, title, run, disabled} is a button. `num` aligns right, `wide` leaves the column out where
  * the panel is narrow.
  */
 
@@ -78,6 +78,8 @@ class Cell {
   #parts = { zeros: null, note: null, sub: null };
   #light = null;
   #tags = [];
+  #button = null;
+  #action = null;
 
   constructor(column) {
     this.element = el("td", { class: classOf(column), "data-label": column.label }, this.#main);
@@ -89,6 +91,7 @@ class Cell {
     setAttribute(this.#main, "class", `cell-main ${cell.class ?? ""}`.trim());
     setAttribute(this.element, "title", cell.title);
     if (cell.state !== undefined) this.#showLight(cell.state);
+    if (cell.action !== undefined) this.#showAction(cell.action);
     if (cell.tags || this.#tags.length > 0) this.#showTags(cell.tags ?? []);
     this.#showPart("zeros", cell.zeros ?? "", "zeros");
     this.#showPart("note", cell.note ?? "", "cell-note");
@@ -101,6 +104,21 @@ class Cell {
       this.element.prepend(this.#light);
     }
     setAttribute(this.element, "data-state", state);
+  }
+
+  /** The button stays; what it does is the newest row's. */
+  #showAction(action) {
+    this.#action = action;
+    if (!this.#button) {
+      this.#button = el("button", { class: "tool cell-action", type: "button", text: "" });
+      this.#button.addEventListener("click", () => this.#action?.run());
+      this.element.append(this.#button);
+    }
+    this.#button.hidden = !action;
+    if (!action) return;
+    setText(this.#button, action.text);
+    setAttribute(this.#button, "title", action.title);
+    this.#button.disabled = Boolean(action.disabled);
   }
 
   #showTags(tags) {

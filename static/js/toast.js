@@ -1,4 +1,4 @@
-/** One short sentence at the lower edge, gone after a moment. */
+/** One short sentence at the lower edge, gone after a moment, or a longer one where it matters. */
 
 import { setText } from "./dom.js";
 
@@ -12,10 +12,10 @@ export class Toast {
     this.#element = element;
   }
 
-  show(text) {
+  show(text, ms = SHOWN_MS) {
     clearTimeout(this.#timer);
     setText(this.#element, text);
     this.#element.hidden = false;
-    this.#timer = setTimeout(() => (this.#element.hidden = true), SHOWN_MS);
+    this.#timer = setTimeout(() => (this.#element.hidden = true), ms);
   }
 }

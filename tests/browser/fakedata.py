@@ -220,6 +220,12 @@ class Account:
         self.id, self.label, self.exchange = number, label, "binance"
         self.markets = markets
         self.state, self.sentence = "LIVE", ""
+        self.trading, self.role = False, "owner"
+        self.options = {"poll_s": 30, "trading": False, "only_here": False, "cancel_on_stop": False, "dead_man_s": 0}
+        self.placed: dict[str, dict[str, Any]] = {}
+        self.cancelled: set[str] = set()
+        self.hedge = False
+        self.liquidation: str | None = None
         self.asof_ms = int(time.time() * 1000)
         self.fills: list[dict[str, Any]] = []
         self.random = random.Random(number)
@@ -232,7 +238,7 @@ class Account:
             "id": self.id,
             "exchange": self.exchange,
             "label": self.label,
-            "role": "owner",
+            "role": self.role,
             "owner": "trader",
             "fingerprint": "demo…01",
             "products": ["spot", "usdm"],
@@ -241,7 +247,27 @@ class Account:
             "sentence": self.sentence,
             "age_ms": 400,
             "simulated": True,
+            "rights": {"told": True, "read": True, "trade": True, "withdraw": False, "withdraw_name": "Withdrawals"},
+            **self.options,
+            "trading": self.trading,
         }
+
+    def place(self, body: dict[str, Any]) -> dict[str, Any]:
+        """One order of a key, however often it comes."""
+        figures = {name: body[name] for name in ("symbol", "side", "price", "size", "reduce_only", "time_in_force")}
+        known = {"id": str(4_200_000 + len(self.placed)), "client_id": body["key"], "type": "limit", "filled": "0"}
+        now = int(time.time() * 1000)
+        moments = {"average": None, "status": "open", "created_ms": now, "updated_ms": now}
+        return self.placed.setdefault(body["key"], figures | known | moments)
+
+    def cancel(self, number: str) -> bool:
+        known = number in {order["id"] for order in self.open_orders()}
+        self.cancelled.add(number)
+        return known
+
+    def open_orders(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._orders()["orders"]
+        return rows
 
     def _head(self, product: str) -> dict[str, Any]:
         return {"account": self.id, "exchange": self.exchange, "label": self.label, "product": product}
@@ -302,21 +328,28 @@ class Account:
 
     def _positions(self) -> dict[str, Any]:
         rows = []
-        for symbol, size, entry in (("BTC/USDT:USDT", "0.850", "61420.5"), ("ETH/USDT:USDT", "-12.000", "2561.20")):
+        held = [("BTC/USDT:USDT", "0.850", "61420.5", "both"), ("ETH/USDT:USDT", "-12.000", "2561.20", "both")]
+        if self.hedge:
+            held = [("BTC/USDT:USDT", "0.850", "61420.5", "long"), ("BTC/USDT:USDT", "-0.400", "62100", "short")]
+        for symbol, size, entry, side in held:
             market = self.markets[f"{self.exchange}:{symbol}"]
             mark = Decimal(market.price(market.bid))
             profit = Decimal(size) * (mark - Decimal(entry))
             ratio = profit / (abs(Decimal(size)) * Decimal(entry))
+            limit = Decimal(entry) * (Decimal("0.82") if Decimal(size) > 0 else Decimal("1.2"))
+            liquidation = Decimal(self.liquidation or f"{limit:.2f}")
             figures = {
                 "symbol": symbol,
-                "side": "both",
+                "side": side,
                 "size": size,
                 "entry": entry,
                 "mark": f"{mark:f}",
                 "mark_age_ms": (now_us() - market.moved_us) // 1000,
                 "unrealised": f"{profit:f}",
                 "unrealised_ratio": f"{ratio:.6f}",
-                "liquidation": f"{Decimal(entry) * (Decimal('0.82') if profit > 0 else Decimal('1.2')):.2f}",
+                "liquidation": f"{liquidation:f}",
+                "liquidation_distance": f"{abs(mark - liquidation) / mark:.6f}",
+                "margin": f"{abs(Decimal(size)) * Decimal(entry) / 5:.4f}",
                 "leverage": "5",
                 "margin_mode": "cross",
                 "settle": "USDT",
@@ -351,7 +384,9 @@ class Account:
                 "updated_ms": self.asof_ms,
             }
             rows.append(self._head("usdm" if ":" in symbol else "spot") | figures | self._tail())
-        return {"orders": rows}
+        for order in self.placed.values():
+            rows.append(self._head("usdm" if ":" in order["symbol"] else "spot") | order | self._tail())
+        return {"orders": [row for row in rows if row["id"] not in self.cancelled]}
 
     def _fills(self) -> dict[str, Any]:
         return self.page(self.fills[-50:][::-1], more=len(self.fills) > 50)

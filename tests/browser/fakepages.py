@@ -29,6 +29,7 @@ urlpatterns = [
     path("balances/", _nothing, name="balances"),
     path("accounts/", _nothing, name="accounts"),
     path("accounts/<int:number>/remove/", _nothing, name="account_remove"),
+    path("accounts/<int:number>/sharing/", _nothing, name="sharing"),
     path("login/", _nothing, name="login"),
     path("logout/", _nothing, name="logout"),
     path("password/", _nothing, name="password"),

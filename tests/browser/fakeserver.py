@@ -19,6 +19,7 @@ from tests.browser.fakeacross import Together, venues
 from tests.browser.fakeapi import AcrossApi
 from tests.browser.fakedata import INTERVALS, MARKETS, Account, Market, now_us
 from tests.browser.fakeportfolio import USER, Belongings, PortfolioApi, fills_by_time
+from tests.browser.faketrading import TradingApi
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.1
@@ -57,6 +58,7 @@ class Server:
         self.newest: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
         self.posted: list[dict[str, Any]] = []
+        self.order_answers: list[dict[str, Any]] = []
         self.public_key = ""
         self.frozen = self.mute = self.refusing = False
         self.notice = ""
@@ -245,7 +247,7 @@ class Server:
         await socket.prepare(request)
         browser = Browser(socket)
         self.browsers.add(browser)
-        hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200}
+        hello = {"type": "hello", "protocol": 1, "server_us": now_us(), "max_topics": 200, "user": 3}
         simulated = sorted({market.exchange for market in self.markets.values()})
         await socket.send_json(hello | {"user": USER, "simulated": simulated})
         task = asyncio.create_task(self.flush(browser))
@@ -322,10 +324,14 @@ class Server:
         limit = int(request.query.get("limit", 100))
         if "sort" in request.query:
             return fills_by_time(account, request.query)
+        wanted = request.query.get("symbol")
+        rows = [row for row in account.fills if wanted in (None, row["symbol"])]
         if "before" in request.query:
-            older = [row for row in account.fills if row["row"] < int(request.query["before"])][::-1]
+            older = [row for row in rows if row["row"] < int(request.query["before"])][::-1]
             return web.json_response(account.page(older[:limit], more=len(older) > limit))
-        newer = [row for row in account.fills if row["row"] > int(request.query.get("after", 0))]
+        if wanted is not None:
+            return web.json_response(account.page(rows[::-1][:limit], more=len(rows) > limit))
+        newer = [row for row in rows if row["row"] > int(request.query.get("after", 0))]
         return web.json_response(account.page(newer[:limit], more=len(newer) > limit))
 
     async def sealing_key(self, _: web.Request) -> web.Response:
@@ -335,7 +341,11 @@ class Server:
 
     async def pages(self, request: web.Request) -> web.Response:
         rows = [account.row for account in self.accounts.values()]
-        exchanges = [{"name": "binance", "products": ["spot", "usdm"], "passphrase": False}]
+        how = "Make a key under API Management."
+        facts = {"passphrase": False, "passphrase_name": "", "how": how, "tells_rights": True}
+        exchanges = [{"name": "binance", "products": ["spot", "usdm"], **facts}]
+        named = {"passphrase": True, "passphrase_name": "API passphrase", "tells_rights": False}
+        exchanges.append({"name": "okx", "products": ["unified"], **facts, **named})
         match request.match_info.get("name", ""):
             case "":
                 return fakepages.page("dashboard.html")
@@ -392,6 +402,10 @@ class Server:
             case "notice":
                 self.notices[given["exchange"]] = given["text"]
                 self.send("streams")
+            case "orders":
+                self.order_answers = given["answers"]
+            case "wishes":
+                self.own.settings |= given
             case "account":
                 for name, value in given.items():
                     setattr(self.accounts[7], name, value)
@@ -432,6 +446,7 @@ class Server:
         app.router.add_get("/api/sealing-key/", self.sealing_key)
         AcrossApi(self).add_to(app.router)
         PortfolioApi(self, lambda: self.own).add_to(app.router)
+        TradingApi(self).add_to(app.router)
         app.router.add_get("/static/{name:.+}", fakepages.static)
         app.router.add_post("/__fake/{what}", self.control)
         app.router.add_get("/", self.pages)

@@ -175,7 +175,8 @@ describe("own orders over all exchanges", () => {
       null,
       ({ exchange }) => `${exchange} `,
     );
-    assert.deepEqual([...marks.bids], [[1, "Own: binance buy 1 at 99\nkraken buy 1 at 99"]]);
+    assert.deepEqual([...marks.bids.keys()], [1]);
+    assert.equal(marks.bids.get(1).text, "Own: binance buy 1 at 99\nkraken buy 1 at 99");
     assert.equal(marks.asks.size, 0);
   });
 });

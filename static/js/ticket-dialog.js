@@ -1,0 +1,155 @@
+/**
+ * The confirmation of an order: what it is worth and costs, where it stands against the book, then one POST. Opening it
+ * makes the order's key, so whatever is pressed in it is one order.
+ */
+
+import * as api from "./api.js";
+import * as decimal from "./decimal.js";
+import { el, setAttribute, setText } from "./dom.js";
+import * as format from "./format.js";
+import { asPercent } from "./fees-model.js";
+import { exchangeName } from "./instruments.js";
+import { OrderSending, sentenceOf } from "./order-sending.js";
+import { against, warnings } from "./ticket-model.js";
+
+const FIGURES = ["Value", "Estimated fee", "From the best", "Takes at once", "Terms"];
+
+export class TicketDialog {
+  #app;
+  #dialog;
+  #csrf;
+  #asked = null; // {account, market, sending, topic, fees}
+  #ended;
+  #title = el("h2", { text: "" });
+  #where = el("p", { class: "order-where" });
+  #sim = el("span", { class: "tag tag-sim", text: "SIMULATED", title: "No real money" });
+  #name = el("span", { text: "" });
+  #figures = new Map();
+  #warnings = el("ul", { class: "order-warnings" });
+  #state = el("p", { class: "order-state", role: "status" }, el("strong", { text: "" }), el("span", { text: "" }));
+  #back = el("button", { class: "button", type: "button", text: "Back" });
+  #send = el("button", { class: "button order-send", type: "button", text: "Send" });
+
+  /** @param csrf function -> token  @param ended (sending) called after every change of its state */
+  constructor(app, dialog, csrf, ended) {
+    this.#app = app;
+    this.#dialog = dialog;
+    this.#csrf = csrf;
+    this.#ended = ended;
+  }
+
+  start() {
+    const list = el("dl", { class: "order-figures" });
+    for (const label of FIGURES) {
+      const [main, sub] = [el("span", { class: "num", text: "" }), el("span", { class: "cell-sub num", text: "" })];
+      this.#figures.set(label, { main, sub });
+      list.append(el("dt", { text: label }), el("dd", {}, main, sub));
+    }
+    this.#where.append(this.#name, this.#sim);
+    const end = el("div", { class: "dialog-end" }, this.#back, this.#send);
+    this.#dialog.append(this.#title, this.#where, list, this.#warnings, this.#state, end);
+    this.#back.addEventListener("click", () => this.#dialog.close());
+    this.#send.addEventListener("click", () => this.#confirm());
+    // A key that is held down since the ticket must not confirm it too.
+    this.#dialog.addEventListener("keydown", (event) => event.repeat && event.preventDefault());
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+    this.#app.scheduler.ageing(this);
+  }
+
+  /** @param order of ticket-model's read() */
+  open(account, market, order, fees) {
+    const path = `/api/accounts/${account.id}/orders/`;
+    const post = (body) => api.change("POST", path, this.#csrf(), body);
+    const sending = new OrderSending(order, post, crypto.randomUUID());
+    this.#asked = { account, market, sending, fees, topic: `book:${market.exchange}:${market.symbol}` };
+    this.#sim.hidden = !(account.simulated || market.simulated);
+    setText(this.#name, `${account.label} · ${exchangeName(account.exchange)}${market.settle ? " · perpetual" : ""}`);
+    setText(this.#title, sentenceOf(order, market.base, market.quote));
+    setAttribute(this.#title, "class", order.side === "buy" ? "buy" : "sell");
+    setAttribute(this.#send, "data-side", order.side);
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.draw();
+    this.#send.focus();
+  }
+
+  async #confirm() {
+    const asked = this.#asked;
+    const running = asked.sending.send();
+    this.draw();
+    await running;
+    this.#ended(asked.sending, asked.market);
+    if (asked !== this.#asked) return;
+    this.draw();
+    if (!asked.sending.mayBeSent) this.#back.focus();
+  }
+
+  draw() {
+    if (!this.#dialog.open || !this.#asked) return;
+    const { account, market, sending, topic, fees } = this.#asked;
+    const status = this.#app.store.status(topic, this.#app.serverUs());
+    const data = status.empty ? null : this.#app.store.data(topic);
+    const order = sending.body;
+    if (sending.state === "ready") {
+      const view = against(order, data, fees);
+      this.#drawFigures(order, view, market, fees);
+      this.#drawWarnings(warnings(order, view, status));
+    }
+    const [word, sentence] = sending.words;
+    setText(this.#state.firstChild, word);
+    setText(this.#state.lastChild, sentence);
+    setAttribute(this.#state, "data-colour", sending.colour || null);
+    this.#send.disabled = !sending.mayBeSent;
+    this.#send.hidden = sending.state === "placed" || sending.state === "refused";
+    const simulated = account.simulated ? " (simulated)" : "";
+    const verb = `${order.side === "buy" ? "Buy" : "Sell"}${simulated}`;
+    setText(this.#send, sending.state === "ready" ? verb : sending.verb);
+    setText(this.#back, sending.state === "ready" ? "Back" : "Close");
+  }
+
+  #show(label, main, sub = "") {
+    setText(this.#figures.get(label).main, main);
+    setText(this.#figures.get(label).sub, sub);
+  }
+
+  #drawFigures(order, view, market, fees) {
+    const { quote, base } = market;
+    const money = (d) => `${format.fixed(d, 2)} ${quote}`;
+    const { notional, fee, walked, role } = view;
+    this.#show("Value", notional ? money(notional) : "not known", order.price ? "" : "by the book as it is shown");
+    const bps = fees && { maker: fees.maker_bps, taker: fees.taker_bps }[role];
+    const rate = bps ? `${role}, ${asPercent(decimal.parse(bps))}` : fees && role === "both" ? "taker and maker" : "";
+    this.#show("Estimated fee", fee ? `${format.fixed(fee, 4)} ${quote}` : "not known", rate);
+    this.#drawAway(order, view, market);
+    if (!walked || walked.taken.n === 0n)
+      this.#show("Takes at once", order.price ? "nothing: it waits in the book" : "not known");
+    else {
+      const levels = `${walked.levels} ${walked.levels === 1 ? "level" : "levels"}`;
+      const part = walked.whole ? "all of it" : `${format.fixed(decimal.normalize(walked.taken))} ${base}`;
+      const slip = walked.slippage ? ` · ${format.bpsText(walked.slippage)} from the best` : "";
+      const prices = `Ø ${format.price(walked.average)}, to ${format.price(walked.worst)}`;
+      this.#show("Takes at once", `${part}, ${levels}`, prices + slip);
+    }
+    const terms = [order.time_in_force, order.post_only && "post only", order.reduce_only && "reduce only"];
+    this.#show("Terms", [order.price ? "Limit" : "Market", ...terms.filter(Boolean)].join(" · "));
+  }
+
+  #drawAway(order, { best, own, away, crosses }, market) {
+    const [side, other] = order.side === "buy" ? ["bid", "ask"] : ["ask", "bid"];
+    const places = format.placesOf(market.tick);
+    if (!order.price) this.#show("From the best", best ? `best ${other} ${format.price(best, places)}` : "not known");
+    else if (crosses) this.#show("From the best", `at or through the best ${other}`, format.price(best, places));
+    else if (!away) this.#show("From the best", "not known");
+    else {
+      const far = `${format.bpsText(decimal.absolute(away))} ${away.n > 0n ? "behind" : "before"}`;
+      const where = `${away.n === 0n ? "at" : far} the best ${side}`;
+      this.#show("From the best", where, format.price(own, places));
+    }
+  }
+
+  #drawWarnings(sentences) {
+    const shown = [...this.#warnings.children].map((item) => item.textContent).join("\n");
+    this.#warnings.hidden = sentences.length === 0;
+    if (shown === sentences.join("\n")) return;
+    this.#warnings.replaceChildren(...sentences.map((text) => el("li", { text })));
+  }
+}
