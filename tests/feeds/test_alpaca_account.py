@@ -95,9 +95,26 @@ def test_cash():
         Decimal("4123.20"),
         Decimal("4123.20"),
     )
-    assert cash.locked is None and cash.asof_ms == NOW_MS
+    assert cash.locked == 0 and cash.asof_ms == NOW_MS
     assert API.remark() == ""
-    assert API.parse_balances(CASH, changed(ACCOUNT, cash="0", daytrade_count="3"), NOW_MS) == []
+    nothing = changed(ACCOUNT, cash="0", equity="99697.36", daytrade_count="3")
+    assert API.parse_balances(CASH, nothing, NOW_MS) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "locked"),
+    [
+        ({"cash": "4000.00"}, "123.20"),
+        ({"cash": "4000.00", "long_market_value": "99690.00", "position_market_value": "99697.36"}, "123.20"),
+        ({"cash": "4123.195"}, "0"),  # values are rounded
+        ({"cash": "4200"}, "0"),
+        ({"cash": "4000.00", "long_market_value": None}, "0"),
+        ({"cash": "5123.20", "short_market_value": "-1000.00"}, "0"),
+    ],
+)
+def test_cash_that_orders_hold(fields, locked):
+    [cash] = API.parse_balances(CASH, changed(ACCOUNT, **fields), NOW_MS)
+    assert cash.locked == Decimal(locked) and cash.total == Decimal(fields["cash"]) + Decimal(locked)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ class AlpacaAccount(AlpacaTrading):
         if request.path == _ACCOUNT_PATH:
             account = decode(raw, Account)
             self._currency, self._state = account.currency, account.remark()
-            return [account.balance(asof_ms)] if account.cash else []
+            cash = account.balance(asof_ms)
+            return [cash] if cash.total else []
         holdings = decode(raw, list[Holding])
         told = [(holding, holding.balance(self._names, asof_ms)) for holding in holdings]
         unshown = next((holding.symbol for holding, balance in told if balance is None), None)
