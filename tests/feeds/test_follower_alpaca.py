@@ -14,7 +14,7 @@ from feeds import fill_history
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
-from feeds.errors import CredentialsError, ExchangeError
+from feeds.errors import CredentialsError, ExchangeError, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.exchanges import create
 from feeds.follower import AccountFollower
@@ -179,7 +179,7 @@ async def test_orders_are_placed_found_filled_in_part_and_cancelled():
         await account.must_agree()
         assert account.store.orders["BTC/USD", placed.id].client_id == client_id
         found = api.parse_found("BTC/USD", client_id, await account.ask(api.find_request("BTC/USD", client_id)))
-        assert found == msgspec.structs.replace(account.store.orders["BTC/USD", placed.id])
+        assert found == account.store.orders["BTC/USD", placed.id]
         with pytest.raises(ExchangeError, match="client_order_id must be unique"):
             await account.ask(api.place_request(order))
         with pytest.raises(ExchangeError, match="insufficient balance for USD") as refused:
@@ -188,6 +188,13 @@ async def test_orders_are_placed_found_filled_in_part_and_cancelled():
         with pytest.raises(ExchangeError) as unknown:
             await account.ask(api.find_request("BTC/USD", "nobody's"))
         assert api.unknown_order(unknown.value)
+
+        lost = new("BTC/USD", "buy", "0.002", "19000", "lost")
+        await account.fault("unanswered", symbol="orders", count=1)
+        with pytest.raises(TransportError):
+            await account.ask(api.place_request(lost))
+        found = api.parse_found("BTC/USD", "lost", await account.ask(api.find_request("BTC/USD", "lost")))
+        assert found is not None and (found.price, found.status) == (19000, "open")
 
         market = account.client.server.market.markets["alpaca", "crypto", "BTC/USD"]
         above = market.engine.asks.top(1)[0]
