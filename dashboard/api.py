@@ -1,7 +1,9 @@
-"""The REST API of docs/protocol.md sections 3 and 4. (``api_across`` has that of several exchanges together.)
+"""The REST API of docs/protocol.md sections 3 and 4: markets and accounts. (``api_holdings`` has what accounts hold,
+``api_user`` settings, portfolio and sharing, ``api_across`` several exchanges together.)
 
 Signed in by session or API token (``dashboard.security``). Everything about accounts is asked through
-:func:`_account` and :func:`_mine`, so that another user's account is 404 everywhere, like one that does not exist.
+:func:`seen_account` and its sisters, and they ask ``dashboard.access``: so an account that is not the user's to see is
+404 everywhere, like one that does not exist.
 """
 
 import functools
@@ -17,8 +19,8 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.gzip import gzip_page
 
-from dashboard import holdings, live, records, rows
-from dashboard.forms import FieldError, NewAccount, StaleKey, printable
+from dashboard import access, live, records, rows
+from dashboard.forms import AccountChange, FieldError, NewAccount, StaleKey, printable
 from dashboard.models import ExchangeAccount, MarketRow
 from dashboard.rows import Moment
 from dashboard.security import error_answer
@@ -28,7 +30,6 @@ OPENING_S = 2.0
 """How long a request for a book waits for its stream to be opened."""
 
 CANDLES_S = 10.0
-MOST_FILLS = 1000
 MOST_CANDLES = 1000
 
 
@@ -135,7 +136,8 @@ def markets(request: HttpRequest) -> HttpResponse:
         found = found.filter(exchange=exchange)
     for word in query.split():
         found = found.filter(Q(symbol__icontains=word) | Q(native__icontains=word) | Q(exchange__icontains=word))
-    return answer({"markets": rows.market_rows(found)})
+    listed = rows.market_rows(found)
+    return answer({"markets": listed, "first": rows.first_pinned(listed, records.report())})
 
 
 @endpoint("GET")
@@ -178,26 +180,24 @@ async def _market(exchange: str, symbol: str) -> None:
 
 @endpoint("GET", "POST")
 def accounts(request: HttpRequest) -> HttpResponse:
-    return _add_account(request) if request.method == "POST" else answer({"accounts": account_rows(_user(request))})
+    return _add_account(request) if request.method == "POST" else answer({"accounts": account_rows(user_of(request))})
 
 
 def account_rows(user: User) -> list[rows.Row]:
-    """The user's accounts as /api/accounts/ shows them."""
+    """The accounts that the user may see, as /api/accounts/ shows them."""
+    found = list(access.visible(user.pk).select_related("owner"))
+    roles = access.roles(user.pk, found)
     moment = Moment.of(records.report())
     simulated = records.simulated_exchanges()
-    mine = ExchangeAccount.objects.filter(owner=user)
-    return [rows.account_row(account, moment, account.exchange in simulated) for account in mine]
+    return [rows.account_row(row, moment, roles[row.pk], row.exchange in simulated) for row in found if row.pk in roles]
 
 
 def _add_account(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     key = records.sealing_key()
     if key is None:
         raise ApiError(503, "no_key", "The worker has not published its public key yet. Is it running?")
-    try:
-        body = msgspec.json.decode(request.body)
-    except msgspec.DecodeError:
-        raise ApiError(400, "bad_json", "The body is not JSON.") from None
+    body = body_of(request)
     try:
         new = NewAccount.of(body, user, key)
         account = ExchangeAccount.objects.create(owner=user, **msgspec.structs.asdict(new))
@@ -208,17 +208,33 @@ def _add_account(request: HttpRequest) -> HttpResponse:
     except IntegrityError:  # the same label twice at the same moment
         raise bad_field("label", "is the label of another of your accounts.") from None
     live.accounts_changed()
-    simulated = account.exchange in records.simulated_exchanges()
-    return answer(rows.account_row(account, Moment.of(records.report()), simulated), 201)
+    return _account_answer(account, access.OWNER, 201)
 
 
-@endpoint("GET", "DELETE")
+@endpoint("GET", "PATCH", "DELETE")
 def account(request: HttpRequest, number: int) -> HttpResponse:
-    row = _account(_user(request), number)
+    user = user_of(request)
+    if request.method == "GET" or request.method == "HEAD":
+        row, role = seen_account(user, number)
+        return _account_answer(row, role)
+    row = owned_account(user, number)
     if request.method == "DELETE":
         remove_account(row)
         return HttpResponse(status=204)
-    return answer(rows.account_row(row, Moment.of(records.report()), row.exchange in records.simulated_exchanges()))
+    try:
+        change = AccountChange.of(body_of(request), row)
+        change.apply(row)
+    except FieldError as error:
+        raise ApiError(400, "bad_field", str(error), field=error.field) from None
+    except IntegrityError:
+        raise bad_field("label", "is the label of another account of the same owner.") from None
+    live.accounts_changed()
+    return _account_answer(row, access.OWNER)
+
+
+def _account_answer(row: ExchangeAccount, role: str, status: int = 200) -> HttpResponse:
+    simulated = row.exchange in records.simulated_exchanges()
+    return answer(rows.account_row(row, Moment.of(records.report()), role, simulated), status)
 
 
 def remove_account(account: ExchangeAccount) -> None:
@@ -235,52 +251,44 @@ def sealing_key(request: HttpRequest) -> HttpResponse:
     return answer({"public_key": key.public_key, "key_id": key.key_id, "exchanges": key.exchanges})
 
 
-@endpoint("GET")
-def balances(request: HttpRequest) -> HttpResponse:
-    return answer({"balances": rows.balance_rows(holdings.balances_of(_mine(request)), Moment.of(records.report()))})
+# -- who asks, and for what ------------------------------------------------------------------------------------------
 
 
-@endpoint("GET")
-def positions(request: HttpRequest) -> HttpResponse:
-    found = holdings.positions_of(_mine(request))
-    return answer({"positions": rows.position_rows(found, Moment.of(records.report()))})
-
-
-@endpoint("GET")
-def orders(request: HttpRequest) -> HttpResponse:
-    return answer({"orders": rows.order_rows(holdings.orders_of(_mine(request)), Moment.of(records.report()))})
-
-
-@endpoint("GET")
-def fills(request: HttpRequest) -> HttpResponse:
-    """Newest first; after a row, oldest first. ``more``: there are further ones in that direction."""
-    page, more = holdings.fills_of(
-        _mine(request),
-        limit=whole_number(request, "limit", 100, 1, MOST_FILLS),
-        symbol=request.GET.get("symbol"),
-        before=whole_number(request, "before", 0, 0, 2**63 - 1) if "before" in request.GET else None,
-        after=whole_number(request, "after", 0, 0, 2**63 - 1) if "after" in request.GET else None,
-    )
-    return answer(rows.fills_page(rows.fill_rows(page, Moment.of(records.report())), more=more))
-
-
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # LoginRequiredMiddleware lets nobody else in
     return request.user
 
 
-def _account(user: User, number: int) -> ExchangeAccount:
-    found = ExchangeAccount.objects.filter(owner=user, pk=number).first()
-    if found is None:
+def body_of(request: HttpRequest) -> Any:
+    try:
+        return msgspec.json.decode(request.body)
+    except msgspec.DecodeError:
+        raise ApiError(400, "bad_json", "The body is not JSON.") from None
+
+
+def seen_account(user: User, number: int) -> tuple[ExchangeAccount, str]:
+    """An account that the user may see, and the user's role; 404 for everybody else."""
+    found = access.visible(user.pk).filter(pk=number).first()
+    role = access.role(user.pk, found) if found is not None else None
+    if found is None or role is None:
         raise ApiError(404, "not_found", f"There is no account {number}.")
+    return found, role
+
+
+def owned_account(user: User, number: int) -> ExchangeAccount:
+    """An account that the user may change: a viewer is told that this is not for viewers."""
+    found, role = seen_account(user, number)
+    if role != access.OWNER:
+        raise ApiError(403, "viewer", "This account was shared with you to be looked at; only its owners change it.")
     return found
 
 
-def _mine(request: HttpRequest) -> list[ExchangeAccount]:
-    """The account that ``?account=`` names, or all of the user's."""
+def seen_accounts(request: HttpRequest) -> list[ExchangeAccount]:
+    """The account that ``?account=`` names, or all that the user may see."""
+    user = user_of(request)
     if "account" in request.GET:
-        return [_account(_user(request), whole_number(request, "account", 0, 0, 2**63 - 1))]
-    return list(ExchangeAccount.objects.filter(owner=_user(request)))
+        return [seen_account(user, whole_number(request, "account", 0, 0, 2**63 - 1))[0]]
+    return list(access.visible(user.pk))
 
 
 def whole_number(request: HttpRequest, name: str, default: int, low: int, high: int) -> int:

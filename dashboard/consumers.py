@@ -114,6 +114,7 @@ class BrowserConsumer(AsyncConsumer):
                 "protocol": PROTOCOL,
                 "server_us": time.time_ns() // 1000,
                 "max_topics": MAX_TOPICS,
+                "user": identity.user,
                 "simulated": await self._doorkeeper.simulated(),
                 "replay": settings.SPREADBOARD_REPLAY is not None,
             }

@@ -1,4 +1,5 @@
-"""Who may open a WebSocket, and watch what: sign-in, own accounts, existing markets. Looked after while it is open.
+"""Who may open a WebSocket, and watch what: sign-in, accounts that the user may see, existing markets. Looked after
+while it is open.
 
 The database is asked when a browser comes, when it names something not known yet, and by one sweep every few seconds
 for all browsers of the process together; never for a message of the stream itself.
@@ -22,8 +23,8 @@ from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 
-from dashboard import auth, records
-from dashboard.models import ApiToken, ExchangeAccount, MarketRow
+from dashboard import access, auth, records
+from dashboard.models import ApiToken, MarketRow
 from dashboard.outage import Outage
 from dashboard.perloop import PerLoop
 from feeds.topics import GLOBAL_KINDS, SYMBOL_KINDS, Topic
@@ -126,8 +127,11 @@ class Doorkeeper(PerLoop):
         """
         for topic in topics:
             if topic.account is not None:
-                if not await database_sync_to_async(_owns)(identity.user, topic.account):
+                if not await database_sync_to_async(_sees)(identity.user, topic.account):
                     raise UnknownTopic(f"{str(topic)!r}: you have no account {topic.account}.")
+            elif topic.user is not None:
+                if topic.user != identity.user:
+                    raise UnknownTopic(f"{str(topic)!r}: this is another user's; yours is portfolio:{identity.user}.")
             elif topic.kind in SYMBOL_KINDS:
                 known = any(topic.symbol in symbols for symbols in self._markets.values())
                 if not known and not await database_sync_to_async(_listed)(topic.symbol):  # perhaps it is new
@@ -176,7 +180,7 @@ class Doorkeeper(PerLoop):
         identities = {guest.identity for guest in guests}
         valid = await database_sync_to_async(_still_valid)(identities)
         watching = {(guest.identity.user, account) for guest in guests for account in guest.accounts}
-        owned = await database_sync_to_async(_owned)(watching) if watching else set()
+        owned = await database_sync_to_async(access.allowed)(watching) if watching else set()
         for guest in guests:
             if guest.identity not in valid:
                 guest.signed_out()
@@ -230,15 +234,8 @@ def _in_chunks(query: Callable[[list[V]], Iterable[T]], values: Iterable[V]) -> 
     return [row for start in range(0, len(ordered), _CHUNK) for row in query(ordered[start : start + _CHUNK])]
 
 
-def _owns(user: int, account: int) -> bool:
-    return ExchangeAccount.objects.filter(pk=account, owner=user).exists()
-
-
-def _owned(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those (user, account) pairs that are so."""
-    ids = {account for _, account in pairs}
-    rows = _in_chunks(lambda ids: ExchangeAccount.objects.filter(pk__in=ids).values_list("owner_id", "pk"), ids)
-    return set(rows) & set(pairs)
+def _sees(user: int, account: int) -> bool:
+    return bool(access.allowed([(user, account)]))
 
 
 def _markets() -> list[tuple[str, str]]:

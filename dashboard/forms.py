@@ -9,6 +9,7 @@ from django import forms
 from django.contrib.auth.models import User
 
 from dashboard.models import ExchangeAccount, MarketRow, SealingKey
+from dashboard.models_accounts import AccountShare
 from feeds.keys import MAX_SEALED, looks_sealed
 
 ACCOUNT_FIELDS = ("exchange", "label", "products", "fingerprint", "sealed", "key_id", "symbols")
@@ -59,6 +60,70 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+CHANGES = ("label", "poll_s", "trading", "only_here", "cancel_on_stop", "dead_man_s", "symbols")
+DEAD_MAN_S = (10, 3600)
+POLL_S = (1.0, 3600.0)
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked request to change an account: only what was sent is changed."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, body: Any, account: ExchangeAccount) -> "AccountChange":
+        """Raises FieldError."""
+        if not isinstance(body, Mapping) or not body:
+            raise FieldError("body", f"must be a JSON object with some of {', '.join(CHANGES)}.")
+        values: dict[str, Any] = {}
+        for name, value in body.items():
+            if name not in CHANGES:
+                raise FieldError(str(name)[:50], f"is not a field; the fields are {', '.join(CHANGES)}.")
+            if name in ("label", "poll_s", "symbols") and account.name:
+                raise FieldError(name, "stands in the configuration file; change it there.")
+            if name == "label":
+                values[name] = _label(body, account.owner, account.exchange, account.pk)
+            elif name == "symbols":
+                values[name] = _symbols(body, account.exchange)
+            elif name == "poll_s":
+                values[name] = seconds(name, value, *POLL_S)
+            elif name == "dead_man_s":
+                values[name] = 0 if type(value) is int and value == 0 else whole_seconds(name, value, *DEAD_MAN_S)
+            else:
+                values[name] = flag(name, value)
+        return cls(values=values)
+
+    def apply(self, account: ExchangeAccount) -> None:
+        for name, value in self.values.items():
+            setattr(account, name, value)
+        account.save(update_fields=list(self.values))
+
+
+def flag(field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FieldError(field, f"must be true or false, not {_shown(value)}.")
+    return value
+
+
+def seconds(field: str, value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise FieldError(field, f"must be a number of seconds from {low:g} to {high:g}, not {_shown(value)}.")
+    return float(value)
+
+
+def whole_seconds(field: str, value: Any, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise FieldError(field, f"must be 0 or whole seconds from {low} to {high}, not {_shown(value)}.")
+    return value
+
+
+class ShareForm(forms.Form):
+    """With whom an account is shared, and as what."""
+
+    user = forms.CharField(max_length=150, label="User name")
+    role = forms.ChoiceField(choices=AccountShare.Role.choices, initial=AccountShare.Role.VIEWER)
+
+
 def _text(field: str, body: Mapping[str, Any], most: int) -> str:
     value = body.get(field)
     if value is None:
@@ -94,11 +159,12 @@ def _choices(field: str, body: Mapping[str, Any], allowed: Collection[str]) -> l
     return [value for value in allowed if value in values]
 
 
-def _label(body: Mapping[str, Any], user: User, exchange: str) -> str:
+def _label(body: Mapping[str, Any], user: User, exchange: str, but: int = 0) -> str:
+    """``but``: the account whose own label is no obstacle."""
     label = " ".join(_text("label", body, 50).split())
     if not label:
         raise FieldError("label", "must not be empty.")
-    if ExchangeAccount.objects.filter(owner=user, exchange=exchange, label=label).exists():
+    if ExchangeAccount.objects.filter(owner=user, exchange=exchange, label=label).exclude(pk=but).exists():
         raise FieldError("label", f"{label!r} is the label of another of your accounts at {exchange}.")
     return label
 

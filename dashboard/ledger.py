@@ -45,7 +45,7 @@ def add_fills(
 ) -> list[Row]:
     """Store fills and the cursor together; return the rows that were new, oldest first."""
     with transaction.atomic():
-        account = _held(account_id)
+        account = held(account_id)
         if account is None:
             return []
         _lock_fills()
@@ -180,6 +180,7 @@ def put_positions(
                 "unrealised": position.unrealised,
                 "liquidation": position.liquidation,
                 "leverage": position.leverage,
+                "margin": position.margin,
                 "margin_mode": position.margin_mode or "",
                 "settle": position.settle or "",
             },
@@ -204,7 +205,7 @@ def _put_states(
     """Merge: per key the later ``asof_ms`` holds; what a complete list lacks is ``gone`` as of then. The outcome does
     not depend on the order in which lists and single states arrive."""
     with transaction.atomic():
-        account = _held(account_id)
+        account = held(account_id)
         if account is None:
             return
         stored: dict[tuple[str, str], Balance | Position] = {
@@ -243,7 +244,7 @@ def put_orders(
     account_id: int, orders: Sequence[account_domain.Order], recv_ns: int, complete: str | None, asof_ms: int | None
 ) -> None:
     with transaction.atomic():
-        account = _held(account_id)
+        account = held(account_id)
         if account is None:
             return
         stored = _stored_orders(account, orders, complete)
@@ -331,7 +332,7 @@ def set_account_state(account_id: int, state: str, sentence: str, recv_ns: int) 
 # -- helpers ---------------------------------------------------------------------------------------------------------
 
 
-def _held(account_id: int) -> ExchangeAccount | None:
+def held(account_id: int) -> ExchangeAccount | None:
     """The account (number, exchange and label alone), kept from being removed and from other writers until the
     transaction ends; SQLite's transactions exclude both anyway."""
     lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""

@@ -28,6 +28,11 @@ class ExchangeAccount(models.Model):
     products = models.JSONField(default=list)  # ["spot", "usdm"]
     symbols = models.JSONField(default=list)  # always asked for fills
     poll_s = models.FloatField(default=5.0)
+    trading = models.BooleanField(default=False)  # may orders be placed here?
+    only_here = models.BooleanField(default=False)  # nobody else trades on it: an order that is not ours is an alarm
+    cancel_on_stop = models.BooleanField(default=False)  # the worker's stop cancels all open orders
+    dead_man_s = models.PositiveIntegerField(default=0)  # the exchange cancels them if it hears nothing so long; 0: off
+    rights = models.JSONField(default=dict)  # what the key may do, as feeds.account.KeyRights; {} before it was asked
     fingerprint = models.CharField(max_length=8, blank=True, default="")
     sealed = models.TextField(blank=True, default="")  # base64 of a libsodium sealed box
     key_id = models.CharField(max_length=32, blank=True, default="")  # SealingKey that it was sealed with
@@ -86,6 +91,7 @@ class Position(AccountRow):
     unrealised = DecimalTextField(null=True)
     liquidation = DecimalTextField(null=True)
     leverage = DecimalTextField(null=True)
+    margin = DecimalTextField(null=True)
     margin_mode = models.CharField(max_length=16, blank=True, default="")
     settle = models.CharField(max_length=32, blank=True, default="")
     asof_ms = models.BigIntegerField()
@@ -123,7 +129,7 @@ class Order(AccountRow):
         constraints = (models.UniqueConstraint(fields=("account", "symbol", "order_id"), name="order_id"),)
         indexes = (
             models.Index(fields=("account", "status"), name="order_open"),
-            models.Index(fields=("account", "-updated_ms"), name="order_newest"),
+            models.Index(fields=("account", "updated_ms", "id"), name="order_newest"),
         )
 
     def __str__(self) -> str:
@@ -150,7 +156,11 @@ class Fill(AccountRow):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "symbol", "fill_id"), name="fill_once"),)
-        indexes = (models.Index(fields=("account", "id"), name="fill_newest"),)
+        indexes = (
+            models.Index(fields=("account", "id"), name="fill_newest"),
+            models.Index(fields=("account", "exchange_ms", "id"), name="fill_time"),
+            models.Index(fields=("account", "symbol", "exchange_ms", "id"), name="fill_symbol_time"),
+        )
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.fill_id}"
@@ -298,7 +308,7 @@ class ArbitrageEvent(models.Model):
 class SealingKey(models.Model):
     """The public half of the worker's key, written by the worker; the newest row counts.
 
-    ``exchanges`` tells which accounts it can follow: ``{"binance": {"products": ["spot"], "passphrase": false}}``.
+    ``exchanges`` tells which accounts it can follow, as docs/protocol.md section 4 shows it.
     """
 
     key_id = models.CharField(max_length=32, unique=True)
@@ -353,3 +363,6 @@ class SignInFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.address} {self.at}"
+
+
+from dashboard.models_accounts import AccountNotice, AccountShare, EquityPoint, Transfer, UserSettings  # noqa: E402, F401

@@ -23,7 +23,8 @@ _MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simula
 
 def put_report(body: Mapping[str, Any], recv_ns: int | None = None) -> None:
     """The worker's report: ``Engine.health()`` and what else the web side reads from it:
-    ``clock_offsets_ms`` {exchange: its clock minus ours}, ``simulated`` [exchange, ...]."""
+    ``clock_offsets_ms`` {exchange: its clock minus ours}, ``simulated`` [exchange, ...], ``pinned`` ["exchange:symbol",
+    ...] in the configuration's order."""
     WorkerReport.objects.update_or_create(
         pk=REPORT, defaults={"body": dict(body), "recv_ns": time.time_ns() if recv_ns is None else recv_ns}
     )
@@ -81,8 +82,8 @@ def keep_exchanges(names: Collection[str]) -> None:
 
 
 def put_sealing_key(key_id: str, public_key: str, exchanges: Mapping[str, Mapping[str, Any]]) -> None:
-    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed:
-    ``{"binance": {"products": ["spot", "usdm"], "passphrase": False}}``."""
+    """Publish the public key (base64) that browsers seal exchange keys with, and the accounts that can be followed,
+    as docs/protocol.md section 4 shows them."""
     with transaction.atomic():
         SealingKey.objects.exclude(key_id=key_id).delete()
         SealingKey.objects.update_or_create(
@@ -108,6 +109,10 @@ def put_environment_account(
     symbols: Sequence[str],
     poll_s: float,
     fingerprint: str,
+    trading: bool = False,
+    only_here: bool = False,
+    cancel_on_stop: bool = False,
+    dead_man_s: int = 0,
 ) -> int:
     """The account's number for an account of the configuration, whose keys the worker has from its environment.
 
@@ -130,6 +135,8 @@ def put_environment_account(
         row.symbols = list(symbols)
         row.poll_s = poll_s
         row.fingerprint = fingerprint
+        row.trading, row.only_here = trading, only_here
+        row.cancel_on_stop, row.dead_man_s = cancel_on_stop, dead_man_s
         row.save()
         return row.pk
 

@@ -4,24 +4,27 @@ have entered, with keys that only this worker's private key opens."""
 import asyncio
 from collections.abc import Mapping
 
-import msgspec
 import structlog
 
 from dashboard import logs, records
 from dashboard.models import ExchangeAccount
 from dashboard.store import DjangoAccountStore
-from feeds import accounts, exchanges
+from feeds import accounts
 from feeds.account import AccountSpec, Credentials
+from feeds.account_config import AccountConfig
+from feeds.account_facts import facts_of
 from feeds.clock import SYSTEM
-from feeds.config import AccountConfig, Config
+from feeds.config import Config
 from feeds.engine import Engine
 from feeds.errors import FeedError
 from feeds.keys import KeyPair
-from feeds.simulator.keys import DATA_KEY, DATA_SECRET, DEMO_KEY, DEMO_SECRET
+from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
 
 log = structlog.get_logger(__name__)
 
-DEMO_ACCOUNT = AccountConfig(name="demo", exchange="binance", label="Demo", products=("spot", "usdm"), poll_s=2.0)
+DEMO_ACCOUNT = AccountConfig(
+    name="demo", exchange="binance", label="Demo", products=("spot", "usdm"), poll_s=2.0, trading=True
+)
 
 
 class Roster:
@@ -54,18 +57,29 @@ class Roster:
                 symbols=account.symbols,
                 poll_s=account.poll_s,
                 fingerprint=self._named[account.name].fingerprint,
+                trading=account.trading,
+                only_here=account.only_here,
+                cancel_on_stop=account.cancel_on_stop,
+                dead_man_s=account.dead_man_s,
             )
         await self._store.run(records.retire_environment_accounts, [account.name for account in configured])
         await self._store.run(records.put_sealing_key, self._keys.key_id, self._keys.public_key, self._followable())
         await self.refresh()
 
     def _followable(self) -> dict[str, dict[str, object]]:
-        """What the page for new accounts offers."""
-        return {
-            name: {"products": list(exchange.products), "passphrase": False}
-            for name, exchange in self._config.exchanges.items()
-            if name in accounts.REGISTRY and not exchange.via
-        }
+        """What the page for new accounts offers, and what it must say."""
+        offered: dict[str, dict[str, object]] = {}
+        for name, exchange in self._config.exchanges.items():
+            if name in accounts.REGISTRY and not exchange.via:
+                facts = facts_of(name)
+                offered[name] = {
+                    "products": [p for p in exchange.products if not facts.products or p in facts.products],
+                    "passphrase": bool(facts.passphrase),
+                    "passphrase_name": facts.passphrase,
+                    "how": facts.how,
+                    "tells_rights": facts.tells_rights,
+                }
+        return offered
 
     async def stop(self) -> None:
         """Begin nothing more. The engine ends what is followed. Idempotent."""
@@ -110,6 +124,10 @@ class Roster:
             products=tuple(row.products),
             symbols=tuple(row.symbols),
             poll_s=row.poll_s,
+            trading=row.trading,
+            only_here=row.only_here,
+            cancel_on_stop=row.cancel_on_stop,
+            dead_man_s=row.dead_man_s,
         )
 
     def _open(self, row: ExchangeAccount) -> Credentials | None:
@@ -133,17 +151,3 @@ class Roster:
     async def _down(self, account: int, exchange: str, error: FeedError) -> None:
         log.error("account cannot be followed", account=account, exchange=exchange, error=str(error))
         await self._store.set_account_state(account, "DOWN", error.sentence, recv_ns=SYSTEM.now_ns())
-
-
-def demo_endpoints(config: Config, endpoints: Mapping[str, Mapping[str, str]]) -> Config:
-    """The configuration with its simulated exchanges at these addresses, and with their key of market data."""
-    key = Credentials(DATA_KEY, DATA_SECRET)
-    moved = {
-        name: msgspec.structs.replace(
-            exchange,
-            endpoints={**endpoints.get(name, {}), **exchange.endpoints},
-            credentials=key if exchanges.create(name).facts.needs_key else None,
-        )
-        for name, exchange in config.exchanges.items()
-    }
-    return msgspec.structs.replace(config, exchanges=moved)

@@ -15,6 +15,8 @@ from django.db.models.functions import Cast
 
 from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
+from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
+from feeds.risk import liquidation_distance
 
 SILENT_S = 5.0
 """A worker that has not reported for this long is taken for dead: everything of it is STALE."""
@@ -61,15 +63,25 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
         return "STALE", f"The worker has been silent for {self.silent_s:.0f} s."
 
 
-def account_row(account: ExchangeAccount, moment: Moment, simulated: bool) -> Row:
+def account_row(account: ExchangeAccount, moment: Moment, role: str, simulated: bool) -> Row:
+    """``role`` is the user's: what only concerns owners is not told to viewers."""
     state, sentence = moment.state(account)
+    owner = role == AccountShare.Role.OWNER
     return {
         "id": account.pk,
         "exchange": account.exchange,
         "label": account.label,
-        "fingerprint": account.fingerprint,
+        "role": role,
+        "owner": account.owner.get_username(),
+        "fingerprint": account.fingerprint if owner else None,
         "products": account.products,
         "source": account.source,
+        "poll_s": account.poll_s,
+        "trading": account.trading,
+        "only_here": account.only_here,
+        "cancel_on_stop": account.cancel_on_stop,
+        "dead_man_s": account.dead_man_s,
+        "rights": account.rights if owner and account.rights else None,
         "state": state,
         "sentence": sentence,
         "age_ms": moment.age_here_ms(account.state_recv_ns) if account.state_recv_ns else None,
@@ -123,7 +135,9 @@ def _position(row: Position, moment: Moment) -> Row:
         "unrealised": _text(row.unrealised),
         "unrealised_ratio": _ratio(row),
         "liquidation": _text(row.liquidation),
+        "liquidation_distance": liquidation_distance(row.size, row.mark, row.liquidation),
         "leverage": _text(row.leverage),
+        "margin": _text(row.margin),
         "margin_mode": row.margin_mode or None,
         "settle": row.settle or None,
         "asof_ms": row.asof_ms,
@@ -141,7 +155,8 @@ def _ratio(row: Position) -> str | None:
 
 def order_rows(orders: Iterable[Order], moment: Moment) -> list[Row]:
     return [
-        _head(row)
+        {"row": row.pk}
+        | _head(row)
         | {
             "symbol": row.symbol,
             "id": row.order_id,
@@ -172,7 +187,9 @@ def fill_rows(fills: Iterable[Fill], moment: Moment) -> list[Row]:
             "symbol": row.symbol,
             "id": row.fill_id,
             "order_id": row.order_id,
+            "client_id": row.client_id or None,
             "side": row.side,
+            "position_side": row.position_side or None,
             "price": canonical(row.price),
             "size": canonical(row.size),
             "notional": canonical(_EXACT.multiply(row.price, row.size)),
@@ -185,6 +202,49 @@ def fill_rows(fills: Iterable[Fill], moment: Moment) -> list[Row]:
             "age_ms": moment.age_ms(row.account.exchange, row.exchange_ms),
         }
         for row in fills
+    ]
+
+
+def transfer_rows(transfers: Iterable[Transfer], moment: Moment) -> list[Row]:
+    return [
+        {"row": row.pk}
+        | _head(row)  # type: ignore[arg-type]  # the same columns
+        | {
+            "id": row.transfer_id,
+            "kind": row.kind,
+            "asset": row.asset,
+            "amount": canonical(row.amount),
+            "fee": _text(row.fee),
+            "status": row.status,
+            "exchange_ms": row.exchange_ms,
+            "recv_us": row.recv_ns // 1000,
+            "age_ms": moment.age_ms(row.account.exchange, row.exchange_ms),
+        }
+        for row in transfers
+    ]
+
+
+def notice_rows(notices: Iterable[AccountNotice], moment: Moment) -> list[Row]:
+    return [
+        {
+            "row": row.pk,
+            "account": row.account.pk,
+            "exchange": row.account.exchange,
+            "label": row.account.label,
+            "kind": row.kind,
+            "sentence": row.sentence,
+            "expected": row.expected,
+            "found": row.found,
+            "count": row.count,
+            "asof_ms": row.asof_ms,
+            "opened_ms": row.opened_ns // 1_000_000,
+            "changed_ms": row.changed_ns // 1_000_000,
+            "resolved_ms": None if row.resolved_ns is None else row.resolved_ns // 1_000_000,
+            "resolution": row.resolution,
+            "open": row.resolved_ns is None,
+            "age_ms": moment.age_here_ms(row.opened_ns),
+        }
+        for row in notices
     ]
 
 
@@ -214,6 +274,13 @@ def market_rows(found: QuerySet[MarketRow]) -> list[Row]:
         row["settle"] = row["settle"] or None
         row["replay"] = settings.SPREADBOARD_REPLAY is not None
     return listed
+
+
+def first_pinned(listed: Iterable[Row], report: WorkerReport | None) -> str | None:
+    """The first of the markets that the configuration pins, in its order, that is among these: "binance:BTC/USDT"."""
+    known = {f"{row['exchange']}:{row['symbol']}" for row in listed}
+    pinned = [] if report is None else report.body.get("pinned", [])
+    return next((key for key in pinned if key in known), None)
 
 
 def _head(row: AccountRow) -> Row:

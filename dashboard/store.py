@@ -1,5 +1,5 @@
-"""``feeds.account.AccountStore`` on Django's database: the asynchronous shell of ``dashboard.ledger`` and
-``dashboard.holdings``.
+"""``feeds.account.AccountStore`` on Django's database: the asynchronous shell of ``dashboard.ledger``,
+``dashboard.notes`` and ``dashboard.holdings``.
 
 One thread with one connection does all of it, in order: so a hundred fills a second wait for each other in memory and
 not for SQLite's lock, nothing is read half-written, and the connection lasts.
@@ -14,11 +14,14 @@ from typing import Any, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
-from dashboard import holdings, ledger, spreads
+from dashboard import holdings, ledger, notes, orders, spreads, worth
 from dashboard.rows import Moment, Row
 from feeds import account_domain
+from feeds.account import KeyRights
 from feeds.arbitrage import Event, Threshold
 from feeds.fees import Fee
+from feeds.portfolio import EquityPoint, Held, Person
+from feeds.tickets import Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -95,11 +98,68 @@ class DjangoAccountStore:
     ) -> None:
         await self.run(ledger.put_orders, account, orders, recv_ns, complete, asof_ms)
 
+    async def put_transfers(self, account: int, transfers: Sequence[account_domain.Transfer], *, recv_ns: int) -> None:
+        await self.run(notes.put_transfers, account, transfers, recv_ns)
+
+    async def put_rights(self, account: int, rights: KeyRights | None) -> None:
+        await self.run(notes.put_rights, account, rights)
+
+    async def put_finding(self, account: int, finding: account_domain.Finding, *, now_ns: int) -> None:
+        await self.run(notes.put_finding, account, finding, now_ns)
+
+    async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None:
+        await self.run(notes.resolve_finding, account, cause, sentence, now_ns)
+
+    async def open_causes(self, account: int) -> set[str]:
+        return await self.run(notes.open_causes, account)
+
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         await self.run(ledger.set_account_state, account, state, sentence, recv_ns)
 
+    # feeds.tickets.TicketStore
+
+    async def put_ticket(self, account: int, ticket: Ticket) -> None:
+        await self.run(orders.put_ticket, account, ticket)
+
+    async def ticket(self, account: int, key: str) -> Ticket | None:
+        return await self.run(orders.ticket, account, key)
+
+    async def open_tickets(self, account: int) -> list[Ticket]:
+        return await self.run(orders.open_tickets, account)
+
+    async def client_ids(self, account: int) -> set[str]:
+        return await self.run(orders.client_ids, account)
+
+    async def stored_order(self, account: int, symbol: str, order_id: str) -> account_domain.Order | None:
+        return await self.run(orders.stored_order, account, symbol, order_id)
+
     async def account_frame(self, account: int, kind: str) -> Row:
         return await self.run(holdings.account_frame, account, kind, self._moment())
+
+    # feeds.portfolio.WealthStore
+
+    async def people(self) -> list[Person]:
+        return await self.run(worth.people)
+
+    async def held(self) -> list[Held]:
+        return await self.run(worth.held)
+
+    async def cost_history(
+        self, account: int, after: tuple[int, int], limit: int
+    ) -> list[tuple[int, account_domain.Fill]]:
+        return await self.run(worth.cost_history, account, after, limit)
+
+    async def fill_count(self, account: int) -> int:
+        return await self.run(worth.fill_count, account)
+
+    async def done_transfers(self, account: int) -> list[account_domain.Transfer]:
+        return await self.run(worth.done_transfers, account)
+
+    async def put_equity(self, points: Sequence[EquityPoint]) -> None:
+        await self.run(worth.put_equity, points)
+
+    async def day_begun(self, accounts: Sequence[int], since_ms: int) -> Mapping[int, EquityPoint]:
+        return await self.run(worth.day_begun, accounts, since_ms)
 
 
 class DjangoAcrossStore:

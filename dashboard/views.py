@@ -4,8 +4,10 @@
 Template           URL name          Context
 =================  ================  ================================================================================
 dashboard.html     dashboard         nothing: everything comes by ``/ws/`` and ``/api/``
-accounts.html      accounts          ``exchanges``: [{"name", "products": [...], "passphrase": bool}] that accounts can
-                                     be added of; ``accounts``: the rows of ``/api/accounts/``; ``has_password``: bool
+accounts.html      accounts          ``exchanges``: [{"name", "products": [...], "passphrase": bool, "passphrase_name",
+                                     "how", "tells_rights"}] that accounts can be added of; ``accounts``: the rows of
+                                     ``/api/accounts/``; ``has_password``: bool
+sharing.html       sharing           ``account``, ``shares`` (user, role), ``form`` (user, role)
 balances.html      balances          ``balances``: the rows of ``/api/balances/``; ``accounts`` as above
 login.html         login             ``form`` (username, password), ``next``
 signin.html        signin            ``owner``: the name that the link's button signs in
@@ -27,12 +29,14 @@ from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from dashboard import api, auth, holdings, records, rows
+from dashboard import access, api, auth, holdings, live, records, rows
+from dashboard.forms import ShareForm
 from dashboard.models import ExchangeAccount
 from dashboard.rows import Moment
 from dashboard.security import API, Throttle, error_answer
@@ -51,7 +55,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def balances(request: HttpRequest) -> HttpResponse:
     """The stored balances with their ages, readable without JavaScript."""
     user = _user(request)
-    mine = list(ExchangeAccount.objects.filter(owner=user))
+    mine = list(access.visible(user.pk))
     return render(
         request,
         "balances.html",
@@ -67,7 +71,7 @@ def balances(request: HttpRequest) -> HttpResponse:
 def accounts(request: HttpRequest) -> HttpResponse:
     key = records.sealing_key()
     exchanges = [
-        {"name": name, "products": facts.get("products", []), "passphrase": bool(facts.get("passphrase"))}
+        {"name": name, "passphrase": bool(facts.get("passphrase")), "products": facts.get("products", []), **facts}
         for name, facts in sorted(key.exchanges.items() if key else ())
     ]
     user = _user(request)
@@ -83,8 +87,38 @@ def accounts(request: HttpRequest) -> HttpResponse:
 @require_POST
 def account_remove(request: HttpRequest, number: int) -> HttpResponse:
     """``DELETE /api/accounts/<id>/`` for a page without JavaScript."""
-    api.remove_account(get_object_or_404(ExchangeAccount, pk=number, owner=_user(request)))
+    api.remove_account(_owned(request, number))
     return redirect("accounts")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def sharing(request: HttpRequest, number: int) -> HttpResponse:
+    """With whom an account is shared. ``remove`` is the number of a user who shall not see it any more."""
+    account = _owned(request, number)
+    form = ShareForm(request.POST if request.method == "POST" and "remove" not in request.POST else None)
+    if request.method == "POST":
+        if (leaving := request.POST.get("remove", "")).isdecimal() and len(leaving) < 19:
+            account.shares.filter(user=int(leaving)).delete()
+            live.accounts_changed()
+            return redirect("sharing", number)
+        if form.is_valid():
+            try:
+                access.share(account, form.cleaned_data["user"], form.cleaned_data["role"])
+            except LookupError as error:
+                form.add_error("user", str(error))
+            else:
+                live.accounts_changed()
+                return redirect("sharing", number)
+    shares = account.shares.select_related("user")
+    return render(request, "sharing.html", {"page": "sharing", "account": account, "shares": shares, "form": form})
+
+
+def _owned(request: HttpRequest, number: int) -> ExchangeAccount:
+    """404 for who may not see the account, 403 for who may only look at it."""
+    account = get_object_or_404(access.visible(_user(request).pk), pk=number)
+    if access.role(_user(request).pk, account) != access.OWNER:
+        raise PermissionDenied
+    return account
 
 
 # -- signing in ------------------------------------------------------------------------------------------------------

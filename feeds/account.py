@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent, Transfer, UnknownMarket
+from feeds.account_domain import Balance, Fill, Finding, Order, Position, PrivateEvent, Transfer, UnknownMarket
 from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -127,6 +127,31 @@ class FillPage(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = True
     reached: str | None = None
     unlisted: tuple[UnknownMarket, ...] = ()
+
+
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exchange allows each key by itself, beside the budget of the host.
+
+    A counter of ``most`` points is raised by every request and falls by ``decay_per_s``; ``reserve`` of it is for what
+    is urgent. ``one_at_a_time``: requests must arrive in the order of their nonces. ``poll_s``: asking more often than
+    this would leave no room for anything else, whatever the account's settings say.
+    """
+
+    most: float
+    decay_per_s: float
+    reserve: float = 0.0
+    one_at_a_time: bool = False
+    poll_s: float = 0.0
+
+
+@runtime_checkable
+class LimitsKeys(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange counts each key by itself."""
+
+    key_limits: KeyLimits
+
+    def key_cost(self, request: Request) -> float:
+        """What this request adds to the key's counter."""
 
 
 class AccountApi(Protocol):
@@ -304,6 +329,21 @@ class AccountStore(Protocol):
         ``complete`` names a product of which these are all open orders: others of it that are stored as open and were
         last changed at ``asof_ms`` or before are open no longer (how they ended, the list does not tell).
         """
+
+    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
+        """One row per (kind, id). A transfer that is done or has failed is never pending again."""
+
+    async def put_rights(self, account: int, rights: KeyRights | None) -> None:
+        """What the account's key may do; None: this exchange cannot be asked."""
+
+    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
+        """Open a notice, or bring the open one of this cause up to date."""
+
+    async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None:
+        """It holds again. Nothing happens if no notice of this cause is open."""
+
+    async def open_causes(self, account: int) -> set[str]:
+        """The causes of the notices that are open."""
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         """How well the account is followed ("LIVE", "STALE", "DOWN", ...), and why, for the screen."""

@@ -107,6 +107,22 @@ class Transfer(Value, frozen=True, kw_only=True):
     exchange_ms: int
 
 
+class Finding(Value, frozen=True, kw_only=True):
+    """Something that did not agree between streams and REST (see ``feeds.reconcile``); shown until it holds again.
+
+    ``cause`` is the same for the same trouble: one notice per cause. ``expected`` is what the streams told, ``found``
+    what REST tells, both as text. ``count``: how often it happened since the notice was opened.
+    """
+
+    kind: Literal["missed_fill", "unexplained_balance", "foreign_order", "lost_order"]
+    cause: str
+    sentence: str
+    expected: str = ""
+    found: str = ""
+    asof_ms: int
+    count: int = 1
+
+
 class Reply(Value, frozen=True, kw_only=True):
     """What a private session wants sent now, in answer to what it has read: subscriptions once it is logged in, a
     challenge with its signature."""

@@ -1,4 +1,5 @@
-"""An account's REST sources: balances and positions every few seconds, open orders and settings more rarely.
+"""An account's REST sources: balances and positions every few seconds, open orders and settings more rarely, deposits
+and withdrawals every five minutes.
 
 One poller per kind and product, so that one that fails or waits for its budget never slows another.
 """
@@ -8,8 +9,9 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from feeds.account import AccountApi
-from feeds.account_domain import Balance, Order, Position
+from feeds.account import AccountApi, LimitsKeys
+from feeds.account_checks import AccountChecks
+from feeds.account_domain import Balance, Order, Position, Transfer
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import FeedError
 from feeds.exchange import Paged, Request
@@ -20,6 +22,15 @@ from feeds.signed_rest import SignedRest, Told
 
 RARE = 12
 """Open orders and settings also come by stream: they are polled so many times more rarely than balances."""
+
+TRANSFERS_S = 300.0
+SOON_S = 5.0
+"""Deposits and withdrawals are asked so often, and so soon after the stream told of something that may be one."""
+
+DAY_MS = 86_400_000
+AGAIN_MS = 7 * DAY_MS
+LOOKBACK_MS = 89 * DAY_MS
+"""How far back transfers are asked: exchanges tell at most about 90 days at once (Binance less than 90)."""
 
 FRESH = 3
 """Intervals within which a source must have answered."""
@@ -58,6 +69,7 @@ class AccountPolls:
         rest: SignedRest,
         journal: Journal,
         history: FillHistory,
+        checks: AccountChecks,
         *,
         every_s: float,
         on_fatal: Callable[[FeedError], None],
@@ -70,7 +82,12 @@ class AccountPolls:
         self._rest = rest
         self._journal = journal
         self._history = history
+        self._checks = checks
+        self._unsettled: dict[tuple[str, str], int] = {}  # transfers that are not done yet, and their time
+        self._asked_transfers = False
         self._clock = clock
+        if isinstance(api, LimitsKeys):
+            every_s = max(every_s, api.key_limits.poll_s)
         self._pollers: dict[tuple[str, str], Poller] = {}  # by kind and product
         for kind, poll, requests, times in (
             ("settings", self._settings, api.settings_requests(), RARE),
@@ -90,6 +107,18 @@ class AccountPolls:
                     clock=clock,
                 )
 
+        self._transfers: Poller | None = None
+        if api.transfers_requests(0):
+            self._transfers = Poller(
+                "transfers",
+                self._transferred,
+                every_s=TRANSFERS_S,
+                gap_s=SOON_S,
+                on_fatal=lambda error: None,  # a key that may not read these may read all the rest
+                labels=labels,
+                clock=clock,
+            )
+
     def start_settings(self) -> None:
         """Begin with what the other answers need to be complete."""
         for (kind, _), poller in self._pollers.items():
@@ -100,9 +129,13 @@ class AccountPolls:
         """Idempotent."""
         for poller in self._pollers.values():
             poller.start()
+        if self._transfers is not None:
+            self._transfers.start()
 
     async def stop(self) -> None:
         """Idempotent."""
+        if self._transfers is not None:
+            await self._transfers.stop()
         for poller in reversed(self._pollers.values()):
             await poller.stop()
 
@@ -117,6 +150,22 @@ class AccountPolls:
         for (kind, of), poller in self._pollers.items():
             if of == product and kind in ("balances", "positions"):
                 poller.soon(delay_s)
+
+    def transfers_soon(self) -> None:
+        """Something changed that may be a deposit or a withdrawal."""
+        if self._transfers is not None:
+            self._transfers.soon(SOON_S)
+
+    @property
+    def transfers_error(self) -> FeedError | None:
+        """Why deposits and withdrawals cannot be told at the moment."""
+        return self._transfers.error if self._transfers is not None else None
+
+    def orders_again(self) -> None:
+        """Orders were placed or cancelled: ask for the open ones soon."""
+        for (kind, _), poller in self._pollers.items():
+            if kind == "orders":
+                poller.soon(1.0)
 
     def lacking(self, standing_s: Callable[[str], float]) -> str:
         """What has not been told as it should, as a sentence; "" if all has.
@@ -159,6 +208,7 @@ class AccountPolls:
         for request, told in answers:
             rows += self._api.parse_balances(request, told.raw, told.asof_ms)
         self._journal.balances(rows, recv_ns=_received(answers), complete=product, asof_ms=_asof(answers))
+        self._checks.all_balances(product, rows, _asof(answers), self._rest.now_ms(answers[0][0].product))
         self._history.add(self._api.candidates(rows), known=False)
 
     async def _positions(self, product: str, requests: list[Request]) -> None:
@@ -176,8 +226,28 @@ class AccountPolls:
         for request, told in answers:
             rows += self._api.parse_orders(request, told.raw)
         self._journal.orders(rows, recv_ns=_received(answers), complete=product, asof_ms=_asof(answers))
+        self._checks.all_orders(product, rows, _asof(answers))
         for symbol in {row.symbol for row in rows}:
             self._history.traded(symbol)
+
+    async def _transferred(self) -> None:
+        """The first time as far back as is asked at all, then the last days and what is not done yet."""
+        now_ms = self._rest.now_ms(self._api.transfers_requests(0)[0].product)
+        since_ms = now_ms - (AGAIN_MS if self._asked_transfers else LOOKBACK_MS)
+        since_ms = max(now_ms - LOOKBACK_MS, min([since_ms, *(ms - 1 for ms in self._unsettled.values())]))
+        answers = await self._ask(self._api.transfers_requests(since_ms))
+        rows: list[Transfer] = []
+        for request, told in answers:
+            rows += self._api.parse_transfers(request, told.raw)
+        self._asked_transfers = True
+        for row in rows:
+            if row.status == "pending":
+                self._unsettled[row.kind, row.id] = row.exchange_ms
+            else:
+                self._unsettled.pop((row.kind, row.id), None)
+        if rows:
+            self._journal.transfers(rows, recv_ns=_received(answers))
+            self._checks.transfers(rows)
 
 
 def _asof(answers: list[tuple[Request, Told]]) -> int:

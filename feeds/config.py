@@ -7,7 +7,6 @@ and what is allowed. Secrets are never in the file: an account ``[accounts.main]
 ``spreadboard.toml.example`` shows every key with its default.
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,19 +16,18 @@ import msgspec
 
 from feeds import accounts, demo, exchanges
 from feeds.account import Credentials
+from feeds.account_config import AccountConfig, account_configs
 from feeds.across_config import AcrossConfig, across_config
 from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
 from feeds.longtail import convert
 from feeds.longtail.settings import KEYS as CCXT_KEYS
 from feeds.longtail.settings import VIA_CCXT, check_exchange
-from feeds.settings_table import SECRETS, Table, shown
+from feeds.settings_table import NAME, Table, no_secrets, symbols_of, variable
 
 WS_API_PATHS: Mapping[str, str] = {"binance": "/ws-api/v3"}
 """Where the WebSocket API is below a ``ws_url`` that stands in for the whole exchange."""
 
-_SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _EXCHANGE_KEYS = (
     "enabled",
     "simulated",
@@ -54,7 +52,6 @@ _EXCHANGE_KEYS = (
     "alarm_s",
 )
 _PRODUCT_KEYS = ("ws_url", "rest_url", "ws_api_url", "trading_url")
-_ACCOUNT_KEYS = ("exchange", "label", "products", "symbols", "poll_s")
 _FEEDS_KEYS = ("depth", "conflation_ms", "linger_s", "save_s", "state_dir")
 
 
@@ -89,12 +86,17 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
 
     @property
+    def built_in(self) -> bool:
+        """It is the built-in simulator's: no address says that it stands elsewhere."""
+        return self.simulated and not (self.replay or self.via or self.endpoints)
+
+    @property
     def key_env(self) -> str:
-        return _variable(self.name, "KEY")
+        return variable(self.name, "KEY")
 
     @property
     def secret_env(self) -> str:
-        return _variable(self.name, "SECRET")
+        return variable(self.name, "SECRET")
 
     def no_key(self, variable: str) -> ConfigError:
         """The error to raise where market data need a key and there is none."""
@@ -104,45 +106,11 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_key(self, env: Mapping[str, str]) -> "ExchangeConfig":
         """With the key from the environment. Raises ConfigError naming a variable that is not set."""
-        for variable in (self.key_env, self.secret_env):
-            if not env.get(variable, "").strip():
-                raise self.no_key(variable)
+        for name in (self.key_env, self.secret_env):
+            if not env.get(name, "").strip():
+                raise self.no_key(name)
         key = Credentials(key=env[self.key_env].strip(), secret=env[self.secret_env].strip())
         return msgspec.structs.replace(self, credentials=key)
-
-
-class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One account that is followed from the start. ``key_env`` and the like are names of environment variables."""
-
-    name: str
-    exchange: str
-    label: str
-    products: tuple[str, ...]
-    symbols: tuple[str, ...] = ()
-    poll_s: float = 5.0
-
-    @property
-    def key_env(self) -> str:
-        return _variable(self.name, "KEY")
-
-    @property
-    def secret_env(self) -> str:
-        return _variable(self.name, "SECRET")
-
-    @property
-    def passphrase_env(self) -> str:
-        return _variable(self.name, "PASSPHRASE")
-
-    def credentials(self, env: Mapping[str, str]) -> Credentials:
-        """The key from the environment. Raises ConfigError naming a variable that is not set."""
-        for variable in (self.key_env, self.secret_env):
-            if not env.get(variable, "").strip():
-                raise ConfigError(f"accounts.{self.name}: the environment variable {variable} is not set")
-        return Credentials(
-            key=env[self.key_env].strip(),
-            secret=env[self.secret_env].strip(),
-            passphrase=env.get(self.passphrase_env, "").strip(),
-        )
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +162,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> Config:
     return Config(
         path=path,
         exchanges=enabled,
-        accounts=_accounts(root, enabled),
+        accounts=account_configs(root, _followed(enabled)),
         depth=depth,
         conflation_ms=feeds.whole("conflation_ms", 50, 10, 1000, "milliseconds"),
         linger_s=feeds.number("linger_s", 30.0, 0, 3600, "seconds"),
@@ -215,18 +183,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _needs_key(exchange: ExchangeConfig) -> bool:
-    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for."""
-    return not exchange.via and exchanges.create(exchange.name).facts.needs_key
-
-
-def _no_secrets(file: str, path: str, name: str, content: object) -> None:
-    """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
-    if isinstance(content, dict):
-        for key in content.keys() & SECRETS.keys():
-            raise ConfigError(
-                f"{file}: {path}.{key}: secrets do not belong into this file; "
-                f"set the environment variable {_variable(name, SECRETS[key])} instead"
-            )
+    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for, and the built-in
+    simulator's key is built in as well."""
+    return not exchange.via and not exchange.built_in and exchanges.create(exchange.name).facts.needs_key
 
 
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
@@ -240,27 +199,30 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
         )
     adapter = exchanges.create(name)
     if adapter.facts.needs_key:
-        _no_secrets(file, path, name, content)
+        no_secrets(file, path, name, content)
     own = ("options",) if adapter.facts.options else ()
-    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products))
+    apart = _apart(adapter.endpoints, adapter.products)
+    table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products, *apart))
     products = table.texts("products", adapter.products, adapter.products, least=1)
+    endpoints = _endpoints(table, adapter.endpoints, (*adapter.products, *apart))
+    common = _of_every_exchange(table, products, adapter.facts.cash_products)
     return ExchangeConfig(
         name=name,
         products=products,
-        endpoints=_endpoints(table, adapter.endpoints, adapter.products),
+        endpoints=endpoints,
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
         options=_options(table, name, adapter.facts.options),
-        **_of_every_exchange(table, products, adapter.facts.cash_products),
+        **common | {"simulated": _simulated(table, endpoints, adapter.endpoints, products)},
     )
 
 
 def _exchange_by_ccxt(table: Table, name: str) -> ExchangeConfig:
     """One that is followed through ccxt, under ccxt's name of it."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ConfigError(f"{table.file}: {table.path}: must be ccxt's name of the exchange, like [exchanges.gate]")
     products = table.texts("products", convert.PRODUCTS, convert.PRODUCTS, least=1)
     common = _of_every_exchange(table, products)
@@ -278,7 +240,7 @@ def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str,
     return {
         "enabled": table.flag("enabled", True),
         "simulated": table.flag("simulated", False),
-        "pinned": _symbols(table, "pinned", products, cash),
+        "pinned": symbols_of(table, "pinned", products, cash),
         "candles": table.texts("candles", ("1m",), tuple(INTERVALS)),
         "stale_s": stale_s,
         "reconnect_s": reconnect_s,
@@ -288,6 +250,15 @@ def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str,
         "alarm_factor": _alarm_factor(table),
         "alarm_s": table.number("alarm_s", 10.0, 1, 600, "seconds"),
     }
+
+
+def _simulated(table: Table, given: Mapping[str, str], known: Mapping[str, str], products: tuple[str, ...]) -> bool:
+    """Made-up data by one way and real ones by another would all be marked as simulated."""
+    simulated = table.flag("simulated", False)
+    real = [name for name in known if name.partition(".")[0] in products and name not in given]
+    if simulated and given and real:
+        raise table.wrong("simulated", f"with addresses of its own it must have all of them; {', '.join(real)} is real")
+    return simulated
 
 
 def _alarm_factor(table: Table) -> float:
@@ -323,8 +294,13 @@ def _options(table: Table, name: str, known: tuple[str, ...]) -> dict[str, str |
     return options
 
 
+def _apart(known: Mapping[str, str], products: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that are none of a product, such as that of accounts over all of them."""
+    return tuple(dict.fromkeys(host for key in known if (host := key.partition(".")[0]) not in products))
+
+
 def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]) -> dict[str, str]:
-    """The overrides: those of the exchange for every product, then those of single products."""
+    """The overrides: those of the exchange for every product and host, then those of single ones."""
     overrides: dict[str, str] = {}
     for product in ("", *products):
         part = table.table(product, _PRODUCT_KEYS) if product else table
@@ -348,51 +324,10 @@ def _endpoints(table: Table, known: Mapping[str, str], products: tuple[str, ...]
     return overrides
 
 
-def _symbols(table: Table, key: str, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> tuple[str, ...]:
-    """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
-    symbols = table.texts(key, ())
-    derivatives = [product for product in products if product not in cash]
-    for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
-            raise table.wrong(
-                key, f"{shown(symbol)} must be a unified symbol, like BTC/USDT or BTC/USDT:USDT (a perpetual)"
-            )
-        if ":" in symbol and not derivatives:
-            raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
-        if ":" not in symbol and not set(cash) & set(products):
-            raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
-    return symbols
-
-
-def _accounts(root: Table, enabled: Mapping[str, ExchangeConfig]) -> tuple[AccountConfig, ...]:
-    found: dict[str, AccountConfig] = {}
-    for name, content in root.tables("accounts"):
-        path = f"accounts.{name}"
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{root.file}: {path}: an account's name has letters, digits and _ only and begins with a letter; "
-                "its environment variables are named after it"
-            )
-        if name.upper() in found:
-            raise ConfigError(f"{root.file}: {path}: another account has the same environment variables")
-        _no_secrets(root.file, path, name, content)
-        found[name.upper()] = _account(Table(root.file, path, content, _ACCOUNT_KEYS, private=True), name, enabled)
-    return tuple(found.values())
-
-
-def _account(table: Table, name: str, enabled: Mapping[str, ExchangeConfig]) -> AccountConfig:
-    followed = sorted(name for name, each in enabled.items() if name in accounts.REGISTRY and not each.via)
-    exchange = enabled[table.one_of("exchange", tuple(followed))]
-    products = table.texts("products", exchange.products, exchange.products, least=1)
-    return AccountConfig(
-        name=name,
-        exchange=exchange.name,
-        label=table.text("label", name, longest=40),
-        products=products,
-        symbols=_symbols(table, "symbols", products),
-        poll_s=table.number("poll_s", 5.0, 1, 3600, "seconds"),
-    )
-
-
-def _variable(name: str, what: str) -> str:
-    return f"SPREADBOARD_{name.upper()}_{what}"
+def _followed(enabled: Mapping[str, ExchangeConfig]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The exchanges whose accounts can be followed: their products, and which of those are cash."""
+    return {
+        name: (each.products, exchanges.create(name).facts.cash_products)
+        for name, each in enabled.items()
+        if name in accounts.REGISTRY and not each.via
+    }

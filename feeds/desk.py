@@ -8,7 +8,7 @@ last one with its age.
 import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 
@@ -19,13 +19,22 @@ from feeds.clock import Clock
 from feeds.domain import MarkPrice
 from feeds.errors import FeedError
 from feeds.follower import AccountFollower
+from feeds.portfolio import WealthStore
 from feeds.publisher import Picture, Render
+from feeds.risk import liquidation_distance
+from feeds.tickets import Refused, TicketStore
 from feeds.topics import ACCOUNT_KINDS, Topic
+from feeds.trader import Trader
 from feeds.venue import Venue
+from feeds.wealth import Wealth
 
 log = structlog.get_logger(__name__)
 
 MARK_FRESH_S = 10.0
+
+
+def _tells(store: AccountStore) -> TypeGuard[WealthStore]:
+    return isinstance(store, WealthStore)
 
 
 class Desk:
@@ -46,10 +55,14 @@ class Desk:
         self._lease_marks = lease_marks
         self._clock = clock
         self.followers: dict[int, AccountFollower] = {}
+        self._traders: dict[int, Trader] = {}
         self._content: dict[str, dict[str, Any]] = {}  # topic -> the store's answer
         self._recv_ns: dict[str, int] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._mark_topics: set[str] = set()
+        self._price_topics: set[str] = set()
+        self.wealth = Wealth(store, venues, changed, self._lease_prices, self.mark, clock) if _tells(store) else None
         self._marks: dict[str, tuple[int, ...]] = {}  # positions topic -> times of the marks last drawn
 
     async def follow(self, spec: AccountSpec) -> None:
@@ -63,6 +76,7 @@ class Desk:
                 "or has no account side"
             )
         api = factory(spec, venue.markets, venue.adapter.endpoints)
+        placed: set[str] = set()  # client ids
         follower = AccountFollower(
             spec,
             api,
@@ -73,13 +87,39 @@ class Desk:
             reconnect_s=venue.config.reconnect_s,
             gate=venue.gate,
             tap=venue.tap,
+            ours=lambda order: order.client_id in placed,
             clock=self._clock,
         )
         self.followers[spec.id] = follower
+        if isinstance(self._store, TicketStore):
+            self._traders[spec.id] = Trader(
+                spec,
+                api,
+                follower.rest,
+                follower.journal,
+                venue.markets,
+                self._store,
+                state=lambda: follower.state,
+                on_orders=follower.polls.orders_again,
+                ids=placed,
+                clock=self._clock,
+            )
         await venue.wait_for_markets(10.0)
         await follower.start()
+        if spec.id in self._traders:
+            self._traders[spec.id].start()
+
+    def trader(self, account_id: int) -> Trader:
+        """Raises Refused, with a sentence, for an account that is not followed now."""
+        trader = self._traders.get(account_id)
+        if trader is None:
+            raise Refused("The worker does not follow this account at the moment. Nothing was sent.")
+        return trader
 
     async def unfollow(self, account_id: int) -> None:
+        trader = self._traders.pop(account_id, None)
+        if trader is not None:
+            await trader.stop()
         follower = self.followers.pop(account_id, None)
         if follower is not None:
             await follower.stop()
@@ -89,6 +129,8 @@ class Desk:
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        if self.wealth is not None:
+            await self.wealth.stop()
         await asyncio.gather(*(self.unfollow(account_id) for account_id in list(self.followers)))
 
     def states(self) -> dict[int, tuple[str, str]]:
@@ -98,11 +140,21 @@ class Desk:
 
     async def notify(self, account: int, kind: str) -> None:
         """The store has new content for this topic."""
+        if self.wealth is not None:
+            self.wealth.touched(account, kind)
         self._read(f"{kind}:{account}")
 
     def renderer(self, topic: Topic) -> Render:
-        """How an account's topic is drawn; reading begins now and is told through ``changed``."""
+        """How an account's or a user's topic is drawn; reading begins now and is told through ``changed``.
+
+        Raises ValueError with a sentence if it never can be.
+        """
         name = str(topic)
+        if topic.user is not None:
+            wealth, user = self.wealth, topic.user
+            if wealth is None:
+                raise ValueError("This worker knows no portfolios.")
+            return lambda: wealth.draw(user)
         self._read(name)
         return lambda: self._draw(name, topic.kind)
 
@@ -134,13 +186,18 @@ class Desk:
             self._read(name)
 
     def _lease_positions(self) -> None:
-        self._lease_marks(
-            {
-                f"quote:{follower.spec.exchange}:{symbol}"
-                for follower in self.followers.values()
-                for symbol in follower.position_symbols()
-            }
-        )
+        self._mark_topics = {
+            f"quote:{follower.spec.exchange}:{symbol}"
+            for follower in self.followers.values()
+            for symbol in follower.position_symbols()
+        }
+        self._lease_marks(self._mark_topics | self._price_topics)
+
+    def _lease_prices(self, topics: set[str]) -> None:
+        """What the portfolios are priced by."""
+        if topics != self._price_topics:
+            self._price_topics = topics
+            self._lease_marks(self._mark_topics | self._price_topics)
 
     def _draw(self, name: str, kind: str) -> Picture | None:
         content = self._content.get(name)
@@ -158,6 +215,11 @@ class Desk:
             return None
         return feed.mark, feed.mark_ns
 
+    def mark(self, exchange: str, symbol: str) -> tuple[Decimal, int] | None:
+        """A live mark price and its age in ms."""
+        live = self._mark(exchange, symbol)
+        return None if live is None else (live[0].mark, max(0, (self._clock.now_ns() - live[1]) // 1_000_000))
+
     def _with_mark(self, row: dict[str, Any]) -> dict[str, Any]:
         live = self._mark(row["exchange"], row["symbol"])
         if live is None:
@@ -171,10 +233,15 @@ class Desk:
             "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
             "unrealised": f"{unrealised.normalize():f}",
             "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
+            "liquidation_distance": liquidation_distance(
+                size, mark.mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])
+            ),
         }
 
     def tick(self) -> None:
-        """Redraw positions whose marks moved, and every account topic's ages once in a while."""
+        """Redraw portfolios, positions whose marks moved, and every account topic's ages once in a while."""
+        if self.wealth is not None:
+            self.wealth.tick()
         for account, follower in self.followers.items():
             name = f"positions:{account}"
             times = tuple(

@@ -27,7 +27,7 @@ from feeds.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
 from feeds.state import SavedMarket, StateFile, recall, remember
 from feeds.together import Together
-from feeds.topics import ACCOUNT_KINDS, ARBITRAGE, LEG, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
+from feeds.topics import ARBITRAGE, LEG, PORTFOLIO, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,15 @@ OURS = (PINNED, DESK, TOGETHER)
 
 CANDLES_CACHED_S = 2.0
 
-INTERVALS_S = {"trades": 0.2, "candles": 0.2, "across": 0.1, "matrix": 0.1, ARBITRAGE: 0.2, STREAMS: 0.5}
+INTERVALS_S = {
+    "trades": 0.2,
+    "candles": 0.2,
+    "across": 0.1,
+    "matrix": 0.1,
+    ARBITRAGE: 0.2,
+    STREAMS: 0.5,
+    PORTFOLIO: 1.0,
+}
 """Windows of their own for topics whose frames are large for the news in them: a trades frame repeats 50 prints, so at
 a busy market's pace it would cost a browser more than all books together. What several exchanges show together changes
 with each of them."""
@@ -238,8 +246,8 @@ class Engine:
         """How a topic is drawn. None: not yet possible; raises ValueError with a sentence if it never is."""
         if topic.kind == STREAMS:
             return self.board.draw
-        if topic.kind in ACCOUNT_KINDS:
-            if self.desk is None or topic.account is None:
+        if topic.account is not None or topic.user is not None:
+            if self.desk is None:
                 raise ValueError("This worker follows no accounts.")
             return self.desk.renderer(topic)
         if topic.kind in SYMBOL_KINDS or topic.kind == ARBITRAGE:

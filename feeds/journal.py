@@ -2,7 +2,8 @@
 
 Which message class bears what: fills may be neither merged nor lost, so their queue has no bound, keeps its order and
 is tried until the store has them; only then anybody is told. Balances, positions and orders are states: an older
-complete answer that still waits is dropped when a newer one comes. The account's own state: only the last one counts.
+complete answer that still waits is dropped when a newer one comes. Transfers, findings and what the key may do are few:
+each is kept, in order. The account's own state: only the last one counts.
 
 What waits here is lost if the process dies. That is no harm: the cursor of the fill history moves only in the
 transaction that stores a page, so the next start reads those fills again (see ``account``).
@@ -18,8 +19,8 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from feeds.account import AccountStore, Notify
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account import AccountStore, KeyRights, Notify
+from feeds.account_domain import Balance, Fill, Finding, Order, Position, Transfer
 from feeds.clock import SYSTEM, Clock
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,7 @@ class Journal:
         self._log = log.bind(account=account)
         self._fills: deque[_Fills] = deque()
         self._states: dict[Kind, deque[_States]] = {"balances": deque(), "positions": deque(), "orders": deque()}
+        self._rare: deque[tuple[str, Callable[[], Awaitable[None]]]] = deque()  # topic, "" for none, and what to write
         self._state: tuple[str, str, int] | None = None
         self._untold: set[str] = set()
         self._work = asyncio.Event()
@@ -115,6 +117,22 @@ class Journal:
         self, rows: Sequence[Order], *, recv_ns: int, complete: str | None = None, asof_ms: int | None = None
     ) -> None:
         self._put_states("orders", _States(rows, recv_ns, complete, asof_ms))
+
+    def transfers(self, rows: Sequence[Transfer], *, recv_ns: int) -> None:
+        self._put_rare("transfers", partial(self._store.put_transfers, self._account, rows, recv_ns=recv_ns))
+
+    def rights(self, rights: KeyRights | None) -> None:
+        """What the key may do."""
+        self._put_rare("", partial(self._store.put_rights, self._account, rights))
+
+    def finding(self, finding: Finding) -> None:
+        put = partial(self._store.put_finding, self._account, finding, now_ns=self._clock.now_ns())
+        self._put_rare("notices", put)
+
+    def resolved(self, cause: str, sentence: str) -> None:
+        """What was found holds again."""
+        put = partial(self._store.resolve_finding, self._account, cause, sentence, now_ns=self._clock.now_ns())
+        self._put_rare("notices", put)
 
     def state(self, state: str, sentence: str, *, recv_ns: int) -> None:
         """How well the account is followed."""
@@ -168,6 +186,10 @@ class Journal:
         queue.append(states)
         self._wake()
 
+    def _put_rare(self, topic: str, write: Callable[[], Awaitable[None]]) -> None:
+        self._rare.append((topic, write))
+        self._wake()
+
     def _wake(self) -> None:
         self._idle.clear()
         self._work.set()
@@ -178,11 +200,12 @@ class Journal:
         while True:
             await self._work.wait()
             self._work.clear()
-            while self._fills or any(self._states.values()) or self._state:
+            while self._fills or any(self._states.values()) or self._rare or self._state:
                 await self._write_fills()
                 for kind in self._states:
                     await self._write_states(kind)
                     await self._write_fills()  # fills first, always
+                await self._write_rare()
                 await self._write_state()
             self._idle.set()
 
@@ -223,6 +246,13 @@ class Journal:
             wrote = True
         if wrote:
             self._changed(kind)
+
+    async def _write_rare(self) -> None:
+        while self._rare and not self._fills:
+            topic, write = self._rare.popleft()
+            await self._durably(write)
+            if topic:
+                self._changed(topic)
 
     async def _write_state(self) -> None:
         if self._state is not None:

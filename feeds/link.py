@@ -347,7 +347,8 @@ class Link:
             self._judge_silence(now_s)
             self._keep_alive(now_s)
             self._reject(self._ledger.overdue(now_s, max(self._frame_s, self._heard_s)), NO_ANSWER)
-            if not self._may_ask and now_s - self._opened_s > self._timing.answer_s:
+            unanswered = self._opening and self._setup.may_be_silent and not self._proven  # pongs do not answer a login
+            if (unanswered or not self._may_ask) and now_s - self._opened_s > self._timing.answer_s:
                 self.end(Ending(reason=f"no answer to the login within {self._timing.answer_s:g} s"))
             if self._burst and now_s - self._burst_s > self._timing.burst_s:
                 self._close_burst()

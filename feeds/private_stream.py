@@ -162,14 +162,16 @@ class PrivateStream:
             return fill.symbol, fill.id
         return fill.order_id, fill.price, fill.size
 
-    def check(self) -> None:
-        """To be called every second or so: replace the connection if it is found mute."""
+    def check(self) -> int:
+        """To be called every second or so: replace the connection if it is found mute. Returns how many fills it has
+        not told."""
         now_s = self._clock.monotonic_s()
         overdue = sum(due_s <= now_s for due_s in self._expected.values())
         if overdue:
             self._log.warning("stream is mute", fills=overdue)
             self._expected.clear()
             self.reconnect(f"it did not tell {overdue} fills")
+        return overdue
 
     # Login
 

@@ -5,6 +5,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,11 @@ from urllib.parse import urlsplit
 from feeds.errors import ConfigError
 
 T = TypeVar("T", int, str)
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+"""What an account, or an exchange of ccxt's, is called: environment variables are named after it."""
+
+_SYMBOL = re.compile(r"[^\s/:]+/[^\s/:]+(:[^\s/:]+)?")
 
 
 def shown(value: object) -> str:
@@ -147,3 +153,34 @@ class Table:
         if not good or "@" in parts.netloc or parts.query or parts.fragment or any(c.isspace() for c in value):
             raise self.wrong(key, allowed)
         return value
+
+
+def symbols_of(table: Table, key: str, products: tuple[str, ...], cash: tuple[str, ...] = ("spot",)) -> tuple[str, ...]:
+    """Unified symbols of these products. A settlement asset (":USDT") tells a derivative from spot."""
+    symbols = table.texts(key, ())
+    derivatives = [product for product in products if product not in cash]
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise table.wrong(
+                key, f"{shown(symbol)} must be a unified symbol, like BTC/USDT or BTC/USDT:USDT (a perpetual)"
+            )
+        if ":" in symbol and not derivatives:
+            raise table.wrong(key, f"{shown(symbol)} is a derivative, but products are {', '.join(products)} only")
+        if ":" not in symbol and not set(cash) & set(products):
+            raise table.wrong(key, f"{shown(symbol)} is a spot market, but products are {', '.join(products)} only")
+    return symbols
+
+
+def no_secrets(file: str, path: str, name: str, content: object) -> None:
+    """Raises ConfigError for a secret, or what looks like one, in this table; its value is not shown."""
+    if isinstance(content, dict):
+        for key in content.keys() & SECRETS.keys():
+            raise ConfigError(
+                f"{file}: {path}.{key}: secrets do not belong into this file; "
+                f"set the environment variable {variable(name, SECRETS[key])} instead"
+            )
+
+
+def variable(name: str, what: str) -> str:
+    """The environment variable of an account's or exchange's "KEY", "SECRET" or "PASSPHRASE"."""
+    return f"SPREADBOARD_{name.upper()}_{what}"

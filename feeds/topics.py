@@ -9,6 +9,8 @@
 ``streams``                        state, rates, latencies and counts of every stream
 ``balances:7`` ``positions:7``     one account's; the number is the account's
 ``orders:7`` ``fills:7``
+``transfers:7`` ``notices:7``
+``portfolio:3``                    what a user's accounts are worth together; the number is the user's
 ``across:BTC/USDT``                the books of all exchanges that have the symbol; ``across@10:...`` grouped
 ``matrix@0.5:BTC/USDT``            buy 0.5 on one exchange, sell it on another, for all pairs, after taker fees
 ``matrix@0.5,maker:BTC/USDT``      after maker fees
@@ -26,7 +28,8 @@ import msgspec
 from feeds.domain import INTERVALS
 
 MARKET_KINDS = ("book", "quote", "trades", "candles")
-ACCOUNT_KINDS = ("balances", "positions", "orders", "fills")
+ACCOUNT_KINDS = ("balances", "positions", "orders", "fills", "transfers", "notices")
+PORTFOLIO = "portfolio"
 STREAMS = "streams"
 ARBITRAGE = "arbitrage"
 GLOBAL_KINDS = (STREAMS, ARBITRAGE)
@@ -40,8 +43,9 @@ _STEP = re.compile(r"[0-9]{1,13}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """A parsed topic. ``step`` groups a book, ``interval`` is a candle's; ``account`` is set for account topics;
-    ``size`` (base currency) and ``fees`` are a matrix'. Topics of a symbol over all exchanges have no ``exchange``."""
+    """A parsed topic. ``step`` groups a book, ``interval`` is a candle's; ``account`` is set for account topics,
+    ``user`` for a user's portfolio; ``size`` (base currency) and ``fees`` are a matrix'. Topics of a symbol over all
+    exchanges have no ``exchange``."""
 
     kind: str
     exchange: str = ""
@@ -49,6 +53,7 @@ class Topic(msgspec.Struct, frozen=True):
     step: Decimal | None = None
     interval: str | None = None
     account: int | None = None
+    user: int | None = None
     size: Decimal | None = None
     fees: str = ""
 
@@ -57,6 +62,8 @@ class Topic(msgspec.Struct, frozen=True):
             return self.kind
         if self.account is not None:
             return f"{self.kind}:{self.account}"
+        if self.user is not None:
+            return f"{self.kind}:{self.user}"
         if self.size is not None:
             return (
                 f"{self.kind}@{self.size.normalize():f}{'' if self.fees == FEES[0] else f',{self.fees}'}:{self.symbol}"
@@ -82,10 +89,15 @@ def parse_topic(text: str) -> Topic:
     kind, at, parameter = head.partition("@")
     if kind in SYMBOL_KINDS:
         return _over_all(text, kind, parameter if at else None, rest)
-    if kind in ACCOUNT_KINDS and not at:
+    if kind in (*ACCOUNT_KINDS, PORTFOLIO) and not at:
+        whose = (
+            "a portfolio topic ends with the user's"
+            if kind == PORTFOLIO
+            else "an account topic ends with the account's"
+        )
         if not (rest.isascii() and rest.isdigit() and len(rest) < 19):
-            raise ValueError(f"{text!r}: an account topic ends with the account's number.")
-        return Topic(kind, account=int(rest))
+            raise ValueError(f"{text!r}: {whose} number.")
+        return Topic(kind, user=int(rest)) if kind == PORTFOLIO else Topic(kind, account=int(rest))
     exchange, _, symbol = rest.partition(":")
     if kind not in MARKET_KINDS or not exchange or not symbol:
         raise ValueError(f"{text!r} is not a topic. A topic is like book:binance:BTC/USDT.")

@@ -18,8 +18,20 @@ LAYERS: list[set[str]] = [
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
+        *("account_facts", "key_gate"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        *("history", "tap", "redaction", "volumes", "findings", "settings_table"),
+        *(
+            "reconcile",
+            "pricing",
+            "cost",
+            "risk",
+            "history",
+            "tap",
+            "redaction",
+            "volumes",
+            "findings",
+            "settings_table",
+        ),
         *("reading", "bar_polls"),
     },
     # one exchange each
@@ -28,14 +40,24 @@ LAYERS: list[set[str]] = [
     {"fees", "walk", "legs"},
     # the settings; one connection, one market, one account, one exchange at work; what is shown of them
     {
-        *("config", "demo", "across_config"),
+        *("config", "account_config", "demo", "across_config"),
         *("across", "matrix", "pairs", "arbitrage", "together"),
         *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
-        *("publisher", "state", "board", "desk"),
+        *("publisher", "state", "board", "desk", "portfolio", "wealth"),
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
         *("at_work", "longtail"),
-        *("follower", "trader", "account_polls", "account_state", "poller", "private_stream", "fill_history"),
+        *(
+            "follower",
+            "trader",
+            "account_polls",
+            "account_state",
+            "account_words",
+            "account_checks",
+            "key_rights",
+            "poller",
+        ),
+        *("key_rights", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},
@@ -43,7 +65,15 @@ LAYERS: list[set[str]] = [
 """The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
 beside them: it is the other side of the wire."""
 
-WEB = ["dashboard.views", "dashboard.api", "dashboard.api_across", "dashboard.consumers", "dashboard.relay"]
+WEB = [
+    "dashboard.views",
+    "dashboard.api",
+    "dashboard.api_across",
+    "dashboard.api_holdings",
+    "dashboard.api_user",
+    "dashboard.consumers",
+    "dashboard.relay",
+]
 WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
 
 

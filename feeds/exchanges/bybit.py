@@ -54,7 +54,11 @@ ENDPOINTS = {
     "spot.rest": "https://api.bybit.com",
     "linear.ws": "wss://stream.bybit.com",
     "linear.rest": "https://api.bybit.com",
+    "unified.ws": "wss://stream.bybit.com",  # accounts: see feeds/accounts/bybit
+    "unified.rest": "https://api.bybit.com",
 }
+ACCOUNTS = "unified"
+"""The host of the accounts' calls, of which what they may cost is reckoned apart."""
 _INSTRUMENTS = "/v5/market/instruments-info"
 _INSTRUMENTS_A_PAGE = 1000
 _SNAPSHOT_LEVELS = 200
@@ -119,8 +123,8 @@ class Bybit:
         self._now_s = now_s
 
     def budgets(self) -> Mapping[str, Budget]:
-        """The products share one limit of 600: half for each."""
-        return dict.fromkeys(PRODUCTS, Budget(limit=300, per_s=5))
+        """The products and the accounts share one limit of 600: a third for each."""
+        return dict.fromkeys((*PRODUCTS, ACCOUNTS), Budget(limit=200, per_s=5))
 
     # instruments
 

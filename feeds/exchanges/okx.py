@@ -57,7 +57,10 @@ ENDPOINTS = {
     "spot.rest": "https://openapi.okx.com",
     "swap.ws": "wss://ws.okx.com:8443",
     "swap.rest": "https://openapi.okx.com",
+    "private.ws": "wss://ws.okx.com:8443",
+    "private.rest": "https://openapi.okx.com",
 }
+"""``private`` is for accounts (``feeds.accounts.okx``): where it is not given, spot's is taken."""
 _PATHS = {"public": "/ws/v5/public", "business": "/ws/v5/business"}
 _ROUTES = tuple(f"{product}-{path}" for product in ("spot", "swap") for path in _PATHS)
 _SUMMED_LEVELS = 25
@@ -68,6 +71,7 @@ _WAIT_S = 2.0
 _LONGEST_WAIT_S = 3600.0
 _TOO_OFTEN = {"50011", "50013", "50040", "50061"}
 _TROUBLE = {"50001", "50004", "50026"}
+_ROWS_TELL = {"1", "2"}
 _KEY_REFUSED = {"50100", "50101", "50105", "50110", "50111", "50113", "50114", "50119"}
 
 _answer_decoder = json.Decoder(messages.Answer)
@@ -104,12 +108,18 @@ class Okx:
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:
-        given = endpoints or {}
+        given = dict(endpoints or {})
+        for kind in ("ws", "rest"):
+            if f"spot.{kind}" in given:
+                given.setdefault(f"private.{kind}", given[f"spot.{kind}"])
         self.endpoints: Mapping[str, str] = {key: given.get(key, url).rstrip("/") for key, url in ENDPOINTS.items()}
 
     def budgets(self) -> Mapping[str, Budget]:
-        """Limits are per endpoint, and no header tells what is used."""
-        return {product: Budget(limit=20, per_s=2) for product in self.products}
+        """Limits are per endpoint, and no header tells what is used. Those of accounts are per account and endpoint;
+        60 is the highest that we need, and requests say how much of it they take (``feeds.accounts.okx.api``)."""
+        return {product: Budget(limit=20, per_s=2) for product in self.products} | {
+            "private": Budget(limit=60, per_s=2)
+        }
 
     # instruments
 
@@ -184,13 +194,17 @@ class Okx:
         return _result(_candles_decoder, raw, what, lambda rows: messages.candles(rows, market, interval))
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
-        """Errors come as ``{"code": "50011", "msg": "..."}`` with any HTTP status, 200 too. The code is text."""
+        """Errors come as ``{"code": "50011", "msg": "..."}`` with any HTTP status, 200 too. The code is text.
+
+        Codes 1 and 2 say that all or some of what was asked for failed; why, each row of ``data`` tells (``sCode``),
+        and is for whoever asked.
+        """
         try:
             answer = _answer_decoder.decode(raw)
             code, said = answer.code, answer.msg[:300]
         except MALFORMED:  # the page of a proxy: the status decides
             code, said = "", ""
-        told = code if code != "0" else ""
+        told = "" if code == "0" or (code in _ROWS_TELL and b'"sCode"' in raw) else code
         detail = f"OKX answered HTTP {status}" + (f", code {told}: {said}" if told else "")
         if status == 429 or told in _TOO_OFTEN:
             return RateLimited(detail, _retry_after_s(headers))

@@ -156,8 +156,8 @@ class Accounts:
         account: str, product: str, terms: Terms, listing: tuple[Instrument, ...], cash: dict[str, Cash]
     ) -> Wallet:
         each, held = terms.products[product], cash[terms.wallet_of(product)]
-        if (settle := _settle_of(product, listing)) is not None:
-            return FuturesWallet(held, settle, each, _mark_of)
+        if settles := _settles_of(product, listing):
+            return FuturesWallet(held, settles, each, _mark_of)
         token = terms.token
         return SpotWallet(held, each, token if token is not None and account in token.accounts else None)
 
@@ -172,21 +172,21 @@ class Accounts:
                     account.desks[product].pay_funding()
 
 
-def _settle_of(product: str, listing: tuple[Instrument, ...]) -> str | None:
-    """What a product settles in, None for spot. Raises ValueError for a product that is not listed or is mixed."""
-    settles = {each.settle for each in listing if each.product == product}
-    if len(settles) != 1:
-        raise ValueError(f"{product} must settle in one currency or in none, not in {sorted(map(str, settles))}")
-    return settles.pop()
+def _settles_of(product: str, listing: tuple[Instrument, ...]) -> tuple[str, ...]:
+    """What a product settles in, () for spot. Raises ValueError for a product that is not listed or is mixed."""
+    settles = dict.fromkeys(each.settle for each in listing if each.product == product)
+    if not settles or (None in settles and len(settles) > 1):
+        raise ValueError(f"{product} must settle in currencies or in none, not in {sorted(map(str, settles))}")
+    return tuple(settle for settle in settles if settle is not None)
 
 
 def _wallets(terms: Terms, listing: tuple[Instrument, ...]) -> dict[str, frozenset[str] | None]:
     """The wallets, and which assets alone they may hold: those without spot trading only what they settle in."""
     result: dict[str, frozenset[str] | None] = {}
     for product, each in terms.products.items():
-        wallet, settle = terms.wallet_of(product), _settle_of(product, listing)
+        wallet, settles = terms.wallet_of(product), _settles_of(product, listing)
         before = result.get(wallet, frozenset())
-        result[wallet] = None if settle is None or before is None else before | {settle, *each.collateral}
+        result[wallet] = None if not settles or before is None else before | {*settles, *each.collateral}
     return result
 
 

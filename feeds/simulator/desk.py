@@ -22,7 +22,7 @@ from feeds.simulator.orders import (
     WalletEvent,
 )
 from feeds.simulator.terms import ProductTerms
-from feeds.simulator.wallets import ZERO, FuturesWallet, SpotWallet
+from feeds.simulator.wallets import ZERO, FuturesWallet, SpotWallet, settle_of
 
 Wallet: TypeAlias = SpotWallet | FuturesWallet
 
@@ -278,12 +278,11 @@ class Desk:
         """Settle funding of all perpetual positions, now; spot and dated contracts have none."""
         if not isinstance(self.wallet, FuturesWallet):
             return
-        asset = self.wallet.asset
         for position in self.wallet.open_positions():
             market = position.market
             if market.instrument.expiry is not None:
                 continue
-            amount = self.wallet.pay_funding(market)
+            amount, asset = self.wallet.pay_funding(market), settle_of(market)
             self.wallet.updated_ms = self.now_ms
             self._journal.moved("funding", self.wallet.cash.name, asset, amount, self.now_ms, market)
             self.tell(WalletEvent("FUNDING_FEE", (asset,), (market,), {asset: amount}, self.now_ms))

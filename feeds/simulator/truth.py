@@ -48,7 +48,7 @@ def _balances(cash: Cash, desks: list[Desk]) -> dict[str, Any]:
             amounts = {"total": cash.total(asset)}
         amounts["deposited"] = cash.deposited.get(asset, ZERO)
         if futures:
-            amounts["funding"] = sum((each.funding for each in futures if each.asset == asset), ZERO)
+            amounts["funding"] = sum((each.funded.get(asset, ZERO) for each in futures), ZERO)
         rows[asset] = {name: f"{amount:f}" for name, amount in amounts.items()}
     return rows
 

@@ -18,6 +18,13 @@ MAINTENANCE = Decimal("0.0065")
 """Maintenance margin as a share of a position's value (one bracket for all)."""
 
 
+def settle_of(market: LiveMarket) -> str:
+    """What a derivative settles in. Raises TypeError for a spot market."""
+    if (asset := market.instrument.settle) is None:
+        raise TypeError(f"{market.instrument.symbol} is no derivative")
+    return asset
+
+
 class Settled(NamedTuple):
     """What an execution cost and brought."""
 
@@ -199,23 +206,30 @@ class Position:
 
 
 class FuturesWallet:
-    """Positions and leverage on cash of one settlement currency, ``asset``; cross margin, one-way mode, one maintenance
-    bracket, no liquidation."""
+    """Positions and leverage on cash of the settlement currencies ``assets``, each by itself; cross margin, one-way
+    mode, one maintenance bracket, no liquidation. ``asset`` is the first, which is meant where none is named."""
 
-    def __init__(self, cash: Cash, asset: str, terms: ProductTerms, mark_of: Callable[[LiveMarket], Decimal]) -> None:
+    def __init__(
+        self, cash: Cash, assets: tuple[str, ...], terms: ProductTerms, mark_of: Callable[[LiveMarket], Decimal]
+    ) -> None:
         self.cash = cash
-        self.asset = asset
+        self.assets = assets
+        self.asset = assets[0]
         self.terms = terms
-        self.funding = ZERO
+        self.funded: dict[str, Decimal] = dict.fromkeys(assets, ZERO)
         self.positions: dict[LiveMarket, Position] = {}
         self.leverage: dict[LiveMarket, int] = {}
         self.updated_ms = 0
         self._mark_of = mark_of
-        self._reserved: dict[int, Decimal] = {}
+        self._reserved: dict[str, dict[int, Decimal]] = {asset: {} for asset in assets}
         cash.claimed_by(self._claim)
 
     def _claim(self, asset: str) -> Decimal:
-        return self.used() - self.total_unrealised() if asset == self.asset else ZERO
+        return self.used(asset) - self.total_unrealised(asset) if asset in self.assets else ZERO
+
+    @property
+    def funding(self) -> Decimal:
+        return self.funded[self.asset]
 
     @property
     def balance(self) -> Decimal:
@@ -254,24 +268,29 @@ class FuturesWallet:
     def maintenance_margin(self, position: Position) -> Decimal:
         return (abs(self.notional(position)) * MAINTENANCE).quantize(E8)
 
-    def order_margin(self) -> Decimal:
-        return sum(self._reserved.values(), ZERO)
+    def order_margin(self, asset: str = "") -> Decimal:
+        return sum(self._reserved[asset or self.asset].values(), ZERO)
 
-    def total_unrealised(self) -> Decimal:
-        return sum((self.unrealised(p) for p in self.open_positions()), ZERO)
+    def total_unrealised(self, asset: str = "") -> Decimal:
+        return sum((self.unrealised(p) for p in self._settled_in(asset or self.asset)), ZERO)
 
-    def used(self) -> Decimal:
+    def used(self, asset: str = "") -> Decimal:
         """Initial margin of positions and orders."""
-        return sum((self.initial_margin(p) for p in self.open_positions()), ZERO) + self.order_margin()
+        held = sum((self.initial_margin(p) for p in self._settled_in(asset or self.asset)), ZERO)
+        return held + self.order_margin(asset)
 
-    def available(self) -> Decimal:
+    def available(self, asset: str = "") -> Decimal:
         """What may be used for new orders."""
-        return self.cash.for_margin(self.asset)
+        return self.cash.for_margin(asset or self.asset)
+
+    def _settled_in(self, asset: str) -> Iterable[Position]:
+        return [position for position in self.open_positions() if position.market.instrument.settle == asset]
 
     def liquidation_price(self, position: Position) -> Decimal:
         """Where the margin balance would fall to the maintenance margin, other positions unchanged; 0: nowhere."""
-        others = [p for p in self.open_positions() if p is not position]
-        cushion = self.balance + sum((self.unrealised(p) - self.maintenance_margin(p) for p in others), ZERO)
+        asset = settle_of(position.market)
+        others = [p for p in self._settled_in(asset) if p is not position]
+        cushion = self.cash.total(asset) + sum((self.unrealised(p) - self.maintenance_margin(p) for p in others), ZERO)
         sign = 1 if position.amount > 0 else -1
         price = (cushion - position.cost) / (abs(position.amount) * (MAINTENANCE - sign))
         return max(ZERO, price.quantize(E8))
@@ -291,13 +310,14 @@ class FuturesWallet:
         opening = max(ZERO, order.size * i.lot - closing)
         price = order.price * i.tick if order.price is not None else self.mark(order.market)
         margin = (opening * price / self.leverage_of(order.market)).quantize(E8)
-        if margin > self.available():
+        asset = settle_of(order.market)
+        if margin > self.available(asset):
             raise Rejected("insufficient", "There is not enough margin.")
-        self._reserved[order.id] = margin
+        self._reserved[asset][order.id] = margin
         return ()
 
     def release(self, order: OwnOrder) -> tuple[str, ...]:
-        self._reserved.pop(order.id, None)
+        self._reserved[settle_of(order.market)].pop(order.id, None)
         return ()
 
     def settle(self, order: OwnOrder, price: int, size: int, maker: bool) -> Settled:
@@ -306,11 +326,12 @@ class FuturesWallet:
         exact, quantity = price * i.tick, size * i.lot
         realised = self.position(order.market).execute(quantity if order.buy else -quantity, exact)
         fee = (exact * quantity * (self.terms.maker if maker else self.terms.taker)).quantize(E8, ROUND_DOWN)
-        self.cash.add(self.asset, realised - fee)
-        reserved = self._reserved.get(order.id, ZERO)
+        asset = settle_of(order.market)
+        self.cash.add(asset, realised - fee)
+        reserved = self._reserved[asset].get(order.id, ZERO)
         if order.left:
-            self._reserved[order.id] = (reserved * (order.left - size) / order.left).quantize(E8)
-        return Settled(fee, self.asset, realised, (self.asset,))
+            self._reserved[asset][order.id] = (reserved * (order.left - size) / order.left).quantize(E8)
+        return Settled(fee, asset, realised, (asset,))
 
     def pay_funding(self, market: LiveMarket) -> Decimal:
         """Settle funding of one position at mark and rate; returns what it changed (negative: paid).
@@ -320,6 +341,7 @@ class FuturesWallet:
         position = self.position(market)
         rate = Decimal(f"{market.funding_rate:.8f}") * self.terms.funding_ms / FUNDING_MS
         amount = -(self.notional(position) * rate).quantize(E8)
-        self.cash.add(self.asset, amount)
-        self.funding += amount
+        asset = settle_of(market)
+        self.cash.add(asset, amount)
+        self.funded[asset] += amount
         return amount

@@ -232,6 +232,8 @@ class Account:
             "id": self.id,
             "exchange": self.exchange,
             "label": self.label,
+            "role": "owner",
+            "owner": "trader",
             "fingerprint": "demo…01",
             "products": ["spot", "usdm"],
             "source": "environment",

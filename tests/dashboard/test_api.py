@@ -23,17 +23,20 @@ pytestmark = pytest.mark.django_db
 
 API_PATHS = (
     *(*LISTS, "/api/markets/", "/api/accounts/", "/api/accounts/1/", "/api/sealing-key/"),
+    *("/api/transfers/", "/api/notices/", "/api/equity/", "/api/settings/", "/api/fills.csv"),
+    *("/api/accounts/1/shares/", "/api/accounts/1/shares/2/"),
     *("/api/arbitrage/", "/api/arbitrage/settings/", "/api/fees/", "/api/fees/binance/spot/"),
 )
 LIVE_PATHS = (
     *("/api/book/binance/BTC/USDT/", "/api/candles/binance/BTC/USDT/"),
-    *("/api/across/BTC/USDT/", "/api/matrix/BTC/USDT/"),
+    *("/api/across/BTC/USDT/", "/api/matrix/BTC/USDT/", "/api/portfolio/"),
 )
 
 
 def test_every_path_of_the_api_is_tested_here() -> None:
     patterns = [str(pattern.pattern) for pattern in get_resolver().url_patterns]
     names = {
+        "1/shares/2": "<int:number>/shares/<int:user>",
         "1": "<int:number>",
         "binance/spot": "<str:exchange>/<str:product>",
         "binance/BTC/USDT": "<str:exchange>/<path:symbol>",
@@ -54,7 +57,7 @@ def test_nobody_asks_unseen(client: Client, markets: None, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*API_PATHS, *LIVE_PATHS])
 def test_other_methods_are_refused_in_form(signed_in: Client, markets: None, path: str) -> None:
-    answer = signed_in.patch(path)
+    answer = signed_in.options(path)
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "method_not_allowed"
     assert "GET" in answer["Allow"]
@@ -143,6 +146,14 @@ def test_markets(signed_in: Client, markets: None) -> None:
     perpetual = found[1]
     assert (perpetual["settle"], perpetual["lot"], perpetual["pinned"]) == ("USDT", "0.001", True)
     assert found[0]["settle"] is None
+
+
+def test_the_first_market_is_the_first_that_the_configuration_pins(signed_in: Client, markets: None) -> None:
+    assert get(signed_in, "/api/markets/")["first"] is None, "no worker has reported"
+    records.put_report({"pinned": ["okx:BTC/USDT", "kraken:BTC/USD", "binance:BTC/USDT"]})
+    assert get(signed_in, "/api/markets/")["first"] == "kraken:BTC/USD", "the first that there is"
+    assert get(signed_in, "/api/markets/?exchange=binance")["first"] == "binance:BTC/USDT"
+    assert get(signed_in, "/api/markets/?exchange=nowhere")["first"] is None
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ async def test_the_server_says_hello_first(worker: FakeWorker, token: str) -> No
     browser = Browser(bearer(token))
     hello = await browser.open()
     assert hello.pop("server_us") > 1_700_000_000_000_000
+    assert hello.pop("user") == await sync_to_async(lambda: User.objects.get(username="anna").pk)()
     assert hello == {"type": "hello", "protocol": 1, "max_topics": 200, "simulated": ["binance"], "replay": False}
     await browser.disconnect()
 
@@ -216,7 +217,7 @@ async def test_a_removed_token_and_a_deactivated_user_are_closed(
 
 
 async def test_who_stays_signed_in_stays_connected(browser: Browser, swept_often: None) -> None:
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # some sweeps, which leave it alone
     assert (await browser.ask({"type": "ping", "client_us": 1}))["type"] == "pong"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from feeds.account import OPEN_STATUSES, supersedes
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account import OPEN_STATUSES, KeyRights, supersedes
+from feeds.account_domain import Balance, Fill, Finding, Order, Position, Transfer
 
 
 class MemoryStore:
@@ -23,6 +23,10 @@ class MemoryStore:
         self.positions: dict[tuple[str, str], Position] = {}
         self.orders: dict[tuple[str, str], Order] = {}
         self.states: list[tuple[str, str]] = []
+        self.transfers: dict[tuple[str, str], Transfer] = {}
+        self.rights: list[KeyRights | None] = []
+        self.findings: dict[str, Finding] = {}  # open ones, by cause
+        self.resolved: list[tuple[str, str]] = []
 
     @property
     def fills(self) -> set[tuple[str, str]]:
@@ -153,6 +157,26 @@ class StoreHandle:
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         await self._commit("set_account_state", lambda: self.store.states.append((state, sentence)))
+
+    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
+        given = {(t.kind, t.id): t for t in transfers}
+        await self._commit("put_transfers", lambda: self.store.transfers.update(given))
+
+    async def put_rights(self, account: int, rights: KeyRights | None) -> None:
+        await self._commit("put_rights", lambda: self.store.rights.append(rights))
+
+    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
+        await self._commit("put_finding", lambda: self.store.findings.__setitem__(finding.cause, finding))
+
+    async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None:
+        def change() -> None:
+            if self.store.findings.pop(cause, None) is not None:
+                self.store.resolved.append((cause, sentence))
+
+        await self._commit("resolve_finding", change)
+
+    async def open_causes(self, account: int) -> set[str]:
+        return await self._commit("open_causes", lambda: set(self.store.findings))
 
     async def account_frame(self, account: int, kind: str) -> dict[str, Any]:
         raise NotImplementedError("frames are the database's business")

@@ -30,6 +30,8 @@ class FakeBinance:
         self.positions: dict[str, tuple[Decimal, Decimal]] = {}  # native: (size, entry)
         self.fills: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)  # (product, native): REST rows
         self.orders: dict[tuple[str, int], dict[str, Any]] = {}  # open ones: (product, order id)
+        self.deposits: list[dict[str, Any]] = []  # REST rows
+        self.withdrawals: list[dict[str, Any]] = []
         self.listen_key: str | None = None
         self.listeners: dict[str, list[Send]] = {"spot": [], "usdm": []}
         self.mute: set[str] = set()  # products whose stream stands and says nothing
@@ -192,6 +194,10 @@ class FakeBinance:
             return [row for (product, _), row in self.orders.items() if product == "usdm"]
         if path == "/fapi/v1/openAlgoOrders":
             return []
+        if path == "/sapi/v1/capital/deposit/hisrec":
+            return [row for row in self.deposits if row["insertTime"] >= int(params["startTime"])]
+        if path == "/sapi/v1/capital/withdraw/history":
+            return self.withdrawals
         product = {"/api/v3/myTrades": "spot", "/fapi/v1/userTrades": "usdm"}[path]
         rows = self.fills[product, params["symbol"]]
         visible = [row for row in rows if row["time"] + row["hidden_ms"] <= self.now_ms()]

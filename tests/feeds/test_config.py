@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from feeds import accounts, config, exchanges
-from feeds.config import DEMO, AccountConfig, Config, ExchangeConfig, load_config
+from feeds.account_config import ACCOUNT_KEYS, AccountConfig
+from feeds.config import DEMO, Config, ExchangeConfig, load_config
 from feeds.errors import ConfigError, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +137,18 @@ def test_the_demo_would_pass_as_a_file(folder: Path) -> None:
         assert msgspec.structs.replace(loaded, credentials=None) == exchange
 
 
+def test_a_simulated_exchange(folder: Path) -> None:
+    """It needs no key; with addresses of its own it stands there, and must have all of them."""
+    alpaca = load(folder, "[exchanges.alpaca]\nsimulated = true").exchanges["alpaca"]
+    assert alpaca.built_in and alpaca.credentials is None
+    assert not load(folder, "[exchanges.kraken]").exchanges["kraken"].built_in
+    there = 'ws_url = "ws://127.0.0.1:9"\nrest_url = "http://127.0.0.1:9"'
+    kraken = load(folder, f"[exchanges.kraken]\nsimulated = true\n{there}").exchanges["kraken"]
+    assert kraken.simulated and not kraken.built_in
+    with pytest.raises(ConfigError, match=r"exchanges\.kraken\.simulated .*spot\.rest is real"):
+        load(folder, '[exchanges.kraken]\nsimulated = true\nws_url = "ws://127.0.0.1:9"')
+
+
 def test_a_disabled_exchange_is_checked_and_left_out(folder: Path) -> None:
     assert set(load(folder, "[exchanges.binance]\n[exchanges.kraken]\nenabled = false").exchanges) == {"binance"}
     with pytest.raises(ConfigError, match="exchanges: none is enabled"):
@@ -167,6 +180,15 @@ def test_a_product_s_own_address_wins(folder: Path) -> None:
     }
 
 
+def test_a_host_that_is_no_product_s(folder: Path) -> None:
+    """Such as that of accounts over all products: the exchange's address is its own, unless it has one."""
+    text = '[exchanges.bybit]\nrest_url = "https://api.bybit.eu"\n[exchanges.bybit.unified]\nws_url = "wss://demo"'
+    assert load(folder, text).exchanges["bybit"].endpoints == {
+        **dict.fromkeys(("spot.rest", "linear.rest", "unified.rest"), "https://api.bybit.eu"),
+        "unified.ws": "wss://demo",
+    }
+
+
 def test_the_web_socket_api_s_own_address(folder: Path) -> None:
     assert binance(folder, 'ws_url = "ws://a/"\nws_api_url = "ws://b/x"').endpoints == {
         "spot.ws": "ws://a/",
@@ -181,6 +203,16 @@ def test_kraken_s_address_is_complete(folder: Path) -> None:
     loaded = load(folder, '[exchanges.kraken]\nws_url = "wss://beta-ws.kraken.com/v2"\nbook_depth = 100')
     assert loaded.exchanges["kraken"].endpoints == {"spot.ws": "wss://beta-ws.kraken.com/v2"}
     assert loaded.exchanges["kraken"].book_depth == 100
+
+
+def test_kraken_s_private_address_is_another(folder: Path) -> None:
+    text = '[exchanges.kraken]\nws_url = "wss://a/v2"\nrest_url = "https://b"'
+    text += '\n[exchanges.kraken.account]\nws_api_url = "wss://c/v2"'
+    assert load(folder, text).exchanges["kraken"].endpoints == {
+        "spot.ws": "wss://a/v2",
+        **dict.fromkeys(("spot.rest", "account.rest"), "https://b"),
+        "account.ws_api": "wss://c/v2",
+    }
 
 
 # Secrets
@@ -316,8 +348,8 @@ WRONG = [
     ('[exchanges.binance]\nrest_url = "https://"', "must be an address like https://host:port/path"),
     ("[exchanges.binance]\nws_url = 9100", "exchanges.binance.ws_url = 9100: must be an address like wss://"),
     (
-        '[exchanges.kraken]\nws_api_url = "wss://x"',
-        'exchanges.kraken.ws_api_url = "wss://x": there is no such address of kraken',
+        '[exchanges.bitstamp]\nws_api_url = "wss://x"',
+        'exchanges.bitstamp.ws_api_url = "wss://x": there is no such address of bitstamp',
     ),
     (
         '[exchanges.binance.usdm]\nws_api_url = "wss://x"',
@@ -469,8 +501,8 @@ def test_the_example_shows_every_key(folder: Path) -> None:
     example = tomllib.loads(uncommented())
     assert set(example["feeds"]) == set(config._FEEDS_KEYS)
     shown = set().union(*example["exchanges"].values())
-    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "options"}
-    assert set(example["accounts"]["main"]) == set(config._ACCOUNT_KEYS)
+    assert shown == {*config._EXCHANGE_KEYS, *config.CCXT_KEYS, "usdm", "stocks", "unified", "options"}
+    assert set(example["accounts"]["main"]) == set(ACCOUNT_KEYS)
 
 
 def test_the_example_s_defaults_are_the_defaults(folder: Path) -> None:

@@ -191,7 +191,7 @@ async def test_each_channel_has_its_path(client):
     [
         ("{", "60012"),
         ("[]", "60012"),
-        ('{"op":"login","args":[{}]}', "60012"),
+        ('{"op":"login","args":[{}]}', "60028"),
         ('{"op":"subscribe"}', "60013"),
         ('{"op":"subscribe","args":["books"]}', "60013"),
     ],

@@ -205,18 +205,46 @@ def test_funding_comes_at_the_products_interval_and_never_for_dated_contracts(se
     assert_cash_follows(account)
 
 
-def test_a_product_with_two_settlement_currencies_is_refused():
+def mixed(*derivatives):
+    """One product, some of whose markets settle in their quote currency."""
     row = "BTC/{} 0.1 0.001 0.001 5 100 1"
-    mixed = tuple(
+    both = {"native": lambda b, q: b + q, "half_spread_bps": 1, "lag_s": 1}
+    return tuple(
         each
         for quote in ("USD", "USDT")
-        for each in listing(
-            "x", "swap", row.format(quote), native=lambda b, q: b + q, half_spread_bps=1, lag_s=1, derivative=True
-        )
+        for each in listing("x", "swap", row.format(quote), derivative=quote in derivatives, **both)
     )
+
+
+def test_a_product_of_spot_and_derivatives_is_refused():
     terms = Terms(products={"swap": ProductTerms(maker=MAKER, taker=TAKER)}, keys=KEYS)
-    with pytest.raises(ValueError, match=r"swap must settle in one currency.*USD.*USDT"):
-        Accounts("x", terms, mixed, World(1, START_MS, mixed))
+    markets = mixed("USDT")
+    with pytest.raises(ValueError, match=r"swap must settle in currencies or in none.*None.*USDT"):
+        Accounts("x", terms, markets, World(1, START_MS, markets))
+
+
+def test_each_settlement_currency_has_its_own_margin():
+    terms = Terms(
+        products={"swap": ProductTerms(maker=MAKER, taker=TAKER)},
+        keys=KEYS,
+        opening={name: {"swap": {"USD": "1000", "USDT": "90000"}} for name in ("demo", "test")},
+    )
+    markets = mixed("USD", "USDT")
+    world = World(1, START_MS, markets)
+    account = Accounts("x", terms, markets, world).by_name["test"]
+    desk, wallet = account.desks["swap"], account.futures
+    dollar, tether = (world.markets["x", "swap", name] for name in ("BTCUSD", "BTCUSDT"))
+    with pytest.raises(Rejected, match="not enough margin"):
+        desk.place(dollar, buy=True, size=1000, type="MARKET")
+    desk.place(tether, buy=True, size=1000, type="MARKET")
+    assert wallet.balance == account.cash["swap"].total("USD") == 1000
+    assert account.cash["swap"].total("USDT") < 90000
+    assert (wallet.used("USD"), wallet.total_unrealised("USD")) == (0, 0)
+    assert wallet.used("USDT") == wallet.initial_margin(wallet.position(tether)) > 0
+    assert wallet.available("USD") == 1000
+    desk.place(dollar, buy=False, size=1, price=2 * dollar.engine.asks.best())
+    assert 0 < wallet.order_margin("USD") == 1000 - wallet.available("USD")
+    assert wallet.order_margin("USDT") == 0
 
 
 # -- fees ------------------------------------------------------------------------------------------------------------
@@ -377,7 +405,7 @@ async def test_controls_name_the_exchange():
         body = {"exchange": "binance", "account": "test", "asset": "BTC", "amount": "1"}
         await client.post("/__sim/transfer", body)
         assert (await client.get("/__sim/truth", account="test"))["balances"]["spot"]["BTC"]["free"] == "2"
-        for path, change in (("transfer", {"exchange": "kraken"}), ("transfer", {"exchange": "nobody"})):
+        for path, change in (("transfer", {"exchange": "bitstamp"}), ("transfer", {"exchange": "nobody"})):
             async with client.session.post(f"{url}/{path}", json=body | change) as answer:
                 assert answer.status == 404
                 assert "serves no accounts" in await answer.text()

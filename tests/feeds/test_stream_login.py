@@ -140,3 +140,14 @@ async def test_a_refusal_for_good_is_not_taken_for_an_end_that_was_announced() -
         assert seen.numbers == [1]
         await asyncio.sleep(0.1)  # many times the backoff
         assert len(peer.clients) == 1 and asked == []
+
+
+async def test_an_opening_of_a_silent_stream_that_is_not_answered() -> None:
+    """As an account's login and subscription: its pings are answered all the while."""
+    async with (
+        Peer(silent) as peer,
+        connected(peer.url, wanted=[], new_session=Login, may_be_silent=True, stale_s=0.04) as (_, seen),
+    ):
+        await until(lambda: len(peer.clients) >= 2)
+        assert (StreamState.DOWN, "no answer to the login within 0.1 s") in seen.of("state")
+        assert StreamState.LIVE not in seen.states

@@ -54,6 +54,9 @@ TOPICS = st.one_of(
         ("balances:7", Topic("balances", account=7)),
         ("positions:7", Topic("positions", account=7)),
         ("orders:7", Topic("orders", account=7)),
+        ("transfers:7", Topic("transfers", account=7)),
+        ("notices:7", Topic("notices", account=7)),
+        ("portfolio:3", Topic("portfolio", user=3)),
         ("fills:123456789012345678", Topic("fills", account=123456789012345678)),
     ],
 )
@@ -65,7 +68,7 @@ def test_every_kind(text: str, topic: Topic) -> None:
 def test_the_examples_are_all_kinds() -> None:
     assert {*MARKET_KINDS, *ACCOUNT_KINDS, *SYMBOL_KINDS, *GLOBAL_KINDS} == {
         *("book", "quote", "trades", "candles", "balances", "positions", "orders", "fills", "streams"),
-        *("across", "matrix", "arbitrage"),
+        *("across", "matrix", "arbitrage", "transfers", "notices"),
     }
 
 

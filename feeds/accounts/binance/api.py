@@ -17,7 +17,7 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
-from feeds.accounts.binance import spot_rest, usdm_rest
+from feeds.accounts.binance import capital, spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
@@ -253,7 +253,7 @@ class BinanceAccount(BinanceTrading):
     # Money from outside
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return []
+        return capital.requests(since_ms) if self._spot else []
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        raise NotImplementedError("nothing is asked")
+        return capital.parse(request, raw)

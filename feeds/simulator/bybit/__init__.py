@@ -6,8 +6,12 @@ from typing import ClassVar
 from aiohttp import web
 
 from feeds.simulator.bybit.listing import LISTING
+from feeds.simulator.bybit.private import BybitPrivate
 from feeds.simulator.bybit.rest import BybitRest
+from feeds.simulator.bybit.rows import Prices
 from feeds.simulator.bybit.sockets import BybitSockets
+from feeds.simulator.bybit.terms import TERMS, WALLET
+from feeds.simulator.bybit.user import BybitUserStreams
 from feeds.simulator.faults import Fault
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
@@ -25,7 +29,7 @@ class Bybit:
 
     name = "bybit"
     listing = LISTING
-    terms: ClassVar[Terms | None] = None
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         settings = place.settings
@@ -39,15 +43,27 @@ class Bybit:
             place.clock_ms,
         )
         self.rest = BybitRest(self.sockets, place.faults, place.clock, place.clock_ms)
+        markets = self.sockets.markets
+        self.private = BybitPrivate(place.accounts, self.rest, markets, place.clock, place.clock_ms)
+        self.user = BybitUserStreams(
+            place.accounts,
+            self.private.gatekeeper,
+            Prices(markets["spot"].values()),
+            settings.rules.get(self.name, RULES),
+            place.faults,
+            SocketSet(self.name, {WALLET: door}, place.faults, place.clock),
+            place.clock_ms,
+        )
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
-        products = ("spot", "linear")
+        products = ("spot", "linear", WALLET)
         sockets = {f"{product}.ws": f"{web_socket}/bybit" for product in products}
         return {**sockets, **{f"{product}.rest": f"{rest}/bybit" for product in products}}
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self.sockets.routes("/bybit"), *self.rest.routes("/bybit")]
+        routes = [*self.sockets.routes("/bybit"), *self.rest.routes("/bybit")]
+        return [*routes, *self.private.routes("/bybit"), *self.user.routes("/bybit")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         self.sockets.happened(market, prints, tops, now_ms)
@@ -57,9 +73,10 @@ class Bybit:
 
     def keep_house(self) -> None:
         self.sockets.sockets.tick()
+        self.user.sockets.tick()
 
     def open_sockets(self) -> list[Socket]:
-        return list(self.sockets.sockets.open)
+        return [*self.sockets.sockets.open, *self.user.sockets.open]
 
     def act(self, fault: Fault) -> None:
         """ "shutdown": what is announced to be under maintenance goes to ``value`` ("" ends it); with ``value``

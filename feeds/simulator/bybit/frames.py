@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from feeds.domain import decimals
 from feeds.simulator.candles import DAY, MINUTE, MONTH, Bar, bucket_end
 from feeds.simulator.market import LiveMarket, Print
 from feeds.simulator.matching import Level
+from feeds.simulator.orders import OwnFill
 
 PERIODS = {
     **{str(minutes): minutes * MINUTE for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)},
@@ -54,7 +56,7 @@ def direction(row: Print) -> str:
     return f'"L":"{"PlusTick" if row.taker_buys else "MinusTick"}",'
 
 
-def trade_id(market: LiveMarket, row: Print) -> str:
+def trade_id(market: LiveMarket, row: Print | OwnFill) -> str:
     """Digits on spot, a UUID on linear."""
     if market.instrument.settle is None:
         return f"229{row.id:016d}"
@@ -78,7 +80,7 @@ def ticker(market: LiveMarket) -> dict[str, str]:
     mark, index, rate = market.mark_texts()
     if i.settle is None:
         return {**common, "usdIndexPrice": index}
-    places = max(2, -Decimal(price(1)).as_tuple().exponent)  # type: ignore[operator]
+    places = max(2, i.price_printed or decimals(i.tick))
     top, interest = market.top, Decimal(50_000) * i.lot * 1000
     return {
         **common,

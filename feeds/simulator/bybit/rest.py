@@ -1,7 +1,7 @@
 """Bybit's public REST, v5. Answers are ``{"retCode": 0, "retMsg": "OK", "result": {...}}`` with HTTP 200 throughout."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,18 +10,13 @@ from aiohttp import web
 from feeds.simulator.bybit import frames
 from feeds.simulator.bybit.frames import PERIODS
 from feeds.simulator.bybit.sockets import BybitSockets
+from feeds.simulator.bybit.terms import BybitError
 from feeds.simulator.faults import Faults
 from feeds.simulator.market import LiveMarket
 
 REQUESTS, WINDOW_S, BAN_S = 600, 5.0, 600.0
 """So many requests in so many seconds from one address; who sends more is not served for so long."""
 INVALID = 10001
-
-
-class BybitError(Exception):
-    def __init__(self, code: int, said: str) -> None:
-        super().__init__(said)
-        self.code = code
 
 
 class BybitRest:
@@ -52,18 +47,24 @@ class BybitRest:
 
     def _wrap(self, handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
-            if (fault := self._faults.strike("bybit", "status")) is not None:
-                code = int(fault.number(503))
-                headers = {"Retry-After": "1"} if code == 429 else {}
-                return web.Response(status=code, headers=headers, text="simulated")
-            if not self._admitted():
-                return web.Response(status=403, text="access too frequent")
+            if (refused := self.refusal()) is not None:
+                return refused
             try:
-                return self._answer(0, "OK", handler(request))
+                return self.answer(0, "OK", handler(request))
             except BybitError as error:
-                return self._answer(error.code, str(error), {})
+                return self.answer(error.code, str(error), {})
 
         return handle
+
+    def refusal(self) -> web.Response | None:
+        """The answer to a request that is not served at all, whatever it asks; None: it is served."""
+        if (fault := self._faults.strike("bybit", "status")) is not None:
+            code = int(fault.number(503))
+            headers = {"Retry-After": "1"} if code == 429 else {}
+            return web.Response(status=code, headers=headers, text="simulated")
+        if not self._admitted():
+            return web.Response(status=403, text="access too frequent")
+        return None
 
     def _admitted(self) -> bool:
         now_s = self._clock()
@@ -76,9 +77,9 @@ class BybitRest:
             self._banned_until_s = now_s + BAN_S
         return len(self._requests) <= REQUESTS
 
-    def _answer(self, code: int, said: str, result: Any) -> web.Response:
+    def answer(self, code: int, said: str, result: Any, headers: Mapping[str, str] | None = None) -> web.Response:
         body = {"retCode": code, "retMsg": said, "result": result, "retExtInfo": {}, "time": self._clock_ms()}
-        return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(body), content_type="application/json", headers=headers)
 
     # -- parameters ----------------------------------------------------------------------------------------------
 

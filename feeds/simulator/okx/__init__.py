@@ -7,10 +7,14 @@ from aiohttp import web
 
 from feeds.simulator.faults import Fault
 from feeds.simulator.market import LiveMarket, Print, Top
+from feeds.simulator.okx.auth import Gatekeeper
+from feeds.simulator.okx.channels import PrivateChannels
 from feeds.simulator.okx.listing import LISTING
+from feeds.simulator.okx.private import PrivateRest
 from feeds.simulator.okx.rest import OkxRest
 from feeds.simulator.okx.sockets import OkxSockets
 from feeds.simulator.okx.streams import Streams
+from feeds.simulator.okx.terms import TERMS
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
 from feeds.simulator.terms import Terms
@@ -26,7 +30,7 @@ class Okx:
 
     name = "okx"
     listing = LISTING
-    terms: ClassVar[Terms | None] = None
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         settings, faults, clock, clock_ms = place.settings, place.faults, place.clock, place.clock_ms
@@ -35,16 +39,19 @@ class Okx:
         doors = {"": Door(limit=settings.connects.get(self.name, CONNECTS), per_s=1)}
         sockets = SocketSet(self.name, doors, faults, clock)
         rules = settings.rules.get(self.name, RULES)
-        self._sockets = OkxSockets(self.streams, rules, faults, sockets, clock, clock_ms)
+        gatekeeper, quoted = Gatekeeper(place.accounts.keys, clock_ms), self.streams.quoted
+        private = PrivateChannels(place.accounts, gatekeeper, quoted, faults, clock_ms)
+        self._sockets = OkxSockets(self.streams, private, rules, faults, sockets, clock, clock_ms)
         self._rest = OkxRest(self.streams, faults, clock, clock_ms)
+        self.accounts = PrivateRest(place.accounts, gatekeeper, quoted, faults, clock, clock_ms)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
         bases = {"ws": f"{web_socket}/okx", "rest": f"{rest}/okx"}
-        return {f"{product}.{kind}": base for product in ("spot", "swap") for kind, base in bases.items()}
+        return {f"{product}.{kind}": base for product in ("spot", "swap", "private") for kind, base in bases.items()}
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._sockets.routes("/okx"), *self._rest.routes("/okx")]
+        return [*self._sockets.routes("/okx"), *self._rest.routes("/okx"), *self.accounts.routes("/okx")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         if prints or tops:
@@ -55,6 +62,7 @@ class Okx:
 
     def keep_house(self) -> None:
         self._sockets.keep_house()
+        self.accounts.keep_house()
 
     def open_sockets(self) -> list[Socket]:
         return list(self._sockets.sockets.open)

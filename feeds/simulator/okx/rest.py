@@ -52,22 +52,18 @@ class OkxRest:
         asked: deque[float] = deque()
 
         async def handle(request: web.Request) -> web.Response:
-            fault = self._faults.strike("okx", "status")
-            if fault is not None:
-                status = int(fault.number(503))
-                headers = {"Retry-After": "1"} if status == 429 else {}
-                code = "50011" if status == 429 else "50001"
-                return _answer([], code, "Simulated: service temporarily unavailable.", status, headers)
+            if (trouble := unavailable(self._faults)) is not None:
+                return trouble
             now_s = self._clock()
             asked.append(now_s)
             while asked[0] <= now_s - _PER_S:
                 asked.popleft()
             if len(asked) > limit:
-                return _answer([], "50011", "Too Many Requests", 429)
+                return answer([], "50011", "Too Many Requests", 429)
             try:
-                return _answer(handler(request))
+                return answer(handler(request))
             except RestError as error:
-                return _answer([], error.code, str(error))
+                return answer([], error.code, str(error))
 
         return handle
 
@@ -142,7 +138,18 @@ def _raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def _answer(
+def unavailable(faults: Faults) -> web.Response | None:
+    """The answer of REST that is out of order (fault "status")."""
+    fault = faults.strike("okx", "status")
+    if fault is None:
+        return None
+    status = int(fault.number(503))
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    code = "50011" if status == 429 else "50001"
+    return answer([], code, "Simulated: service temporarily unavailable.", status, headers)
+
+
+def answer(
     data: list[Any], code: str = "0", msg: str = "", status: int = 200, headers: dict[str, str] | None = None
 ) -> web.Response:
     body = msgspec.json.encode({"code": code, "msg": msg, "data": data})

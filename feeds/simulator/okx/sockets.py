@@ -1,4 +1,5 @@
-"""OKX's WebSocket v5 connections, ``/public`` and ``/business``: requests, answers, errors, and how they end."""
+"""OKX's WebSocket v5 connections, ``/public``, ``/private`` and ``/business``: requests, answers, errors, and how they
+end."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,8 +9,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from feeds.simulator.accounts import Account
 from feeds.simulator.faults import Faults
 from feeds.simulator.okx import frames
+from feeds.simulator.okx.auth import Unauthorised
+from feeds.simulator.okx.channels import MOST_CONNECTIONS, ON_BUSINESS, ON_PRIVATE, WITHOUT_KIND, PrivateChannels
 from feeds.simulator.okx.streams import Key, Streams
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 
@@ -30,15 +34,27 @@ class Refused(Exception):
 
 
 class Connection:
-    def __init__(self, server: "OkxSockets", socket: Socket, name: str, *, business: bool) -> None:
+    """``path``: "public", "private" or "business"."""
+
+    def __init__(self, server: "OkxSockets", socket: Socket, name: str, path: str) -> None:
         self._server = server
         self.socket = socket
         self.name = name
-        self.business = business
+        self.path = path
+        self.account: Account | None = None  # that it is logged in for
+        self.held: dict[str, dict[str, Any]] = {}  # private channels, with their arguments
         self.keys: dict[Key, None] = {}
         self.bare_s = socket.opened_s  # since when it has had no subscription
         self.closes_s: float | None = None
         self.requests: deque[float] = deque()
+
+    @property
+    def business(self) -> bool:
+        return self.path == "business"
+
+    @property
+    def subscribed(self) -> bool:
+        return bool(self.keys or self.held)
 
     def deliver(self, text: str) -> None:
         self.socket.send(text)
@@ -55,25 +71,29 @@ class Connection:
         except msgspec.DecodeError:
             message = None
         op = message.get("op") if isinstance(message, dict) else None
-        if not isinstance(message, dict) or op not in ("subscribe", "unsubscribe"):
+        if not isinstance(message, dict) or op not in ("subscribe", "unsubscribe", "login"):
             self.error(None, "60012", f"Invalid request: {text[:200]}")
             return
         number, args = message.get("id"), message.get("args")
         if not isinstance(args, list) or not args or not all(isinstance(arg, dict) for arg in args):
             self.error(number, "60013", f"Invalid args: {msgspec.json.encode(args).decode()[:200]}")
             return
-        self._server.request(self, op, number, args)
+        if op == "login":
+            self._server.login(self, number, args)
+        else:
+            self._server.request(self, op, number, args)
 
     def error(self, number: Any, code: str, text: str) -> None:
         self.deliver(frames.event("error", self.name, number, code=code, msg=text))
 
 
 class OkxSockets:
-    """The servers of both paths."""
+    """The servers of all paths."""
 
     def __init__(
         self,
         streams: Streams,
+        private: PrivateChannels,
         rules: SocketRules,
         faults: Faults,
         sockets: SocketSet,
@@ -81,6 +101,7 @@ class OkxSockets:
         clock_ms: Callable[[], int],
     ) -> None:
         self.streams = streams
+        self._private = private
         self.sockets = sockets
         self.connections: set[Connection] = set()
         self._rules = rules
@@ -91,19 +112,20 @@ class OkxSockets:
         self._status = ""  # of maintenance
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
-        return [web.get(f"{prefix}/ws/v5/{path}", self._handler(path == "business")) for path in ("public", "business")]
+        return [web.get(f"{prefix}/ws/v5/{path}", self._handler(path)) for path in ("public", "private", "business")]
 
-    def _handler(self, business: bool) -> Callable[[web.Request], Any]:
+    def _handler(self, path: str) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             if (refusal := self.sockets.refusal("")) is not None:
                 return refusal
             socket = self.sockets.make(msgspec.structs.replace(self._rules, idle_s=None))
-            connection = Connection(self, socket, f"{next(self._names):x}", business=business)
+            connection = Connection(self, socket, f"{next(self._names):x}", path)
             self.connections.add(connection)
             try:
                 return await self.sockets.serve(request, socket, connection.on_text)
             finally:
                 self.connections.discard(connection)
+                self._private.leave(connection)
                 for key in connection.keys:
                     self.streams.unsubscribe(connection, key)
 
@@ -111,20 +133,42 @@ class OkxSockets:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def request(self, connection: Connection, op: str, number: Any, args: list[dict[str, Any]]) -> None:
+    def _counts(self, connection: Connection, number: Any) -> bool:
+        """One more request; True if it is to be answered."""
         now_s, requests = self._clock(), connection.requests
         requests.append(now_s)
         while requests[0] <= now_s - 3600:
             requests.popleft()
         if len(requests) > REQUESTS_PER_HOUR:
             connection.error(number, "60014", "Requests too frequent")
+            return False
+        return not self._faults.strike("okx", "no_ack")
+
+    def login(self, connection: Connection, number: Any, args: list[dict[str, Any]]) -> None:
+        if not self._counts(connection, number):
             return
-        if self._faults.strike("okx", "no_ack"):
+        try:
+            if connection.path == "public":
+                raise Unauthorised("60028", "The current operation is not supported by this URL.")
+            if self._faults.strike("okx", "reject", "", ("login",)):
+                raise Unauthorised("60009", "Login failed.")
+            self._private.login(connection, args)
+        except Unauthorised as refused:
+            connection.error(number, refused.code, str(refused))
+            connection.socket.close(4001, "Login failed")
+        else:
+            connection.deliver(frames.event("login", connection.name, number, code="0", msg=""))
+
+    def request(self, connection: Connection, op: str, number: Any, args: list[dict[str, Any]]) -> None:
+        if not self._counts(connection, number):
             return
         for arg in args:
             channel, native = str(arg.get("channel", "")), str(arg.get("instId", ""))
             try:
-                self._one(connection, op, number, (channel, native))
+                if channel in ON_PRIVATE or channel in ON_BUSINESS:
+                    self._private_one(connection, op, number, channel, arg)
+                else:
+                    self._one(connection, op, number, (channel, native))
             except Refused as refused:
                 connection.error(number, refused.code, str(refused))
 
@@ -159,6 +203,27 @@ class OkxSockets:
             connection.keys[key] = None
             self.streams.subscribe(connection, key)
 
+    def _private_one(self, connection: Connection, op: str, number: Any, channel: str, arg: dict[str, Any]) -> None:
+        if connection.account is None:
+            raise Refused("60011", "Please log in")
+        if channel not in (ON_BUSINESS if connection.business else ON_PRIVATE) or (
+            channel not in WITHOUT_KIND and arg.get("instType") not in ("ANY", "SPOT", "MARGIN", "SWAP", "FUTURES")
+        ):
+            raise Refused("60018", f"Wrong URL or channel:{channel} doesn't exist. Please use the correct URL.")
+        told = {name: value for name, value in arg.items() if name != "extraParams"}
+        connection.deliver(frames.event(op, connection.name, number, arg=told))
+        if op == "unsubscribe":
+            connection.held.pop(channel, None)
+            return
+        connections = self._private.count(connection.account, channel) + (channel not in connection.held)
+        many = connections > MOST_CONNECTIONS
+        what = "channel-conn-count-error" if many else "channel-conn-count"
+        count_ = str(min(connections, MOST_CONNECTIONS))
+        connection.deliver(frames.event(what, connection.name, None, channel=channel, connCount=count_))
+        if not many:
+            connection.held[channel] = arg
+            self._private.present(connection, channel)
+
     # -- ends --------------------------------------------------------------------------------------------------------
 
     def announce_upgrade(self) -> None:
@@ -182,6 +247,6 @@ class OkxSockets:
             if connection.closes_s is not None and now_s >= connection.closes_s:
                 connection.socket.close(1001, "service upgrade")
             elif longest_s is not None:
-                since_s = connection.socket.sent_s if connection.keys else connection.bare_s
+                since_s = connection.socket.sent_s if connection.subscribed else connection.bare_s
                 if now_s - since_s > longest_s:
                     connection.socket.close(4004, f"No data received in {longest_s:g}s")

@@ -1,0 +1,77 @@
+"""Writing what an account has few of: transfers, what its key may do, notices of what did not agree. Synchronous;
+called through ``dashboard.store``, like ``dashboard.ledger``."""
+
+from collections.abc import Sequence
+
+import msgspec
+from django.db import transaction
+
+from dashboard.ledger import held
+from dashboard.models import ExchangeAccount
+from dashboard.models_accounts import AccountNotice, Transfer
+from feeds import account_domain
+from feeds.account import KeyRights
+
+ENDED = ("done", "failed")
+
+
+def put_transfers(account_id: int, transfers: Sequence[account_domain.Transfer], recv_ns: int) -> None:
+    """One row per (kind, id). A status may advance; one that has ended stays, as does a fee that is known."""
+    with transaction.atomic():
+        account = held(account_id)
+        if account is None:
+            return
+        stored = {
+            (row.kind, row.transfer_id): row
+            for row in Transfer.objects.filter(account=account, transfer_id__in=[t.id for t in transfers])
+        }
+        for transfer in transfers:
+            row = stored.get((transfer.kind, transfer.id))
+            if row is None:
+                row = Transfer(account=account, kind=transfer.kind, transfer_id=transfer.id)
+            elif row.status in ENDED and transfer.status == "pending":
+                continue
+            told = (transfer.product, transfer.asset, transfer.amount, transfer.status, transfer.exchange_ms)
+            fee = row.fee if transfer.fee is None else transfer.fee
+            if row.pk and told == (row.product, row.asset, row.amount, row.status, row.exchange_ms) and fee == row.fee:
+                continue
+            row.product, row.asset, row.amount, row.status, row.exchange_ms = told
+            row.fee, row.recv_ns = fee, recv_ns
+            row.save()
+            stored[transfer.kind, transfer.id] = row
+
+
+def put_rights(account_id: int, rights: KeyRights | None) -> None:
+    """As ``msgspec`` writes them; where the exchange cannot be asked, every one of them is unknown."""
+    known = msgspec.to_builtins(rights or KeyRights(read=None, trade=None, withdraw=None))
+    ExchangeAccount.objects.filter(pk=account_id).update(rights={**known, "told": rights is not None})
+
+
+def put_finding(account_id: int, finding: account_domain.Finding, now_ns: int) -> None:
+    """Open a notice, or bring the open one of this cause up to date."""
+    told = {
+        "kind": finding.kind,
+        "sentence": finding.sentence,
+        "expected": finding.expected,
+        "found": finding.found,
+        "asof_ms": finding.asof_ms,
+        "count": finding.count,
+        "changed_ns": now_ns,
+    }
+    with transaction.atomic():
+        account = held(account_id)
+        if account is None:
+            return
+        mine = AccountNotice.objects.filter(account=account, cause=finding.cause, resolved_ns=None)
+        if not mine.update(**told):
+            AccountNotice.objects.create(account=account, cause=finding.cause, opened_ns=now_ns, **told)
+
+
+def resolve_finding(account_id: int, cause: str, sentence: str, now_ns: int) -> None:
+    mine = AccountNotice.objects.filter(account=account_id, cause=cause, resolved_ns=None)
+    mine.update(resolved_ns=now_ns, resolution=sentence, changed_ns=now_ns)
+
+
+def open_causes(account_id: int) -> set[str]:
+    found = AccountNotice.objects.filter(account=account_id, resolved_ns=None)
+    return set(found.values_list("cause", flat=True))

@@ -1,0 +1,53 @@
+"""What a person must know who makes an API key for an account: per exchange, for the page of new accounts.
+
+An exchange that is not listed here has no passphrase and no advice; which exchanges there are says ``feeds.accounts``.
+"""
+
+import msgspec
+
+
+class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """``passphrase``: what the exchange calls the third part of a key; "" where there is none. ``how``: a sentence on
+    how a key that only reads is made. ``tells_rights``: can the exchange be asked what a key may do? ``products``: of
+    these only accounts can be followed; () is all that the exchange is configured with."""
+
+    passphrase: str = ""
+    how: str = ""
+    tells_rights: bool = True
+    products: tuple[str, ...] = ()
+
+
+FACTS: dict[str, AccountFacts] = {
+    "binance": AccountFacts(
+        how="API Management, Create API, System generated; leave Enable Reading as the only restriction that is ticked."
+    ),
+    "bybit": AccountFacts(
+        how="API, Create New Key, System-generated API Keys; Read-Only, with Orders, Positions and Wallet ticked."
+    ),
+    "okx": AccountFacts(
+        passphrase="Passphrase",
+        how="API, Create API key, purpose API trading, permission Read; you choose the passphrase there.",
+    ),
+    "kraken": AccountFacts(
+        how="Settings, API, Create API key, with Query funds, Query open and closed orders and trades, Query ledger "
+        "entries, and Access WebSockets API.",
+    ),
+    "krakenfutures": AccountFacts(
+        how="Settings, API, Futures, Create key, General API: Read Only and Withdrawal API: No Access."
+    ),
+    "coinbase": AccountFacts(
+        how="portal.cdp.coinbase.com, API keys, Create API key, permission View, signature algorithm ECDSA. The secret "
+        "is the private key, several lines with BEGIN and END."
+    ),
+    "bitstamp": AccountFacts(
+        how="Settings, API access, Create new API key, with Account balance, User transactions and Open orders only."
+    ),
+    "lmex": AccountFacts(how="API, New API, permission Read."),
+    "alpaca": AccountFacts(
+        tells_rights=False, how="The dashboard of the live or the paper account, API Keys, Generate new keys."
+    ),
+}
+
+
+def facts_of(exchange: str) -> AccountFacts:
+    return FACTS.get(exchange, AccountFacts())

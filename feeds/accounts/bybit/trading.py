@@ -1,0 +1,175 @@
+"""Bybit: placing and cancelling orders.
+
+Facts (sources: bybit-exchange.github.io/docs/v5: order/{create-order,cancel-order,cancel-all,open-order,dcp}, error):
+
+* Answers say that a request was accepted, no more: how an order is doing, the stream and the list of orders tell. A
+  post-only order that would take is accepted and then cancelled.
+* ``orderLinkId`` (up to 36 letters, digits, ``-`` and ``_``) is unique for ever: an order that is sent twice is refused
+  the second time (110072, spot 170141).
+* ``/v5/order/realtime`` finds an order by it whatever its state, the last 500 that ended included; those are forgotten
+  when Bybit restarts its service.
+* A spot market purchase is by value unless ``marketUnit`` is ``baseCoin``.
+* In hedge mode ``positionIdx`` must name the side. Which mode a contract is in, its positions tell.
+* All of linear is cancelled by settlement coin, 500 at most at a time, picked at random; all of spot by kind of order.
+* Disconnection protection (``disconnected-cancel-all``) is no dead man's switch as we mean it: it is for institutions
+  only, acts when all connections that subscribe ``dcp.*`` are gone, not when nobody asks again, and cannot be switched
+  off by API. A page that only looks on must not be what an account's orders hang on, so there is none here.
+"""
+
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+
+from feeds.account_domain import Order
+from feeds.accounts.bybit.rows import WALLET, OrderRow, PositionRow
+from feeds.accounts.bybit.wire import Wire, reading, result
+from feeds.domain import Market
+from feeds.errors import ExchangeError
+from feeds.exchange import MarketIndex, Request
+from feeds.trading import NewOrder
+
+UNKNOWN_ORDER = frozenset({110001, 170213})
+OUTCOME_UNKNOWN = frozenset({10000, 10016, 170007})
+"""The server timed out or broke: it may have been done."""
+SPOT_KINDS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
+"""Values of ``orderFilter``; without one only ``Order`` is cancelled."""
+
+
+class _Placed(Wire, frozen=True):
+    """``{"orderId":"1321003749386327552","orderLinkId":"my-order-1"}``"""
+
+    orderId: str
+    orderLinkId: str = ""
+
+
+class _Orders(Wire, frozen=True):
+    rows: list[OrderRow] = msgspec.field(name="list")
+
+
+class _CancelledAll(Wire, frozen=True):
+    """``{"list":[{"orderId":"1616024329462743808","orderLinkId":"1616024329462743809"}],"success":"1"}``"""
+
+    success: str = "1"
+
+
+class BybitTrading:
+    """The part of :class:`feeds.accounts.bybit.api.BybitAccount` that fits :class:`feeds.trading.TradingApi`.
+
+    ``hedged``: contracts (Bybit's names) whose positions were last told by side.
+    """
+
+    def __init__(self, markets: MarketIndex) -> None:
+        self._markets = markets
+        self.hedged: set[str] = set()
+
+    def saw(self, position: PositionRow) -> None:
+        """Its contract is in hedge mode, or not."""
+        (self.hedged.add if position.positionIdx else self.hedged.discard)(position.symbol)
+
+    def new_client_id(self) -> str:
+        return uuid.uuid4().hex
+
+    def place_request(self, order: NewOrder) -> Request:
+        market = self._market(order.symbol)
+        body: dict[str, object] = {
+            "category": market.product,
+            "symbol": market.native,
+            "side": "Buy" if order.side == "buy" else "Sell",
+            "orderType": "Market" if order.price is None else "Limit",
+            "qty": f"{order.size:f}",
+        }
+        if order.price is not None:
+            body |= {"price": f"{order.price:f}", "timeInForce": "PostOnly" if order.post_only else order.time_in_force}
+        elif order.post_only:
+            raise ExchangeError(f"A market order in {order.symbol} takes at once: it cannot be post-only.")
+        if order.post_only and order.time_in_force != "GTC":
+            raise ExchangeError(f"At Bybit a post-only order cannot be {order.time_in_force} as well.")
+        body["orderLinkId"] = order.client_id
+        if market.product == "spot":
+            if order.reduce_only:
+                raise ExchangeError(f"{order.symbol} is a spot market: nothing can be reduced there.")
+            if order.price is None:
+                body["marketUnit"] = "baseCoin"
+        else:
+            if order.reduce_only:
+                body["reduceOnly"] = True
+            if market.native in self.hedged:
+                body["positionIdx"] = 1 if (order.side == "buy") != order.reduce_only else 2
+        return _post("/v5/order/create", body)
+
+    def parse_placed(self, order: NewOrder, raw: bytes, asof_ms: int) -> Order:
+        with reading(raw, "placed order"):
+            placed = result(raw, _Placed)
+        return Order(
+            product=self._market(order.symbol).product,
+            symbol=order.symbol,
+            id=placed.orderId,
+            client_id=placed.orderLinkId or order.client_id,
+            side=order.side,
+            type="market" if order.price is None else "limit",
+            price=order.price,
+            size=order.size,
+            filled=order.size - order.size,
+            status="open",
+            reduce_only=order.reduce_only,
+            time_in_force="PostOnly" if order.post_only else order.time_in_force,
+            created_ms=asof_ms,
+            updated_ms=asof_ms,
+        )
+
+    def find_request(self, symbol: str, client_id: str) -> Request:
+        market = self._market(symbol)
+        params = (("category", market.product), ("symbol", market.native), ("orderLinkId", client_id))
+        return Request(path="/v5/order/realtime", params=params, product=WALLET, about=market.product)
+
+    def parse_found(self, symbol: str, client_id: str, raw: bytes) -> Order | None:
+        product = self._market(symbol).product
+        with reading(raw, "order"):
+            orders = [row.order(product, self._markets) for row in result(raw, _Orders).rows]
+        return next((order for order in orders if order.client_id == client_id), None)
+
+    def unknown_order(self, error: ExchangeError) -> bool:
+        return error.code in UNKNOWN_ORDER
+
+    def leaves_open(self, error: ExchangeError) -> bool:
+        return error.code in OUTCOME_UNKNOWN
+
+    def cancel_request(self, order: Order) -> Request:
+        market = self._market(order.symbol)
+        body: dict[str, object] = {"category": market.product, "symbol": market.native, "orderId": order.id}
+        if market.product == "spot" and order.type not in ("limit", "market"):
+            body["orderFilter"] = "tpslOrder" if order.type == "tpslorder" else "StopOrder"
+        return _post("/v5/order/cancel", body)
+
+    def parse_cancelled(self, order: Order, raw: bytes) -> None:
+        with reading(raw, "cancelled order"):
+            result(raw, _Placed)
+
+    def cancel_all_requests(self, symbols: tuple[str, ...]) -> list[Request]:
+        markets = [market for symbol in symbols if (market := self._markets.get(symbol)) is not None]
+        settles = dict.fromkeys(market.settle for market in markets if market.settle is not None)
+        bodies: list[dict[str, object]] = [{"category": "linear", "settleCoin": settle} for settle in settles]
+        if any(market.settle is None for market in markets):
+            bodies += [{"category": "spot", "orderFilter": kind} for kind in SPOT_KINDS]
+        return [_post("/v5/order/cancel-all", body) for body in bodies]
+
+    def parse_cancelled_all(self, request: Request, raw: bytes) -> None:
+        with reading(raw, "cancelled orders"):
+            answer = result(raw, _CancelledAll)
+        if answer.success != "1":
+            raise ExchangeError("Bybit did not cancel the orders, and did not say why.")
+
+    def dead_man_requests(self, timeout_s: int, symbols: tuple[str, ...]) -> list[Request]:
+        return []
+
+    def _market(self, symbol: str) -> Market:
+        market = self._markets.get(symbol)
+        if market is None:
+            raise ExchangeError(f"Bybit lists no market {symbol}")
+        return market
+
+
+def _post(path: str, body: Mapping[str, object]) -> Request:
+    category = str(body["category"])
+    return Request(path=path, method="POST", json=msgspec.json.encode(body), product=WALLET, about=category)

@@ -1,0 +1,134 @@
+"""A followed account that does not agree: what becomes a notice, what does not, and when it closes. In virtual time."""
+
+import asyncio
+from decimal import Decimal
+
+from feeds.account_polls import TRANSFERS_S
+from tests.feeds.account_world import World, scenario
+
+
+def deposit(world: World, amount: str, status: int = 1, number: int = 1) -> None:
+    world.exchange.deposits = [
+        {
+            "id": str(number),
+            "amount": amount,
+            "coin": "USDT",
+            "status": status,
+            "insertTime": world.exchange_ms(),
+            "txId": "x",
+            "walletType": 0,
+        }
+    ]
+
+
+class TestBalances:
+    @scenario
+    async def test_an_ordinary_life_makes_no_notice(self, world: World):
+        async with world.following():
+            for number in range(30):
+                world.exchange.trade("BTC/USDT", "0.1" if number % 3 else "-0.2", str(100 + number))
+                world.exchange.trade("ADA/USDT:USDT", "3")
+                await asyncio.sleep(1.7)
+            world.connection("spot").cut()
+            world.exchange.trade("BTC/USDT", "0.5", "111")
+            await asyncio.sleep(120)
+            assert world.agrees()
+            assert (world.store.findings, world.store.resolved) == ({}, [])
+
+    @scenario
+    async def test_what_nothing_explains_is_named_once_and_closes_when_it_follows_again(self, world: World):
+        async with world.following():
+            await asyncio.sleep(30)
+            world.exchange.wallet -= Decimal("12.5")  # funding, say
+            await world.until(lambda: world.store.findings)
+            (finding,) = world.store.findings.values()
+            assert (finding.cause, finding.kind) == ("balance:usdm:USDT", "unexplained_balance")
+            assert (finding.expected, finding.found) == ("50000", "49987.5")
+            assert world.agrees()  # the balance itself is REST's
+            assert world.handle.calls.count("put_finding") == 1
+            await asyncio.sleep(60)
+            assert world.handle.calls.count("put_finding") == 1
+            await world.until(lambda: world.store.resolved, within_s=900)
+            assert world.store.resolved[0][0] == "balance:usdm:USDT"
+            assert "notices" in world.told
+
+    @scenario
+    async def test_a_deposit_explains_itself(self, world: World):
+        async with world.following():
+            await asyncio.sleep(30)
+            deposit(world, "500", status=0)
+            await asyncio.sleep(TRANSFERS_S + 60)
+            assert world.store.transfers["deposit", "1"].status == "pending"
+            world.exchange.deposits[0]["status"] = 1
+            world.exchange.spot["USDT"] += 500
+            await asyncio.sleep(TRANSFERS_S + 60)
+            assert world.store.transfers["deposit", "1"].status == "done"
+            assert world.agrees()
+            assert [cause for cause, _ in world.store.resolved] in ([], ["balance:spot:USDT"])  # told late at most
+            assert world.store.findings == {}
+
+
+class TestFills:
+    @scenario
+    async def test_a_mute_stream_is_told_and_closes(self, world: World):
+        async with world.following():
+            world.exchange.trade("BTC/USDT", "0.1")
+            await asyncio.sleep(30)
+            world.exchange.mute.add("spot")
+            world.exchange.trade("BTC/USDT", "0.1")
+            await world.until(lambda: "fills:spot" in world.store.findings)
+            finding = world.store.findings["fills:spot"]
+            assert (finding.kind, finding.found, finding.count) == ("missed_fill", "1 fill by REST", 1)
+            world.exchange.mute.clear()
+            await world.until(lambda: world.store.resolved)
+            assert "fills:spot" in dict(world.store.resolved)
+            assert world.agrees()
+
+
+class TestOrders:
+    @scenario
+    async def test_an_order_that_is_gone(self, world: World):
+        world.exchange.orders["spot", 7] = {
+            "symbol": "BTCUSDT", "orderId": 7, "clientOrderId": "x", "side": "BUY", "type": "LIMIT", "price": "90",
+            "origQty": "1", "executedQty": "0", "cummulativeQuoteQty": "0", "status": "NEW", "timeInForce": "GTC",
+            "time": 5, "updateTime": 5,
+        }  # fmt: skip
+        async with world.following():
+            await asyncio.sleep(30)
+            world.exchange.orders.clear()  # and the stream says nothing
+            await world.until(lambda: "orders:spot" in world.store.findings)
+            assert "BTC/USDT 7" in world.store.findings["orders:spot"].sentence
+            assert world.store.orders["BTC/USDT", "7"].status == "closed"
+            await world.until(lambda: world.store.resolved, within_s=200)
+            assert world.store.findings == {}
+
+
+class TestStart:
+    @scenario
+    async def test_rights_are_kept_and_open_notices_taken_over(self, world: World):
+        async with world.following():
+            await asyncio.sleep(5)
+            (rights,) = world.store.rights
+            assert (rights.read, rights.trade, rights.withdraw) == (True, True, False)
+            world.exchange.mute.add("spot")
+            await asyncio.sleep(20)
+            world.exchange.trade("BTC/USDT", "0.1")
+            await world.until(lambda: "fills:spot" in world.store.findings)
+        world.exchange.mute.clear()
+        async with world.following():
+            await world.until(lambda: not world.store.findings)
+
+    @scenario
+    async def test_an_exchange_that_cannot_be_asked(self, world: World):
+        world.exchange.rights = None
+        async with world.following():
+            assert world.store.rights == [None]
+
+    @scenario
+    async def test_transfers_that_may_not_be_read_do_no_harm(self, world: World):
+        refusal = world.exchange.error(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        world.exchange.faults["/sapi/v1/capital/deposit/hisrec"] = [refusal] * 50
+        async with world.following() as follower:
+            await asyncio.sleep(60)
+            assert follower.state.usable
+            assert world.store.transfers == {}

@@ -1,0 +1,322 @@
+"""One statement over accounts, by hand; and the worker's part: prices, cost books, the day, equity by the minute."""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from feeds.account_domain import Balance, Fill, Position, Transfer
+from feeds.cost import Lot
+from feeds.domain import StreamState
+from feeds.exchange import MarketIndex
+from feeds.portfolio import Day, EquityPoint, Held, Person, statement, worth
+from feeds.pricing import Price
+from feeds.risk import liquidation_distance
+from feeds.wealth import Wealth
+from tests.feeds.binance_examples import MARKETS, spot
+from tests.feeds.peer import no_task_left, until  # noqa: F401
+
+PRICES = {"BTC": "60000", "SOL": "150", "USDT": "1"}
+
+
+def price_of(asset: str, currency: str, exchange: str) -> Price | None:
+    if asset not in PRICES:
+        return None
+    markets = ((exchange or "binance", f"{asset}/{currency}"),) if asset != currency else ()
+    return Price(price=Decimal(PRICES[asset]), path=(asset, currency), markets=markets, age_ms=7, live=asset != "SOL")
+
+
+def balance(asset: str, total: str, product: str = "spot") -> Balance:
+    return Balance(product=product, asset=asset, total=Decimal(total), asof_ms=1)
+
+
+def position(symbol: str, size: str, entry: str, **fields: Any) -> Position:
+    given = {"product": "usdm", "side": "both", "settle": "USDT", "asof_ms": 1}
+    return Position(symbol=symbol, size=Decimal(size), entry=Decimal(entry), **given, **fields)
+
+
+def marks(**told: str) -> Callable[[str, str], tuple[Decimal, int] | None]:
+    table = {f"{base}/USDT:USDT": (Decimal(mark), 5) for base, mark in told.items()}
+    return lambda exchange, symbol: table.get(symbol)
+
+
+MAIN = Held(
+    id=1,
+    exchange="binance",
+    label="Main",
+    state="LIVE",
+    trouble="",
+    balances=(balance("BTC", "0.5"), balance("USDT", "1000"), balance("USDT", "250", "usdm"), balance("SHIB", "0")),
+    positions=(
+        position("BTC/USDT:USDT", "-0.4", "61000", unrealised=Decimal(99)),
+        position("ETH/USDT:USDT", "2", "3000", unrealised=Decimal("-20.5")),
+    ),
+)
+OTHER = Held(
+    id=2,
+    exchange="kraken",
+    label="Other",
+    state="STALE",
+    trouble="The balances were not told for 20 s.",
+    balances=(balance("BTC", "0.1"), balance("SOL", "10"), balance("SHIB", "1000")),
+)
+DAY = Day(since_ms=5, zone="UTC", realised={"USDT": Decimal("12.5"), "BTC": Decimal("-0.0001")})
+
+
+def test_equity_is_wallets_and_unrealised_profit() -> None:
+    told = worth(MAIN, "USDT", price_of, marks(BTC="60000"))
+    assert told.wallets == Decimal("31250")  # 0.5 * 60000 + 1000 + 250
+    assert told.unrealised == Decimal("379.5")  # live: (60000 - 61000) * -0.4 = 400; as told: -20.5
+    assert (told.equity, told.complete) == (Decimal("31629.5"), True)
+
+
+def test_nothing_is_left_out_silently() -> None:
+    told = worth(OTHER, "USDT", price_of, marks())
+    assert told.equity == 7500  # without SHIB
+    assert told.problems == [
+        "Other: The balances were not told for 20 s.",
+        "The price of SOL in USDT is 0 s old.",
+        "SHIB has no price in USDT.",
+    ]
+
+
+def test_a_position_without_mark_and_profit() -> None:
+    lone = Held(
+        id=1, exchange="x", label="L", state="LIVE", trouble="", positions=(position("BTC/USDT:USDT", "1", "5"),)
+    )
+    told = worth(lone, "USDT", price_of, marks())
+    assert told.problems == ["L: BTC/USDT:USDT has no mark price."]
+
+
+def test_the_statement() -> None:
+    lots = {1: [Lot(asset="BTC", currency="USDT", size=Decimal("0.6"), cost=Decimal(30000))]}
+    told = statement([MAIN, OTHER], "USDT", price_of, marks(BTC="60000"), lots, DAY)
+    assert (told["equity"], told["complete"]) == ("39129.5", False)
+    assert [row["equity"] for row in told["accounts"]] == ["31629.5", "7500"]
+    assert told["unpriced"] == [{"account": 2, "exchange": "kraken", "asset": "SHIB", "total": "1000"}]
+    assert told["assets"][0] == {
+        "asset": "BTC",
+        "exchange": "binance",
+        "total": "0.5",
+        "value": "30000",
+        "price": "60000",
+        "path": ["BTC", "USDT"],
+        "markets": [{"exchange": "binance", "symbol": "BTC/USDT"}],
+        "price_age_ms": 7,
+        "live": True,
+    }
+    assert [(row["asset"], row["exchange"]) for row in told["assets"]][1:] == [
+        ("BTC", "kraken"),
+        ("SOL", "kraken"),
+        ("USDT", "binance"),
+    ]
+    exposure = {row["asset"]: row for row in told["exposure"]}
+    assert exposure["BTC"] == {"asset": "BTC", "spot": "0.6", "derivatives": "-0.4", "net": "0.2", "value": "12000"}
+    assert exposure["ETH"] == {"asset": "ETH", "spot": "0", "derivatives": "2", "net": "2", "value": None}
+    (holding,) = told["holdings"]  # of the lot of 0.6 only 0.5 are still there
+    assert (holding["size"], holding["average"], holding["unrealised"]) == ("0.5", "50000", "5000")
+    assert holding["unrealised_ratio"] == "0.200000"
+    day = told["day"]
+    assert (day["realised"], day["unrealised"], day["profit"], day["change"]) == ("6.5", "379.5", "386", None)
+
+
+def test_the_change_of_the_day_leaves_transfers_out() -> None:
+    day = Day(since_ms=5, zone="UTC", realised={}, begun=Decimal(30000), begun_ms=9, transferred=Decimal(1000))
+    told = statement([MAIN], "USDT", price_of, marks(BTC="60000"), {}, day)["day"]
+    assert (told["change"], told["change_since_ms"]) == ("629.5", 9)  # 31629.5 - 30000 - 1000
+
+
+def test_distance_to_liquidation() -> None:
+    assert liquidation_distance(Decimal(1), Decimal(100), Decimal(90)) == "0.100000"
+    assert liquidation_distance(Decimal(-1), Decimal(90), Decimal(120)) == "0.333333"
+    assert liquidation_distance(Decimal(1), Decimal(90), Decimal(120)) == "-0.333334"
+    assert liquidation_distance(Decimal(1), None, Decimal(90)) is None
+    assert liquidation_distance(Decimal(1), Decimal(90), None) is None
+
+
+# -- at work -----------------------------------------------------------------------------------------------------------
+
+MINUTE_NS = 60_000_000_000
+START_NS = 1_795_221_000 * 10**9  # 2026-11-21 00:30 UTC
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.ns = START_NS
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def monotonic_s(self) -> float:
+        return self.ns / 1e9
+
+
+class Store:
+    """In memory, as ``feeds.portfolio.WealthStore``."""
+
+    def __init__(self) -> None:
+        self.fills: list[tuple[int, Fill]] = []
+        self.moved: list[Transfer] = []
+        self.points: list[EquityPoint] = []
+        self.accounts = [MAIN]
+        self.reads = 0
+
+    async def people(self) -> list[Person]:
+        return [Person(id=3, currency="USDT", zone="Europe/Berlin", accounts=(1,))]
+
+    async def held(self) -> list[Held]:
+        self.reads += 1
+        return self.accounts
+
+    async def cost_history(self, account: int, after: tuple[int, int], limit: int) -> list[tuple[int, Fill]]:
+        rows = sorted(self.fills, key=lambda item: (item[1].exchange_ms, item[0]))
+        return [(row, fill) for row, fill in rows if (fill.exchange_ms, row) > after][:limit]
+
+    async def fill_count(self, account: int) -> int:
+        return len(self.fills)
+
+    async def done_transfers(self, account: int) -> list[Transfer]:
+        return self.moved
+
+    async def put_equity(self, points: Any) -> None:
+        self.points += points
+
+    async def day_begun(self, accounts: Any, since_ms: int) -> dict[int, EquityPoint]:
+        first = next((p for p in self.points if p.at_ms >= since_ms and p.complete), None)
+        return {} if first is None else {1: first}
+
+
+def feed(bid: float, ask: float, state: StreamState = StreamState.LIVE) -> SimpleNamespace:
+    return SimpleNamespace(
+        state=state, price_decimals=2, shown_ns=START_NS, data_ns=START_NS, best=lambda: ((bid, 1.0), (ask, 1.0))
+    )
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.clock, self.store = HandClock(), Store()
+        markets = MarketIndex([*MARKETS, spot("SHIB", "USDT")])
+        self.venue = SimpleNamespace(markets=markets, feeds={})
+        self.changed: list[str] = []
+        self.leased: set[str] = set()
+        self.wealth = Wealth(
+            self.store, {"binance": self.venue}, self.changed.append, self._lease, marks(BTC="60000"), self.clock
+        )
+
+    def _lease(self, topics: set[str]) -> None:
+        self.leased = topics
+
+    async def tick(self, after_s: float = 1.0) -> None:
+        self.clock.ns += int(after_s * 1e9)
+        self.wealth.tick()
+        await until(lambda: self.wealth._task is None, what="read")
+
+    def draw(self) -> dict[str, Any]:
+        picture = self.wealth.draw(3)
+        assert picture is not None
+        return picture.data
+
+
+def bought(row: int, at_ms: int, price: str = "50000", fee: str | None = "0") -> tuple[int, Fill]:
+    told = Fill(
+        product="spot",
+        symbol="BTC/USDT",
+        id=str(row),
+        order_id="1",
+        side="buy",
+        price=Decimal(price),
+        size=Decimal("0.25"),
+        fee=None if fee is None else Decimal(fee),
+        fee_asset="USDT",
+        exchange_ms=at_ms,
+    )
+    return row, told
+
+
+async def test_what_is_needed_is_watched_and_valued() -> None:
+    desk = Desk()
+    assert desk.wealth.draw(3) is None
+    await desk.tick()
+    assert desk.draw()["problems"] == ["BTC has no price in USDT."]
+    await desk.tick()
+    assert "quote:binance:BTC/USDT" in desk.leased
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    await desk.tick()
+    told = desk.draw()
+    assert (told["equity"], told["complete"], told["user"]) == ("31629.5", True, 3)
+    assert "portfolio:3" in desk.changed
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0, StreamState.STALE)
+    desk.clock.ns += 40 * 10**9
+    told = desk.draw()
+    assert (told["equity"], told["complete"]) == ("31629.5", False)
+    assert told["problems"] == ["The price of BTC in USDT is 43 s old."]
+    assert desk.wealth.draw(99).data["accounts"] == []
+    await desk.wealth.stop()
+
+
+async def test_a_point_every_minute_complete_or_not() -> None:
+    desk = Desk()
+    await desk.tick()
+    await desk.tick(60)
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    await desk.tick(60)
+    await desk.tick(1)
+    first, second = desk.store.points
+    assert first.at_ms == START_NS // 10**6 + 60_000
+    assert first.values["USDT"] == "1629.5" and first.reasons["USDT"] == "BTC has no price in USDT."
+    assert (second.values["USDT"], second.reasons.get("USDT")) == ("31629.5", None)
+    assert second.complete and not first.complete
+    assert "EUR" not in second.values  # nothing leads there
+    day = desk.draw()["day"]
+    assert day["since_ms"] == START_NS // 10**6 - 90 * 60_000  # midnight in Berlin
+    assert (day["change"], day["change_since_ms"]) == ("0", second.at_ms)
+
+
+async def test_cost_books_follow_the_fills() -> None:
+    desk = Desk()
+    now_ms = START_NS // 10**6
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    desk.store.fills = [bought(1, now_ms - 5000)]
+    await desk.tick()
+    assert [(h["size"], h["average"], h["unrealised"]) for h in desk.draw()["holdings"]] == [("0.25", "50000", "2500")]
+    desk.store.fills.append(bought(2, now_ms - 4000, "70000"))
+    desk.wealth.touched(1, "fills")
+    await desk.tick()
+    assert [(h["size"], h["average"]) for h in desk.draw()["holdings"]] == [("0.5", "60000")]
+    sold = bought(3, now_ms - 4500, "60000")[1]
+    desk.store.fills.append((3, Fill(**{**{n: getattr(sold, n) for n in sold.__struct_fields__}, "side": "sell"})))
+    desk.wealth.touched(1, "fills")
+    await desk.tick()  # it came late, from a history: between the two
+    told = desk.draw()
+    assert [(h["size"], h["average"]) for h in told["holdings"]] == [("0.25", "70000")]
+    assert told["day"]["realised"] == "2500"
+
+
+async def test_a_fee_that_is_told_later() -> None:
+    desk = Desk()
+    now_ms = START_NS // 10**6
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    desk.store.fills = [bought(1, now_ms, fee=None)]
+    await desk.tick()
+    assert not desk.draw()["day"]["complete"]
+    desk.store.fills = [bought(1, now_ms, fee="25")]
+    await desk.tick(61)
+    told = desk.draw()
+    assert (told["holdings"][0]["average"], told["day"]["complete"]) == ("50100", True)
+
+
+async def test_a_store_that_fails_is_asked_again() -> None:
+    desk = Desk()
+    broken = desk.store.held
+
+    async def fail() -> list[Held]:
+        raise OSError("no database")
+
+    desk.store.held = fail
+    await desk.tick()
+    assert desk.wealth.draw(3) is None
+    desk.store.held = broken
+    await desk.tick(1)
+    await asyncio.sleep(0)
+    assert desk.draw()["accounts"]

@@ -1,0 +1,255 @@
+"""Do streams and REST agree? By hand, and by random histories."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeds.account_domain import Balance, Fill, Order, Transfer
+from feeds.reconcile import HOLDS_MS, LATE_MS, SETTLE_MS, BalanceCheck, Movement, OrderCheck, Outcome, movements
+
+
+def fill(number: int, at_ms: int, **fields) -> Fill:
+    given = {
+        "product": "spot",
+        "symbol": "BTC/USDT",
+        "id": str(number),
+        "order_id": "1",
+        "side": "buy",
+        "price": Decimal(60000),
+        "size": Decimal("0.1"),
+        "fee": Decimal("0.0001"),
+        "fee_asset": "BTC",
+        "exchange_ms": at_ms,
+    }
+    return Fill(**{**given, **fields})
+
+
+class Wallet:
+    """A check, told and judged as a follower does it."""
+
+    def __init__(self) -> None:
+        self.check = BalanceCheck("spot")
+
+    def moved(self, told: Fill) -> None:
+        self.check.moved((told.symbol, told.id), movements(told, "BTC", "USDT", None))
+
+    def answer(self, at_ms: int, *, until_ms: int | None = None, read: bool = True, **totals: str) -> Outcome:
+        rows = [Balance(product="spot", asset=a, total=Decimal(t), asof_ms=at_ms) for a, t in totals.items()]
+        end_ms = at_ms + 50 if until_ms is None else until_ms
+        self.check.told(rows, at_ms, end_ms)
+        return self.check.judge(end_ms + SETTLE_MS, read=read)
+
+
+def begun() -> Wallet:
+    wallet = Wallet()
+    assert wallet.answer(1_000_000, BTC="1", USDT="10000") == Outcome()
+    return wallet
+
+
+NOTHING = Outcome()
+
+
+def test_a_purchase_moves_both_sides_and_the_fee() -> None:
+    told = movements(fill(1, 5), "BTC", "USDT", None)
+    assert [(m.asset, m.amount) for m in told] == [
+        ("BTC", Decimal("0.1")),
+        ("USDT", Decimal("-6000.0")),
+        ("BTC", Decimal("-0.0001")),
+    ]
+
+
+def test_a_contract_moves_its_profit_and_fee() -> None:
+    told = movements(fill(1, 5, realised=Decimal(12), fee=Decimal(3), fee_asset="USDT"), "BTC", "USDT", "USDT")
+    assert [(m.asset, m.amount) for m in told] == [("USDT", Decimal(12)), ("USDT", Decimal(-3))]
+
+
+def test_a_balance_that_follows_from_its_fills() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000))
+    assert wallet.answer(1_005_000, BTC="1.0999", USDT="4000") == NOTHING
+    assert wallet.answer(1_010_000, BTC="1.0999", USDT="4000") == NOTHING
+
+
+def test_nothing_is_said_before_the_histories_are_read() -> None:
+    wallet = begun()
+    assert wallet.answer(1_005_000, read=False, BTC="2", USDT="10000") == NOTHING
+    assert wallet.check.judge(1_005_050 + SETTLE_MS, read=True).read_again
+
+
+def test_a_difference_is_looked_at_twice_and_then_named_with_both_figures() -> None:
+    wallet = begun()
+    first = wallet.answer(1_005_000, BTC="1", USDT="9999.5")
+    assert first.read_again and not first.found
+    wallet.check.named("FUNDING_FEE")
+    (finding,) = wallet.answer(1_020_000, BTC="1", USDT="9999.5").found
+    assert (finding.kind, finding.cause) == ("unexplained_balance", "balance:spot:USDT")
+    assert (finding.expected, finding.found, finding.asof_ms) == ("10000", "9999.5", 1_020_000)
+    assert finding.sentence.startswith("There is 0.5 USDT less (spot) than the last balance")
+    assert finding.sentence.endswith("The exchange named FUNDING_FEE in that time.")
+
+
+def test_an_answer_that_was_a_moment_late_is_nobodys_fault() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000))
+    assert wallet.answer(1_005_000, BTC="1", USDT="10000").read_again  # a copy of the database that is behind
+    assert wallet.answer(1_020_000, BTC="1.0999", USDT="4000") == NOTHING
+
+
+def test_one_notice_per_asset_that_adds_up() -> None:
+    wallet = begun()
+    for total, at_ms in (("9999", 1_005_000), ("9999", 1_020_000)):
+        wallet.answer(at_ms, BTC="1", USDT=total)
+    wallet.answer(1_040_000, BTC="1", USDT="9998")
+    (finding,) = wallet.answer(1_060_000, BTC="1", USDT="9998").found
+    assert (finding.expected, finding.found) == ("10000", "9998")
+
+
+def test_what_is_told_late_explains_it() -> None:
+    wallet = begun()
+    wallet.answer(1_005_000, BTC="1.0999", USDT="4000")
+    assert len(wallet.answer(1_020_000, BTC="1.0999", USDT="4000").found) == 2
+    wallet.moved(fill(1, 1_002_000))
+    wallet.answer(1_040_000, BTC="1.0999", USDT="4000")
+    resolved = wallet.answer(1_060_000, BTC="1.0999", USDT="4000").resolved
+    assert sorted(cause for cause, _ in resolved) == ["balance:spot:BTC", "balance:spot:USDT"]
+    assert {sentence for _, sentence in resolved} == {"What was told later explains it."}
+
+
+def test_it_holds_again_when_it_has_followed_long_enough() -> None:
+    wallet = begun()
+    for at_ms in (1_005_000, 1_020_000):
+        wallet.answer(at_ms, BTC="1", USDT="9999")
+    assert wallet.answer(1_040_000, BTC="1", USDT="9999") == NOTHING
+    ((cause, _),) = wallet.answer(1_040_000 + HOLDS_MS, BTC="1", USDT="9999").resolved
+    assert cause == "balance:spot:USDT"
+
+
+def test_a_fill_at_the_answers_own_moment_may_be_in_it_or_not() -> None:
+    for balances in ({"BTC": "1", "USDT": "10000"}, {"BTC": "1.0999", "USDT": "4000"}):
+        wallet = begun()
+        wallet.moved(fill(1, 1_005_020))
+        assert wallet.answer(1_005_000, until_ms=1_005_040, **balances) == NOTHING
+        assert wallet.answer(1_020_000, BTC="1.0999", USDT="4000") == NOTHING
+
+
+def test_a_fee_that_is_not_told_yet_is_not_judged_and_a_fill_told_twice_counts_once() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000, fee=None, fee_asset=None))
+    wallet.moved(fill(1, 1_002_000))
+    wallet.moved(fill(1, 1_002_000))
+    assert wallet.answer(1_005_000, BTC="1.0999", USDT="4000") == NOTHING
+    wallet.moved(fill(1, 1_002_000))
+    wallet.moved(fill(2, 1_012_000, fee=None, fee_asset=None))
+    assert wallet.answer(1_020_000, BTC="1.15", USDT="-2000") == NOTHING
+
+
+def test_the_exchange_may_cut_the_ninth_decimal() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000, price=Decimal("0.123456789"), fee=Decimal(0)))
+    assert wallet.answer(1_005_000, BTC="1.1", USDT="9999.98765433") == NOTHING  # exactly ...9.9876543211
+
+
+def transfer(amount: str, status: str = "done", **fields) -> Transfer:
+    given = {"product": "spot", "id": "t1", "kind": "deposit" if amount[0] != "-" else "withdrawal", "asset": "USDT"}
+    return Transfer(**{**given, "amount": Decimal(amount), "status": status, "exchange_ms": 1_002_000, **fields})
+
+
+def test_transfers_explain_whenever_they_are_credited() -> None:
+    wallet = begun()
+    wallet.check.transferred(transfer("500", "pending"))
+    assert wallet.answer(1_005_000, BTC="1", USDT="10000") == NOTHING
+    wallet.check.transferred(transfer("500"))
+    wallet.check.transferred(transfer("500"))
+    assert wallet.answer(1_040_000, BTC="1", USDT="10500") == NOTHING
+    wallet.check.transferred(transfer("-100", fee=Decimal(1)))
+    assert wallet.answer(1_060_000, BTC="1", USDT="10399") == NOTHING
+    wallet.check.transferred(transfer("500"))  # told again with every list: it is booked
+    assert wallet.answer(1_080_000, BTC="1", USDT="10899").read_again
+
+
+def test_a_transfer_that_is_told_after_the_notice_closes_it() -> None:
+    wallet = begun()
+    for at_ms in (1_005_000, 1_020_000):
+        found = wallet.answer(at_ms, BTC="1", USDT="10500").found
+    assert len(found) == 1
+    wallet.check.transferred(transfer("500"))
+    ((cause, sentence),) = wallet.answer(1_040_000, BTC="1", USDT="10500").resolved
+    assert (cause, sentence) == ("balance:spot:USDT", "A transfer that was told later explains it.")
+
+
+def test_a_notice_from_before_the_start_closes_too() -> None:
+    wallet = Wallet()
+    wallet.check.take_over(["balance:spot:USDT", "balance:usdm:USDT", "orders:spot"])
+    wallet.answer(1_000_000, BTC="1", USDT="10000")
+    assert wallet.answer(1_020_000, BTC="1", USDT="10000") == NOTHING
+    outcome = wallet.answer(1_020_000 + HOLDS_MS, BTC="1", USDT="10000")
+    assert [cause for cause, _ in outcome.resolved] == ["balance:spot:USDT"]
+
+
+steps = st.lists(st.tuples(st.integers(1, 400), st.integers(-5, 5)), min_size=1, max_size=30)
+
+
+@given(steps, st.data())
+def test_whatever_is_told_is_explained(told, data) -> None:
+    """Movements at any times, answers at any times, each holding just what happened before it was made."""
+    check = BalanceCheck("spot")
+    check.told([Balance(product="spot", asset="X", total=Decimal(0), asof_ms=0)], 0, 0)
+    now, total, made = 0, Decimal(0), []
+    for number, (wait, amount) in enumerate(told):
+        now += wait
+        total += amount
+        check.moved(number, [Movement(at_ms=now, asset="X", amount=Decimal(amount))])
+        made.append((now, total))
+        if data.draw(st.booleans()):
+            slack = data.draw(st.integers(0, 20))
+            at_ms = max(0, now - slack)
+            check.told([Balance(product="spot", asset="X", total=total, asof_ms=at_ms)], at_ms, now)
+            assert check.judge(now + SETTLE_MS, read=True) == NOTHING
+
+
+def order(number: str, status: str = "open", updated_ms: int = 1000, **fields) -> Order:
+    given = {"product": "spot", "symbol": "BTC/USDT", "id": number, "side": "buy", "type": "limit"}
+    amounts = {"size": Decimal(1), "filled": Decimal(0)}
+    return Order(**{**given, **amounts, "status": status, "updated_ms": updated_ms, **fields})
+
+
+class TestOrders:
+    def check(self, *, only_here: bool = False) -> OrderCheck:
+        return OrderCheck("spot", only_here=only_here, ours=lambda order: order.client_id == "mine")
+
+    def test_an_end_that_the_stream_did_not_tell(self) -> None:
+        check = self.check()
+        check.streamed(order("1"))
+        check.streamed(order("2"))
+        assert check.told([order("2")], 5000) == NOTHING
+        assert check.judge(5000 + LATE_MS - 1) == NOTHING
+        (finding,) = check.judge(5000 + LATE_MS).found
+        assert (finding.kind, finding.cause, finding.count) == ("lost_order", "orders:spot", 1)
+        assert "1 open order no longer" in finding.sentence and "BTC/USDT 1" in finding.sentence
+        assert check.judge(6000 + 2 * LATE_MS) == NOTHING  # once
+        assert check.told([order("2")], 70_000).resolved == [
+            ("orders:spot", "Streams and REST list the same open orders again.")
+        ]
+
+    def test_an_end_that_is_a_moment_late(self) -> None:
+        check = self.check()
+        check.streamed(order("1"))
+        check.told([], 5000)
+        check.streamed(order("1", "filled", 4900))
+        assert check.judge(5000 + LATE_MS) == NOTHING
+
+    def test_an_order_that_is_younger_than_the_list(self) -> None:
+        check = self.check()
+        check.streamed(order("1", updated_ms=5001))
+        check.told([], 5000)
+        assert check.judge(5000 + LATE_MS) == NOTHING
+
+    def test_an_order_of_somebody_else(self) -> None:
+        check = self.check(only_here=True)
+        assert check.told([order("1", client_id="mine")], 5000) == NOTHING
+        (finding,) = check.told([order("1", client_id="mine"), order("2", client_id="web_x")], 65_000).found
+        assert (finding.kind, finding.cause, finding.found) == ("foreign_order", "foreign:spot", "1 by REST")
+        assert "1 open order was not placed here" in finding.sentence
+        assert check.told([order("1", client_id="mine")], 125_000).resolved[0][0] == "foreign:spot"
+        assert self.check().told([order("2")], 5000) == NOTHING  # others may trade
