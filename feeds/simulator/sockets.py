@@ -37,7 +37,7 @@ class Socket:
         self._clock = clock
         self._ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
         self._transport: asyncio.Transport | None = None
-        self._outbox: deque[tuple[float, str | bytes | tuple[int, str]]] = deque()
+        self._outbox: deque[tuple[float, str | bytes | bytearray | tuple[int, str]]] = deque()
         self._wake = asyncio.Event()
         self._incoming: deque[float] = deque()
         self._pinged_s: float | None = None
@@ -49,6 +49,10 @@ class Socket:
         """Queue a text frame."""
         self._queue(text)
 
+    def send_binary(self, data: bytes) -> None:
+        """Queue a binary frame."""
+        self._queue(bytearray(data))
+
     def close(self, code: int, reason: str) -> None:
         """Close after what is queued."""
         self._queue((code, reason))
@@ -58,7 +62,8 @@ class Socket:
         if self._transport is not None:
             self._transport.abort()
 
-    def _queue(self, item: str | bytes | tuple[int, str]) -> None:
+    def _queue(self, item: str | bytes | bytearray | tuple[int, str]) -> None:
+        """Text, a ping, a binary frame, or the end."""
         if len(self._outbox) >= _MOST_QUEUED:
             self.abort()
             return
@@ -134,6 +139,8 @@ class Socket:
                     self.sent_s = self._clock()
                     if isinstance(item, str):
                         await ws.send_str(item)
+                    elif isinstance(item, bytearray):
+                        await ws.send_bytes(item)
                     elif isinstance(item, bytes):
                         await ws.ping(item)
                     else:

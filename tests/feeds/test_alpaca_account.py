@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.account import AccountApi, Remarks
+from feeds.account import AccountApi, LimitsKeys, Remarks
 from feeds.account_domain import AccountChanged, FillTold, Order, Reply, UnknownMarket
 from feeds.accounts.alpaca import activities
 from feeds.domain import Ack, Rejected
@@ -44,7 +44,8 @@ CASH, HELD = API.balances_requests()
 
 def test_it_is_what_the_follower_and_the_trader_want():
     api: AccountApi = account()
-    assert isinstance(api, TradingApi) and isinstance(api, Remarks) and isinstance(api, Paged)
+    assert isinstance(api, TradingApi) and isinstance(api, Paged)
+    assert isinstance(api, Remarks) and isinstance(api, LimitsKeys)
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
@@ -81,6 +82,8 @@ def test_a_plan_of_eight_accounts_is_less_than_half():
     fills, clock = 1, 3 / 10  # read once a minute while trading; three samples every ten minutes
     budget = Alpaca().budgets()["account"]
     assert polls + fills + clock < 200 / 2 * 0.3
+    limits = API.key_limits
+    assert limits.most + 60 * limits.decay_per_s <= 200 and limits.decay_per_s * 60 / 2 > polls + fills + clock
     assert 8 * (polls + fills + clock) < budget.limit * budget.share * 0.3
 
 
@@ -95,9 +98,26 @@ def test_cash():
         Decimal("4123.20"),
         Decimal("4123.20"),
     )
-    assert cash.locked is None and cash.asof_ms == NOW_MS
+    assert cash.locked == 0 and cash.asof_ms == NOW_MS
     assert API.remark() == ""
-    assert API.parse_balances(CASH, changed(ACCOUNT, cash="0", daytrade_count="3"), NOW_MS) == []
+    nothing = changed(ACCOUNT, cash="0", equity="99697.36", daytrade_count="3")
+    assert API.parse_balances(CASH, nothing, NOW_MS) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "locked"),
+    [
+        ({"cash": "4000.00"}, "123.20"),
+        ({"cash": "4000.00", "long_market_value": "99690.00", "position_market_value": "99697.36"}, "123.20"),
+        ({"cash": "4123.195"}, "0"),  # values are rounded
+        ({"cash": "4200"}, "0"),
+        ({"cash": "4000.00", "long_market_value": None}, "0"),
+        ({"cash": "5123.20", "short_market_value": "-1000.00"}, "0"),
+    ],
+)
+def test_cash_that_orders_hold(fields, locked):
+    [cash] = API.parse_balances(CASH, changed(ACCOUNT, **fields), NOW_MS)
+    assert cash.locked == Decimal(locked) and cash.total == Decimal(fields["cash"]) + Decimal(locked)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from datetime import UTC, timedelta
 
 from msgspec import structs
 
-from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
+from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.accounts.alpaca import activities
 from feeds.accounts.alpaca.rows import Account, Holding, OrderRow
@@ -34,6 +34,8 @@ from feeds.exchange import Facts, MarketIndex, Request
 FILLS = "fills"
 """The one history of fills, of all markets."""
 ORDERS_PAGE = 500
+LIMITS = KeyLimits(most=100, decay_per_s=100 / 60, reserve=20)
+"""Of 200 a minute: a hundred at once, and as many more within that minute."""
 _ACCOUNT_PATH, _POSITIONS_PATH = "/v2/account", "/v2/positions"
 
 _FACTS = Facts(
@@ -58,14 +60,15 @@ class _Clock(Wire, frozen=True):
 
 
 class AlpacaAccount(AlpacaTrading):
-    """One account; fits :class:`feeds.account.AccountApi`, :class:`feeds.account.Remarks` and
-    :class:`feeds.trading.TradingApi`."""
+    """One account; fits :class:`feeds.account.AccountApi`, :class:`feeds.account.LimitsKeys`,
+    :class:`feeds.account.Remarks` and :class:`feeds.trading.TradingApi`."""
 
     def __init__(self, spec: AccountSpec, markets: MarketIndex, endpoints: Mapping[str, str]) -> None:
         self._spec = spec
         self._markets = markets
         self._names = Names(markets)
         self._stream_url = endpoints["account.rest"].replace("http", "ws", 1) + "/stream"
+        self.key_limits = LIMITS
         self._currency = "USD"
         self._state = ""  # what the account's owner should know of it
         self._unshown = ""  # a holding that is not shown
@@ -77,6 +80,10 @@ class AlpacaAccount(AlpacaTrading):
         return self._state or self._unshown
 
     # Key, clock, refusals
+
+    def key_cost(self, request: Request) -> float:
+        """Every request counts alike."""
+        return 1.0
 
     def sign(self, request: Request, now_ms: int) -> Request:
         key, secret = self._spec.credentials.key, self._spec.credentials.secret
@@ -138,7 +145,8 @@ class AlpacaAccount(AlpacaTrading):
         if request.path == _ACCOUNT_PATH:
             account = decode(raw, Account)
             self._currency, self._state = account.currency, account.remark()
-            return [account.balance(asof_ms)] if account.cash else []
+            cash = account.balance(asof_ms)
+            return [cash] if cash.total else []
         holdings = decode(raw, list[Holding])
         told = [(holding, holding.balance(self._names, asof_ms)) for holding in holdings]
         unshown = next((holding.symbol for holding, balance in told if balance is None), None)

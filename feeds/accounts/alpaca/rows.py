@@ -7,18 +7,24 @@ orders-at-alpaca, crypto-orders):
   are paid for in full out of the cash (which a margin account may overdraw, and a short sale raises), so cash and
   holdings at their prices add up to ``equity``. So all of them are balances of one wallet here, and none is a
   position: a position's profit on top of the cash would not be what the account is worth. A short holding is negative.
+* ``equity`` is documented as cash and the market values of what is held. **Unconfirmed**, told by ccxt as seen in
+  September 2026: while orders to buy are open, ``cash`` is without what they hold, and ``equity`` is with it. So what
+  equity has beyond cash and holdings is taken for held by orders; it is nothing where that is not so.
 * ``qty_available`` is what is not bound by open orders. ``non_marginable_buying_power`` is the cash that an order for
-  crypto may use. The documentation does not say what of the cash orders hold.
+  crypto may use.
 * ``daytrade_count`` and the like come as numbers and as text; they are not used.
 * An order by value (``notional``) has no ``qty``.
 * A short holding's ``qty`` is negative; **unconfirmed**: everywhere. Its ``side`` is ``short`` in any case.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from feeds.account_domain import Balance, Order
 from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, PRODUCT_OF_CLASS, Moment, Names, Wire, ms_of, side_of
 from feeds.errors import ParseError
+
+EXACT = Context(prec=100)
+CENT = Decimal("0.01")
 
 STATUSES = {
     "new": "open",
@@ -50,14 +56,35 @@ class Account(Wire, frozen=True):
     status: str = "ACTIVE"
     currency: str = "USD"
     non_marginable_buying_power: Decimal | None = None
+    equity: Decimal | None = None
+    position_market_value: Decimal | None = None
+    long_market_value: Decimal | None = None
+    short_market_value: Decimal = Decimal(0)  # below zero
     account_blocked: bool = False
     trading_blocked: bool = False
     transfers_blocked: bool = False
     trade_suspended_by_user: bool = False
 
     def balance(self, asof_ms: int) -> Balance:
-        free = self.non_marginable_buying_power
-        return Balance(product=ACCOUNT, asset=self.currency, total=self.cash, free=free, asof_ms=asof_ms)
+        held = self._held()
+        return Balance(
+            product=ACCOUNT,
+            asset=self.currency,
+            total=EXACT.add(self.cash, held),
+            free=self.non_marginable_buying_power,
+            locked=held,
+            asof_ms=asof_ms,
+        )
+
+    def _held(self) -> Decimal:
+        """Cash that open orders hold. Market values are rounded: a cent is none."""
+        values = self.position_market_value
+        if values is None and self.long_market_value is not None:
+            values = EXACT.add(self.long_market_value, self.short_market_value)
+        if self.equity is None or values is None:
+            return Decimal(0)
+        held = EXACT.subtract(EXACT.subtract(self.equity, values), self.cash)
+        return held if held > CENT else Decimal(0)
 
     def remark(self) -> str:
         """What the account's owner should know of it, as a sentence; "" if all is well."""
@@ -97,7 +124,7 @@ class Holding(Wire, frozen=True):
         sign = -1 if self.side == "short" else 1
         total = abs(self.qty) * sign
         free = None if self.qty_available is None else abs(self.qty_available) * sign
-        locked = None if free is None else total - free
+        locked = None if free is None else EXACT.subtract(total, free)
         return Balance(product=ACCOUNT, asset=asset, total=total, free=free, locked=locked, asof_ms=asof_ms)
 
 

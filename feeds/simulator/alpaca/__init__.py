@@ -1,4 +1,4 @@
-"""The simulated Alpaca: everything below ``/alpaca``. Its market data need a key (``DATA_KEYS``)."""
+"""The simulated Alpaca: everything below ``/alpaca``. Its market data need a key (``DATA_KEYS``, or an account's)."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -6,8 +6,11 @@ from typing import ClassVar
 from aiohttp import web
 
 from feeds.simulator.alpaca.listing import CRYPTO, LISTING, NAME, STOCKS
+from feeds.simulator.alpaca.private import AlpacaTradingApi
 from feeds.simulator.alpaca.rest import AlpacaRest
 from feeds.simulator.alpaca.sockets import AlpacaSockets
+from feeds.simulator.alpaca.terms import TERMS
+from feeds.simulator.alpaca.updates import DOOR, AlpacaUpdates
 from feeds.simulator.faults import Fault
 from feeds.simulator.keys import DATA_KEYS
 from feeds.simulator.market import LiveMarket, Print, Top
@@ -25,14 +28,16 @@ class Alpaca:
 
     name = NAME
     listing = LISTING
-    terms: ClassVar[Terms | None] = None
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         settings = place.settings
-        doors = {product: Door(limit=settings.connects.get(NAME, CONNECTS), per_s=60) for product in (CRYPTO, STOCKS)}
+        limit = settings.connects.get(NAME, CONNECTS)
+        doors = {product: Door(limit=limit, per_s=60) for product in (CRYPTO, STOCKS)}
+        markets = {product: place.world.of(NAME, product) for product in (CRYPTO, STOCKS)}
         self.server = AlpacaSockets(
-            {product: place.world.of(NAME, product) for product in (CRYPTO, STOCKS)},
-            dict(DATA_KEYS),
+            markets,
+            dict(DATA_KEYS) | {key.key: key.secret for key in TERMS.keys},
             settings.rules.get(NAME, RULES),
             place.faults,
             SocketSet(NAME, doors, place.faults, place.clock),
@@ -40,6 +45,14 @@ class Alpaca:
             place.clock_ms,
         )
         self._rest = AlpacaRest(self.server, place.faults, place.clock_ms)
+        self.updates = AlpacaUpdates(
+            place.accounts,
+            settings.rules.get(NAME, RULES),
+            place.faults,
+            SocketSet(NAME, {DOOR: Door(limit=limit, per_s=60)}, place.faults, place.clock),
+            place.clock_ms,
+        )
+        self._trading = AlpacaTradingApi(place.accounts, markets, place.faults, place.clock_ms)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
@@ -50,7 +63,8 @@ class Alpaca:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self.server.routes(f"/{NAME}"), *self._rest.routes(f"/{NAME}")]
+        parts = (self.server, self.updates, self._rest, self._trading)
+        return [route for part in parts for route in part.routes(f"/{NAME}")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         self.server.happened(market, prints, tops, now_ms)
@@ -60,9 +74,10 @@ class Alpaca:
 
     def keep_house(self) -> None:
         self.server.keep_house()
+        self.updates.sockets.tick()
 
     def open_sockets(self) -> list[Socket]:
-        return list(self.server.sockets.open)
+        return [*self.server.sockets.open, *self.updates.sockets.open]
 
     def act(self, fault: Fault) -> None:
         """ "shutdown": no end of service is documented; every client is told that it is slow (407) and dropped."""
