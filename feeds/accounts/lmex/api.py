@@ -3,7 +3,8 @@
 Facts (sources: docs.lmex.io and btsecom/docs: spotV3_3, futuresV2_3 and wallet, Authentication, Rate Limits):
 
 * Headers ``request-api`` (the key), ``request-nonce`` (the time, ms) and ``request-sign``: hex HMAC-SHA384 of path,
-  nonce and the JSON body as sent. The path begins with ``/api``, without the product before it; the query is not signed.
+  nonce and the JSON body as sent. The path begins with ``/api``, without the product before it; the query is not
+  signed.
 * **Sources disagree about futures**: one client of LMEX's own people signs the whole path, ``/futures/api/...``. The
   documented form comes first; a 401 before anything was accepted is answered by the other one.
 * What a wrong nonce is answered is not documented. So after a 401 the clock is measured and the question is asked once

@@ -7,13 +7,14 @@ Facts (sources: btsecom/docs, BTSE's own documentation: spotV3_3, futuresV2_3, w
 * A futures wallet has ``assets``, "assets available", and ``assetsInUse``, "assets in use": what is owned is both.
   Only the cross wallet is asked for; what was moved to an isolated one is not told with it.
 * A position's ``side`` gives its sign; ``positionMode`` ``HEDGE`` has a row for each ``positionDirection``.
-  ``marginType`` 91 is cross, 92 isolated. Contracts settle in several currencies, and so there may be several positions (by
-  ``positionId``) in one market: shown as one. ``currentLeverage`` is what is in use, no setting: not shown.
+  ``marginType`` 91 is cross, 92 isolated. Contracts settle in several currencies, and so there may be several positions
+  (by ``positionId``) in one market: shown as one. ``currentLeverage`` is what is in use, no setting: not shown.
 * ``currentOrderSize`` is filled plus remaining, also after an amendment; ``originalOrderSize`` never changes.
 * Order states are numbers on streams and in answers to orders, ``orderState`` (active or not) in lists of open orders.
 * ``filledPrice`` and ``filledSize`` of a fill by REST are the execution's, ``price`` and ``size`` the order's; by
-  stream ``price`` and ``size`` are the execution's. ``tradeId`` is the same on both. Only the stream says maker or taker, only
-  REST the realised profit. A positive ``feeAmount`` was charged (``total`` = ``realizedPnl`` - ``feeAmount``).
+  stream ``price`` and ``size`` are the execution's. ``tradeId`` is the same on both. Only the stream says maker or
+  taker, only REST the realised profit. A positive ``feeAmount`` was charged (``total`` = ``realizedPnl`` -
+  ``feeAmount``).
 """
 
 from collections.abc import Iterable
