@@ -73,7 +73,7 @@ def test_requests() -> None:
         ("endTime", str(1000 + 7 * 86_400_000 - 1)),
         ("count", "500"),
     )
-    assert dict(api.fills_request("futures", "5,9,77").params)["beforeSerialId"] == "77"
+    assert dict(api.fills_request("futures", "5,9,77,9").params)["beforeSerialId"] == "77"
     with pytest.raises(ExchangeError, match="lists no market"):
         api.fills_request("XYZ/USD", None)
 
@@ -155,13 +155,13 @@ class TestPaging:
         lmex = Lmex(rows, 4, newest_first=newest_first, bounds=bounds)
         with patch.object(history, "PAGE", 4), patch.object(history, "KEPT_MS", 40 * 86_400_000):
             fills, _, _ = read(SPOT, lmex, None)
-        assert sorted(fill.id for fill in fills) == sorted(row["tradeId"] for row in rows), "each once"
+        assert {fill.id for fill in fills} == {row["tradeId"] for row in rows}
 
     def test_many_do_not_take_many_more_requests(self) -> None:
         rows = rows_at([NOW_MS - n * 20_000 for n in range(5000)], examples.FILL)
         fills, _, asked = read("futures", Lmex(rows, 500, newest_first=True, bounds=True), str(NOW_MS - 3 * 86_400_000))
         assert len({fill.id for fill in fills}) == 5000
-        assert asked < 80
+        assert asked < 15
 
     def test_too_many_in_one_millisecond_at_spot_is_told(self) -> None:
         lmex = Lmex(rows_at([NOW_MS - 50_000] * 9, examples.SPOT_FILL), 4, newest_first=True, bounds=True)
