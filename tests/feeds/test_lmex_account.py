@@ -156,7 +156,7 @@ class TestAnswers:
         )
         assert (tusd.asset, tusd.free, tusd.locked) == ("TUSD", D(100000), D(0))
         [btc] = api.parse_balances(futures, examples.FUTURES_WALLET.encode(), 7)
-        assert (btc.asset, btc.total, btc.free, btc.locked) == ("BTC", D("0.21183537"), D("0.20183537"), D("0.01"))
+        assert (btc.asset, btc.total, btc.free, btc.locked) == ("BTC", D("0.20183537"), D("0.19183537"), D("0.01"))
 
     def test_positions(self) -> None:
         api = account()
@@ -222,6 +222,8 @@ class TestAnswers:
         partly = examples.OPEN_ORDER | {"currentOrderSize": 8, "totalFilledSize": 3, "avgFilledPrice": 10104.1}
         [order] = api.parse_orders(futures, text([partly]))
         assert (order.size, order.filled, order.status) == (D("0.00008"), D("0.00003"), "partial")
+        ended = examples.OPEN_ORDER | {"orderState": "STATUS_INACTIVE"}
+        assert api.parse_orders(futures, text([ended])) == []
         [order] = api.parse_orders(spot, text([examples.SPOT_TRIGGER]))
         assert (order.symbol, order.type, order.size, order.client_id) == (
             "BTC/USDT",
@@ -273,7 +275,7 @@ class TestStream:
         assert (order.type, order.price, order.average) == ("market", None, D("111085.1"))
         [order] = session("spot").parse(examples.SPOT_EVENT)
         assert isinstance(order, Order)
-        assert (order.side, order.status, order.size, order.filled) == ("buy", "partial", D("0.00899"), D("0.00899"))
+        assert (order.side, order.status, order.size, order.filled) == ("buy", "filled", D("0.00899"), D("0.00899"))
 
     def test_fills(self) -> None:
         [fill] = session("futures").parse(examples.FILL_FRAME)

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from feeds.errors import ExchangeError, ParseError
+from feeds.exchanges import create
 from feeds.trading import NewOrder
 from tests.feeds import lmex_examples as examples
 from tests.feeds.lmex_examples import account, text
@@ -60,6 +61,22 @@ class TestTrading:
             api.parse_placed(self.ORDER, refused, 1)
         assert error.value.code == status
         assert api.leaves_open(error.value) == (status == 17)
+
+    def test_a_refusal_of_few_words(self) -> None:
+        few = {
+            "symbol": "BTC-PERP",
+            "timestamp": 1770892916507,
+            "status": 135,
+            "type": 93,
+            "message": "positionId is empty",
+        }
+        with pytest.raises(ExchangeError, match=r"positionId is empty \(135\)"):
+            account().parse_placed(self.ORDER, text([few]), 1)
+
+    def test_an_order_that_is_not_found_may_be_an_http_error(self) -> None:
+        body = b'{"status":400,"error":"Bad Request","code":16,"message":"Order is not found"}'
+        error = create("lmex").error_of(400, body, {})
+        assert isinstance(error, ExchangeError) and error.code == 16 and account().unknown_order(error)
 
     def test_find_and_cancel(self) -> None:
         api = account()

@@ -23,7 +23,7 @@ from datetime import datetime
 
 import msgspec
 
-from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
+from feeds.account import OPEN_STATUSES, AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.accounts.lmex import history
 from feeds.accounts.lmex.rows import FuturesWallet, OrderRow, PositionRow, SpotAsset, futures_balances, together
@@ -201,7 +201,7 @@ class LmexAccount(LmexTrading):
         with reading(raw, request.path):
             orders = [row.order(request.product, self._markets) for row in decode_rows(raw, OrderRow)]
         self._good(request)
-        return orders
+        return [order for order in orders if order.status in OPEN_STATUSES]
 
     def _good(self, request: Request) -> None:
         """An answer shows that its signature was accepted."""

@@ -4,13 +4,15 @@ Facts (sources: btsecom/docs, BTSE's own documentation: spotV3_3, futuresV2_3, w
 
 * Sizes of futures are contracts; ``contractSize`` of a row is the one that it was counted in. Spot counts in base
   currency. A spot purchase by value has its size in quote currency, and none in base.
-* A futures wallet has ``assets``, "assets available", and ``assetsInUse``, "assets in use": what is owned is both.
+* A futures wallet has ``assets`` and ``assetsInUse``. The documentation's words ("assets available", "assets in use")
+  leave open whether the first contain the second; clients that were run against BTSE read them so, and so do we.
   Only the cross wallet is asked for; what was moved to an isolated one is not told with it.
 * A position's ``side`` gives its sign; ``positionMode`` ``HEDGE`` has a row for each ``positionDirection``.
   ``marginType`` 91 is cross, 92 isolated. Contracts settle in several currencies, and so there may be several positions
   (by ``positionId``) in one market: shown as one. ``currentLeverage`` is what is in use, no setting: not shown.
 * ``currentOrderSize`` is filled plus remaining, also after an amendment; ``originalOrderSize`` never changes.
-* Order states are numbers on streams and in answers to orders, ``orderState`` (active or not) in lists of open orders.
+* Order states are numbers on streams and in answers to orders, ``orderState`` in lists of open orders, which also hold
+  what ended a moment ago (``STATUS_INACTIVE``). A market order bought by value stays "partially transacted" at its end.
 * ``filledPrice`` and ``filledSize`` of a fill by REST are the execution's, ``price`` and ``size`` the order's; by
   stream ``price`` and ``size`` are the execution's. ``tradeId`` is the same on both. Only the stream says maker or
   taker, only REST the realised profit. A positive ``feeAmount`` was charged (``total`` = ``realizedPnl`` -
@@ -49,10 +51,11 @@ STATUSES = {
     15: "rejected",
     16: "rejected",  # not found
     17: "rejected",  # request failed
+    20: "open",  # success
     64: "open",  # liquidation, as are 1003 and (auto-deleveraging) 1004
     65: "open",  # active
     85: "open",  # processing
-    88: "open",  # inactive: a trigger order that waits
+    88: "canceled",  # inactive
     101: "rejected",  # price beyond that of liquidation
     123: "open",  # amended
     300: "rejected",
@@ -63,6 +66,14 @@ STATUSES = {
     305: "rejected",
     1003: "open",
     1004: "open",
+}
+STATES = {
+    "STATUS_ACTIVE": "open",
+    "STATUS_INACTIVE": "canceled",
+    "ORDER_INSERTED": "open",
+    "ORDER_PARTIALLY_TRANSACTED": "partial",
+    "ORDER_FULLY_TRANSACTED": "filled",
+    "ORDER_CANCELLED": "canceled",
 }
 TYPES = {76: "limit", 77: "market", 80: "peg", 81: "otc"}
 TRIGGERS = {1001: "stop loss", 1002: "take profit"}
@@ -104,22 +115,22 @@ class FuturesWallet(Wire, frozen=True):
 
 def futures_balances(wallets: Iterable[FuturesWallet], asof_ms: int) -> list[Balance]:
     """What all of them hold together, by asset."""
-    free: dict[str, Decimal] = {}
+    held: dict[str, Decimal] = {}
     used: dict[str, Decimal] = {}
     for wallet in wallets:
-        for held, assets in ((free, wallet.assets), (used, wallet.assetsInUse)):
+        for sums, assets in ((held, wallet.assets), (used, wallet.assetsInUse)):
             for asset in assets or ():
-                held[asset.currency] = EXACT.add(held.get(asset.currency, ZERO), asset.balance)
+                sums[asset.currency] = EXACT.add(sums.get(asset.currency, ZERO), asset.balance)
     return [
         Balance(
             product="futures",
             asset=name,
-            total=EXACT.add(free.get(name, ZERO), used.get(name, ZERO)),
-            free=free.get(name, ZERO),
+            total=total,
+            free=max(ZERO, EXACT.subtract(total, used.get(name, ZERO))),
             locked=used.get(name, ZERO),
             asof_ms=asof_ms,
         )
-        for name in dict.fromkeys([*free, *used])
+        for name, total in held.items()
     ]
 
 
@@ -210,13 +221,14 @@ class OrderRow(Wire, frozen=True):
     "side":"BUY","price":10104.1,"contractSize":0.00001,"originalOrderSize":1,"currentOrderSize":1,"totalFilledSize":0,
     "remainingSize":1,"avgFilledPrice":0,"timeInForce":"GTC","orderState":"STATUS_ACTIVE","reduceOnly":false,
     "triggerOrder":false,"triggered":false,"timestamp":1752138665358}``; spot with ``...BaseSize``, older versions with
-    ``size`` and ``filledSize``; streams and answers to orders with ``"status":2`` and ``time_in_force``."""
+    ``size`` and ``filledSize``; streams and answers to orders with ``"status":2`` and ``time_in_force``. A refusal may
+    have little more than ``symbol``, ``status`` and ``message``."""
 
-    orderID: str
     symbol: str
-    side: str
-    orderType: int
-    timestamp: Ms
+    orderID: str = ""
+    side: str = ""
+    orderType: int = 0
+    timestamp: Ms = 0
     clOrderID: str | None = None
     price: Decimal | None = None
     status: int | None = None
@@ -243,7 +255,10 @@ class OrderRow(Wire, frozen=True):
     triggerOrderType: int | None = None
 
     def order(self, product: str, markets: MarketIndex) -> Order:
-        """Raises ValueError for a future that is not listed where the row does not tell what its contracts are."""
+        """Raises ValueError for a future that is not listed where the row does not tell what its contracts are, and for
+        a row without id."""
+        if not self.orderID:
+            raise ValueError("orderID is missing")
         market = listed(markets, product, self.symbol)
         contract = contract_of(product, self.contractSize, market)
         filled = times(self._filled(), contract)
@@ -279,10 +294,14 @@ class OrderRow(Wire, frozen=True):
         return next((size for size in told if size is not None), ZERO)
 
     def _status(self, size: Decimal, filled: Decimal) -> str:
-        """What the list of open orders has is open, whatever it is called there."""
-        status = "open" if self.status is None else STATUSES.get(self.status, str(self.status))
-        if status == "open" and filled:
-            return "filled" if size and filled >= size else "partial"
+        """``size`` 0: bought by value."""
+        if self.status is not None:
+            status = STATUSES.get(self.status, str(self.status))
+        else:
+            status = STATES.get(self.orderState or "", (self.orderState or "open").lower())
+        if status in ("open", "partial") and filled:
+            by_value = self.orderType == MARKET and not size
+            return "filled" if by_value or (size and filled >= size) else "partial"
         return status
 
 

@@ -233,7 +233,7 @@ def spot_wallet(account: Account) -> list[dict[str, Any]]:
 
 
 def futures_wallet(account: Account) -> list[dict[str, Any]]:
-    """The cross wallet: what is available, and what is in use."""
+    """The cross wallet: what there is, and what of it is in use."""
     wallet = account.futures
     used = min(wallet.used(), wallet.balance)
     return [
@@ -251,7 +251,7 @@ def futures_wallet(account: Account) -> list[dict[str, Any]]:
             "maintenanceMargin": 0,
             "leverage": 0,
             "openMargin": wallet.order_margin(),
-            "assets": [{"balance": wallet.balance - used, "assetPrice": 1, "currency": wallet.asset}],
+            "assets": [{"balance": wallet.balance, "assetPrice": 1, "currency": wallet.asset}],
             "assetsInUse": [{"balance": used, "assetPrice": 1, "currency": wallet.asset}],
         }
     ]
