@@ -63,13 +63,7 @@ class TestTrading:
         assert api.leaves_open(error.value) == (status == 17)
 
     def test_a_refusal_of_few_words(self) -> None:
-        few = {
-            "symbol": "BTC-PERP",
-            "timestamp": 1770892916507,
-            "status": 135,
-            "type": 93,
-            "message": "positionId is empty",
-        }
+        few = {"symbol": "BTC-PERP", "timestamp": 1770892916507, "status": 135, "message": "positionId is empty"}
         with pytest.raises(ExchangeError, match=r"positionId is empty \(135\)"):
             account().parse_placed(self.ORDER, text([few]), 1)
 
