@@ -166,6 +166,7 @@ class Result(NamedTuple):
     trouble: Counter[tuple[str, str]]
     why: dict[tuple[str, str], str]
     behind_ms: tuple[float, float]  # p50, p99
+    load: float  # processes that wanted a core at once, averaged over the run
 
 
 async def measure(deployment: Deployment, seconds: float) -> Result:
@@ -189,10 +190,11 @@ async def measure(deployment: Deployment, seconds: float) -> Result:
         return {name: Usage(*map(sum, zip(*group, strict=True))) for name, group in each.items()}
 
     client.begin()
-    began_s, seen = time.monotonic(), [look()]
+    began_s, seen, loads = time.monotonic(), [look()], [os.getloadavg()[0]]
     while (passed_s := time.monotonic() - began_s) < seconds:
         await wait(min(1.0, seconds - passed_s))
         seen.append(look())
+        loads.append(os.getloadavg()[0])
         if len(seen) % 60 == 0:
             megabytes = {name: round(each.memory_mb) for name, each in seen[-1].items()}
             print(f"   {passed_s:.0f} s: MB {megabytes}, out of use {client.trouble}", file=sys.stderr, flush=True)
@@ -215,6 +217,7 @@ async def measure(deployment: Deployment, seconds: float) -> Result:
         trouble=client.trouble,
         why=client.why,
         behind_ms=(percentile(client.behind_ms, 50), percentile(client.behind_ms, 99)),
+        load=sum(loads) / len(loads),
     )
 
 
@@ -227,6 +230,7 @@ def report(found: Result) -> str:
         lines.append(
             f"{name:10} {cores:.2f} cores, {start:.0f} MB at the start, {end:.0f} at the end, {most:.0f} at most"
         )
+    lines.append(f"load of this machine with {os.cpu_count()} cores: {found.load:.1f}; beyond them it tells of others")
     lines.append(f"messages in  {told['messages'].total() / per_s:,.0f}/s")
     kinds = ", ".join(f"{kind} {count / per_s:,.0f}" for kind, count in found.frames.most_common())
     lines.append(f"frames out   {found.frames.total() / per_s:,.0f}/s ({kinds}), {found.megabytes / per_s:.2f} MB/s")

@@ -230,6 +230,7 @@ REMARKS = {
 }
 LIVE = "live again after"
 SLOW_START_S = 20.0
+"""A start that took longer is told, though no market was ever out of use."""
 
 
 def summary(outcomes: Mapping[str, Mapping[str, Outcome]]) -> str:

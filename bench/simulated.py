@@ -159,6 +159,8 @@ async def run_trouble(
                         cleared_s = now_s
                         await (await control.delete("/__sim/faults")).read()
                     await asyncio.sleep(0.02)
+            if judge.live and first_live_s == float("inf"):
+                first_live_s = time.monotonic() - judge.began_s
             venue = engine.venues[scene.exchange]
             outcome = Outcome(
                 fault=name,

@@ -136,7 +136,8 @@ def markets(request: HttpRequest) -> HttpResponse:
         found = found.filter(exchange=exchange)
     for word in query.split():
         found = found.filter(Q(symbol__icontains=word) | Q(native__icontains=word) | Q(exchange__icontains=word))
-    return answer({"markets": rows.market_rows(found)})
+    listed = rows.market_rows(found)
+    return answer({"markets": listed, "first": rows.first_pinned(listed, records.report())})
 
 
 @endpoint("GET")

@@ -26,7 +26,7 @@ _GT = TypeVar("_GT", covariant=True)
 if TYPE_CHECKING:
 
     class _TextField(models.TextField[_ST, _GT]):
-        # How django-stubs tells what may be assigned and what is read.
+        # How django-stubs tells what may be assigned and what is read; a field of text says str there.
         _pyi_private_set_type: Decimal  # type: ignore[assignment]
         _pyi_private_get_type: Decimal  # type: ignore[assignment]
 else:

@@ -13,7 +13,7 @@ from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS
 from dashboard.relay import Refused, Relay
 
-__all__ = ["Refused", "accounts_changed", "across_changed", "candles", "newest_frame"]
+__all__ = ["Refused", "accounts_changed", "across_changed", "candles", "newest_frame", "trade"]
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +28,19 @@ async def newest_frame(topic: str, timeout_s: float) -> str:
 
 
 async def candles(exchange: str, symbol: str, interval: str, limit: int, timeout_s: float) -> list[dict[str, Any]]:
-    """The latest bars, oldest first. Raises as :func:`newest_frame`."""
+    """The latest bars, oldest first, as docs/protocol.md shows them. Raises as :func:`newest_frame`."""
+    question = {"exchange": exchange, "symbol": symbol, "interval": interval, "limit": limit}
     async with Relay.running() as relay:
-        return await relay.candles(exchange, symbol, interval, limit, timeout_s)
+        bars: list[dict[str, Any]] = await relay.ask("feeds.candles", timeout_s, **question)
+        return bars
+
+
+async def trade(account: int, action: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """Have the worker place or cancel (``dashboard.answers``). Raises as :func:`newest_frame`; after a TimeoutError it
+    may have been done all the same."""
+    async with Relay.running() as relay:
+        result: dict[str, Any] = await relay.ask("feeds.trade", timeout_s, account=account, action=action, body=body)
+        return result
 
 
 def accounts_changed() -> None:

@@ -113,3 +113,23 @@ class UserSettings(models.Model):
 
     def __str__(self) -> str:
         return f"settings of {self.user_id}"
+
+
+class OrderTicket(models.Model):
+    """An order that was asked for from here (see ``feeds.tickets``): written down before it was sent."""
+
+    account = models.ForeignKey(ACCOUNT, on_delete=models.CASCADE)
+    key = models.CharField(max_length=64)
+    client_id = models.CharField(max_length=64)
+    wish = models.JSONField()
+    state = models.CharField(max_length=8)
+    sentence = models.TextField(blank=True, default="")
+    order_id = models.CharField(max_length=64, blank=True, default="")
+    sent_ns = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "key"), name="ticket_key"),)
+        indexes = (models.Index(fields=("account", "state"), name="ticket_state"),)
+
+    def __str__(self) -> str:
+        return f"{self.client_id} {self.state}"

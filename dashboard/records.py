@@ -23,7 +23,8 @@ _MARKET_COLUMNS = (*_MARKET_TEXTS, *_MARKET_NUMBERS, "settle", "pinned", "simula
 
 def put_report(body: Mapping[str, Any], recv_ns: int | None = None) -> None:
     """The worker's report: ``Engine.health()`` and what else the web side reads from it:
-    ``clock_offsets_ms`` {exchange: its clock minus ours}, ``simulated`` [exchange, ...]."""
+    ``clock_offsets_ms`` {exchange: its clock minus ours}, ``simulated`` [exchange, ...], ``pinned`` ["exchange:symbol",
+    ...] in the configuration's order."""
     WorkerReport.objects.update_or_create(
         pk=REPORT, defaults={"body": dict(body), "recv_ns": time.time_ns() if recv_ns is None else recv_ns}
     )

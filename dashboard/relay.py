@@ -66,13 +66,13 @@ class Relay(PerLoop):
         self._worker: int | None = None  # when the worker started, ms: tells one start from the next
         self._held: dict[str, _Held] = {}
         self._waiting: dict[str, list[asyncio.Future[str]]] = {}
-        self._questions: dict[int, asyncio.Future[list[dict[str, Any]]]] = {}
+        self._questions: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "relay.frame": self._take_frame,
             "relay.worker": self._take_beat,
             "relay.refused": self._take_refusal,
-            "relay.candles": self._take_candles,
+            "relay.answer": self._take_answer,
         }
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -154,18 +154,15 @@ class Relay(PerLoop):
             if not waiters:
                 del self._waiting[topic]
 
-    async def candles(
-        self, exchange: str, symbol: str, interval: str, limit: int, timeout_s: float
-    ) -> list[dict[str, Any]]:
-        """Bars, oldest first, as docs/protocol.md shows them. Raises TimeoutError, or Refused with a sentence."""
+    async def ask(self, kind: str, timeout_s: float, **question: Any) -> Any:
+        """The worker's answer to a message of this kind. Raises TimeoutError, or Refused with a sentence."""
         self._asked += 1
         number = self._asked
-        answer: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._questions[number] = answer
-        question = {"exchange": exchange, "symbol": symbol, "interval": interval, "limit": limit}
         try:
             async with asyncio.timeout(timeout_s):
-                await self.uplink.ask({"type": "feeds.candles", "question": number, **question})
+                await self.uplink.ask({"type": kind, "question": number, **question})
                 return await answer
         except LAYER_ERRORS as error:
             raise TimeoutError(f"no answer of the worker: {error}") from error
@@ -236,14 +233,14 @@ class Relay(PerLoop):
                 self.unsubscribe(browser, [topic])
                 browser.refused(topic, reason)
 
-    def _take_candles(self, message: dict[str, Any]) -> None:
+    def _take_answer(self, message: dict[str, Any]) -> None:
         answer = self._questions.get(message["question"])
         if answer is None or answer.done():
             return  # nobody waits any more
         if message["error"]:
             answer.set_exception(Refused(message["error"]))
         else:
-            answer.set_result(message["bars"])
+            answer.set_result(message["result"])
 
     # -- silence -----------------------------------------------------------------------------------------------------
 

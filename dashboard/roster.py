@@ -4,13 +4,12 @@ have entered, with keys that only this worker's private key opens."""
 import asyncio
 from collections.abc import Mapping
 
-import msgspec
 import structlog
 
 from dashboard import logs, records
 from dashboard.models import ExchangeAccount
 from dashboard.store import DjangoAccountStore
-from feeds import accounts, exchanges
+from feeds import accounts
 from feeds.account import AccountSpec, Credentials
 from feeds.account_config import AccountConfig
 from feeds.account_facts import facts_of
@@ -19,7 +18,7 @@ from feeds.config import Config
 from feeds.engine import Engine
 from feeds.errors import FeedError
 from feeds.keys import KeyPair
-from feeds.simulator.keys import DATA_KEY, DATA_SECRET, DEMO_KEY, DEMO_SECRET
+from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
 
 log = structlog.get_logger(__name__)
 
@@ -152,17 +151,3 @@ class Roster:
     async def _down(self, account: int, exchange: str, error: FeedError) -> None:
         log.error("account cannot be followed", account=account, exchange=exchange, error=str(error))
         await self._store.set_account_state(account, "DOWN", error.sentence, recv_ns=SYSTEM.now_ns())
-
-
-def demo_endpoints(config: Config, endpoints: Mapping[str, Mapping[str, str]]) -> Config:
-    """The configuration with its simulated exchanges at these addresses, and with their key of market data."""
-    key = Credentials(DATA_KEY, DATA_SECRET)
-    moved = {
-        name: msgspec.structs.replace(
-            exchange,
-            endpoints={**endpoints.get(name, {}), **exchange.endpoints},
-            credentials=key if exchanges.create(name).facts.needs_key else None,
-        )
-        for name, exchange in config.exchanges.items()
-    }
-    return msgspec.structs.replace(config, exchanges=moved)

@@ -276,6 +276,13 @@ def market_rows(found: QuerySet[MarketRow]) -> list[Row]:
     return listed
 
 
+def first_pinned(listed: Iterable[Row], report: WorkerReport | None) -> str | None:
+    """The first of the markets that the configuration pins, in its order, that is among these: "binance:BTC/USDT"."""
+    known = {f"{row['exchange']}:{row['symbol']}" for row in listed}
+    pinned = [] if report is None else report.body.get("pinned", [])
+    return next((key for key in pinned if key in known), None)
+
+
 def _head(row: AccountRow) -> Row:
     account = row.account
     return {

@@ -44,7 +44,7 @@ class ApiTokenMiddleware(MiddlewareMixin):
             return unauthorized("The API token is not known.")
         request.user = user
         request.auser = _always(user)
-        request.api_token = True  # type: ignore[attr-defined]
+        request.api_token = True  # type: ignore[attr-defined]  # our own, for CsrfMiddleware
         return None
 
 
@@ -69,6 +69,7 @@ class CsrfMiddleware(CsrfViewMiddleware):
 class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
     """Every view needs sign-in unless it says otherwise; the API answers 401 instead of leading to the sign-in page."""
 
+    # The stubs allow redirects alone; Django passes on any response.
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponseBase:  # type: ignore[override]
         if request.path_info.startswith(API):
             return unauthorized()

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
-from dashboard import holdings, ledger, notes, spreads, worth
+from dashboard import holdings, ledger, notes, orders, spreads, worth
 from dashboard.rows import Moment, Row
 from feeds import account_domain
 from feeds.account import KeyRights
 from feeds.arbitrage import Event, Threshold
 from feeds.fees import Fee
 from feeds.portfolio import EquityPoint, Held, Person
+from feeds.tickets import Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +115,23 @@ class DjangoAccountStore:
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         await self.run(ledger.set_account_state, account, state, sentence, recv_ns)
+
+    # feeds.tickets.TicketStore
+
+    async def put_ticket(self, account: int, ticket: Ticket) -> None:
+        await self.run(orders.put_ticket, account, ticket)
+
+    async def ticket(self, account: int, key: str) -> Ticket | None:
+        return await self.run(orders.ticket, account, key)
+
+    async def open_tickets(self, account: int) -> list[Ticket]:
+        return await self.run(orders.open_tickets, account)
+
+    async def client_ids(self, account: int) -> set[str]:
+        return await self.run(orders.client_ids, account)
+
+    async def stored_order(self, account: int, symbol: str, order_id: str) -> account_domain.Order | None:
+        return await self.run(orders.stored_order, account, symbol, order_id)
 
     async def account_frame(self, account: int, kind: str) -> Row:
         return await self.run(holdings.account_frame, account, kind, self._moment())

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dashboard import api, api_across, api_holdings, api_user, metrics, views
+from dashboard import api, api_across, api_holdings, api_orders, api_user, metrics, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -32,6 +32,10 @@ urlpatterns = [
     path("api/notices/", api_holdings.notices),
     path("api/accounts/<int:number>/shares/", api_user.shares),
     path("api/accounts/<int:number>/shares/<int:user>/", api_user.share),
+    path("api/accounts/<int:number>/orders/", api_orders.place),
+    path("api/accounts/<int:number>/orders/cancel/", api_orders.cancel),
+    path("api/accounts/<int:number>/cancel-all/", api_orders.cancel_all),
+    path("api/cancel-all/", api_orders.cancel_everything),
     path("api/settings/", api_user.settings),
     path("api/portfolio/", api_user.portfolio),
     path("api/equity/", api_user.equity),

@@ -20,23 +20,24 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError
 
-from dashboard import logs, records, spreads
+from dashboard import logs, records, simulated, spreads
+from dashboard.answers import Answers
 from dashboard.bridge import ChannelSink
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
-from dashboard.roster import Roster, demo_endpoints
+from dashboard.roster import Roster
 from dashboard.store import DjangoAccountStore, DjangoAcrossStore
 from dashboard.worker_lock import WorkerRuns, worker_lock
-from feeds import simulator
 from feeds.config import Config, load_config
 from feeds.engine import Engine
-from feeds.errors import ConfigError, FeedError
+from feeds.errors import ConfigError
 from feeds.keys import KeyPair
 from feeds.opening import MakesVenue, make_venue
 from feeds.player import Player
 from feeds.recorder import Limits, Recorder
 from feeds.recording import RecordingError
 from feeds.replay import PlayedVenue
+from feeds.simulator import SimulatorProcess
 
 log = structlog.get_logger(__name__)
 
@@ -79,11 +80,11 @@ class FeedsWorker:
         self._lock = worker_lock()
         self._store = DjangoAccountStore()
         self._roster: Roster | None = None
-        self._simulator: simulator.SimulatorProcess | None = None
+        self._simulator: SimulatorProcess | None = None
         self._leases: dict[str, tuple[frozenset[str], float]] = {}  # relay -> topics, until when
         self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
         self._tasks: list[asyncio.Task[None]] = []
-        self._answers: set[asyncio.Task[None]] = set()
+        self._answers = Answers()
         self._database = Outage(log, "database")
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class FeedsWorker:
         FeedsWorker.current = self
         try:
             await asyncio.to_thread(self._lock.acquire)
-            config = await self._with_simulator()
+            config, self._simulator = await asyncio.to_thread(simulated.start, self.config)
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:
                     logs.hide(exchange.credentials.key, exchange.credentials.secret)
@@ -109,6 +110,7 @@ class FeedsWorker:
             await self._write_settings(config)
             self.sink.start()
             await self.engine.start()
+            await self._store.run(records.put_report, self._health(self.engine))  # first: it says what is pinned
             await self._write_markets()
             if self._roster is not None:
                 await self._roster.start(os.environ)
@@ -121,7 +123,8 @@ class FeedsWorker:
         ]
         if self._recorder is not None:
             self._tasks.append(asyncio.create_task(self._recorder.keep(self.engine), name="worker recording"))
-        log.info("worker started", exchanges=sorted(config.exchanges), simulated=self.config.demo)
+        made_up = sorted(name for name, exchange in config.exchanges.items() if exchange.simulated)
+        log.info("worker started", exchanges=sorted(config.exchanges), simulated=made_up)
 
     async def _write_settings(self, config: Config) -> None:
         """The fees and the threshold that hold without the user's own."""
@@ -141,18 +144,13 @@ class FeedsWorker:
             raise ConfigError(f"--record: {error}") from error
         return partial(make_venue, tap=self._recorder)
 
-    async def _with_simulator(self) -> Config:
-        if not self.config.demo:
-            return self.config
-        self._simulator = await asyncio.to_thread(simulator.run, exchanges=tuple(self.config.exchanges))
-        return demo_endpoints(self.config, simulator.endpoints(self._simulator.host, self._simulator.port))
-
     async def stop(self) -> None:
         """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
         began_s = time.monotonic()
-        tasks, self._tasks = [*self._tasks, *self._answers], []
+        tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
+        await self._answers.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.sink.stop()
         if self._recorder is not None:
@@ -214,32 +212,9 @@ class FeedsWorker:
         self._leases = {relay: lease for relay, lease in self._leases.items() if lease[1] > now_s}
         self.sink.leased = frozenset().union(*(topics for topics, _ in self._leases.values()))
 
-    def answer_candles(self, question: dict[str, Any]) -> None:
-        """The exchange may take its time, so this is answered beside."""
-        task = asyncio.create_task(self._answer_candles(question), name="candles")
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
-
-    async def _answer_candles(self, question: dict[str, Any]) -> None:
+    def answer(self, question: dict[str, Any]) -> None:
         assert self.engine is not None
-        bars: list[dict[str, Any]] = []
-        error = ""
-        try:
-            bars = await self.engine.candles(
-                question["exchange"], question["symbol"], question["interval"], question["limit"]
-            )
-        except KeyError:
-            error = f"There is no market {question['exchange']} {question['symbol']}."
-        except FeedError as problem:
-            log.warning(
-                "candles not fetched", exchange=question["exchange"], market=question["symbol"], error=str(problem)
-            )
-            error = problem.sentence
-        answer = {"type": "relay.candles", "question": question["question"], "bars": bars, "error": error}
-        try:
-            await get_channel_layer().send(question["relay"], answer)
-        except LAYER_ERRORS as problem:
-            log.warning("candles not delivered", error=str(problem))
+        self._answers.begin(self.engine, question)
 
     async def accounts_changed(self) -> None:
         if self._roster is not None:
@@ -267,9 +242,11 @@ class FeedsWorker:
             await asyncio.sleep(REPORT_S)
 
     def _health(self, engine: Engine) -> dict[str, Any]:
-        simulated = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
+        made_up = [name for name, exchange in self.config.exchanges.items() if exchange.simulated]
         relayed = {"leases": len(self._leases), "sent": self.sink.sent, "coalesced": self.sink.coalesced}
-        return {**engine.health(), "metrics": engine.metrics(), "simulated": simulated, "relayed": relayed}
+        pinned = [f"{name}:{symbol}" for name, each in self.config.exchanges.items() for symbol in each.pinned]
+        told = {"simulated": made_up, "pinned": pinned, "relayed": relayed}
+        return {**engine.health(), "metrics": engine.metrics(), **told}
 
     async def _write_markets(self) -> None:
         """The instruments of each exchange: when their number changes, and now and then for their details."""
@@ -326,7 +303,10 @@ class FeedsConsumer(AsyncConsumer):
         self.worker.release(message["relay"])
 
     async def feeds_candles(self, message: dict[str, Any]) -> None:
-        self.worker.answer_candles(message)
+        self.worker.answer(message)
+
+    async def feeds_trade(self, message: dict[str, Any]) -> None:
+        self.worker.answer(message)
 
     async def feeds_accounts_changed(self, message: dict[str, Any]) -> None:
         await self.worker.accounts_changed()

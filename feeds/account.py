@@ -8,7 +8,7 @@ moves it, so a worker that dies with older fills still missing reads them at its
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -93,6 +93,8 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     ``token_request`` (signed) gives what the URL or the login needs, ``renew_request`` extends it every
     ``renew_s`` seconds; both are ``None`` where login messages suffice.
+
+    ``names_fills``: fills come by it with the ids that REST gives them; else as ``FillTold``.
     """
 
     name: str
@@ -102,6 +104,7 @@ class PrivateRoute(msgspec.Struct, frozen=True, kw_only=True):
     renew_request: Request | None = None
     renew_s: float | None = None
     covers: tuple[str, ...] = ()
+    names_fills: bool = True
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -124,6 +127,31 @@ class FillPage(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = True
     reached: str | None = None
     unlisted: tuple[UnknownMarket, ...] = ()
+
+
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exchange allows each key by itself, beside the budget of the host.
+
+    A counter of ``most`` points is raised by every request and falls by ``decay_per_s``; ``reserve`` of it is for what
+    is urgent. ``one_at_a_time``: requests must arrive in the order of their nonces. ``poll_s``: asking more often than
+    this would leave no room for anything else, whatever the account's settings say.
+    """
+
+    most: float
+    decay_per_s: float
+    reserve: float = 0.0
+    one_at_a_time: bool = False
+    poll_s: float = 0.0
+
+
+@runtime_checkable
+class LimitsKeys(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange counts each key by itself."""
+
+    key_limits: KeyLimits
+
+    def key_cost(self, request: Request) -> float:
+        """What this request adds to the key's counter."""
 
 
 class AccountApi(Protocol):
@@ -217,6 +245,14 @@ class AccountApi(Protocol):
         """Deposits, withdrawals and internal transfers since then, as far as the exchange tells; [] if it does not."""
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]: ...
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange says of an account what its owner should know."""
+
+    def remark(self) -> str:
+        """As a sentence, from the last answers; "" if there is nothing to say."""
 
 
 def supersedes(new: Order, old: Order) -> bool:

@@ -81,7 +81,7 @@ def _account(table: Table, name: str, followed: Mapping[str, tuple[tuple[str, ..
     products = table.texts("products", offered, offered, least=1)
     trading = table.flag("trading", False)
     for key in ("cancel_on_stop", "dead_man_s"):
-        if key in table and not trading:
+        if table.value(key, 0) and not trading:
             raise table.wrong(key, "is about orders: it needs trading = true")
     return AccountConfig(
         name=name,

@@ -150,11 +150,22 @@ class UnknownMarket(Value, frozen=True, kw_only=True):
     native: str
 
 
+class FillTold(Value, frozen=True, kw_only=True):
+    """The stream told of a fill without the id that the exchange's lists give it, so it cannot be stored: it is read
+    there, at once. ``price`` and ``size`` are this execution's."""
+
+    symbol: str
+    order_id: str
+    price: Decimal
+    size: Decimal
+
+
 PrivateEvent: TypeAlias = (
     Balance
     | Position
     | Order
     | Fill
+    | FillTold
     | UnknownMarket
     | Reply
     | Expired

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from feeds.account import AccountApi
+from feeds.account import AccountApi, LimitsKeys
 from feeds.account_checks import AccountChecks
 from feeds.account_domain import Balance, Order, Position, Transfer
 from feeds.clock import SYSTEM, Clock
@@ -86,6 +86,8 @@ class AccountPolls:
         self._unsettled: dict[tuple[str, str], int] = {}  # transfers that are not done yet, and their time
         self._asked_transfers = False
         self._clock = clock
+        if isinstance(api, LimitsKeys):
+            every_s = max(every_s, api.key_limits.poll_s)
         self._pollers: dict[tuple[str, str], Poller] = {}  # by kind and product
         for kind, poll, requests, times in (
             ("settings", self._settings, api.settings_requests(), RARE),
@@ -158,6 +160,12 @@ class AccountPolls:
     def transfers_error(self) -> FeedError | None:
         """Why deposits and withdrawals cannot be told at the moment."""
         return self._transfers.error if self._transfers is not None else None
+
+    def orders_again(self) -> None:
+        """Orders were placed or cancelled: ask for the open ones soon."""
+        for (kind, _), poller in self._pollers.items():
+            if kind == "orders":
+                poller.soon(1.0)
 
     def lacking(self, standing_s: Callable[[str], float]) -> str:
         """What has not been told as it should, as a sentence; "" if all has.

@@ -86,6 +86,11 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
 
     @property
+    def built_in(self) -> bool:
+        """It is the built-in simulator's: no address says that it stands elsewhere."""
+        return self.simulated and not (self.replay or self.via or self.endpoints)
+
+    @property
     def key_env(self) -> str:
         return variable(self.name, "KEY")
 
@@ -178,8 +183,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _needs_key(exchange: ExchangeConfig) -> bool:
-    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for."""
-    return not exchange.via and exchanges.create(exchange.name).facts.needs_key
+    """Are its market data for signed-in clients only? Through ccxt those of everybody are asked for, and the built-in
+    simulator's key is built in as well."""
+    return not exchange.via and not exchange.built_in and exchanges.create(exchange.name).facts.needs_key
 
 
 def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConfig:
@@ -198,17 +204,19 @@ def _exchange(file: str, name: str, content: object, depth: int) -> ExchangeConf
     apart = _apart(adapter.endpoints, adapter.products)
     table = Table(file, path, content, (*_EXCHANGE_KEYS, *own, *adapter.products, *apart))
     products = table.texts("products", adapter.products, adapter.products, least=1)
+    endpoints = _endpoints(table, adapter.endpoints, (*adapter.products, *apart))
+    common = _of_every_exchange(table, products, adapter.facts.cash_products)
     return ExchangeConfig(
         name=name,
         products=products,
-        endpoints=_endpoints(table, adapter.endpoints, (*adapter.products, *apart)),
+        endpoints=endpoints,
         buffer_frames=table.whole("buffer_frames", 10_000, 100, 1_000_000, "frames"),
         book_depth=_book_depth(table, name, adapter.facts.book_depths, depth),
         budget_share=table.number("budget_share", 0.5, 0.05, 0.95),
         life_s=table.number("life_s", 0.0, 60, 7 * 86_400, "seconds") if "life_s" in table else None,
         renew_at=table.number("renew_at", 0.9, 0.1, 0.95),
         options=_options(table, name, adapter.facts.options),
-        **_of_every_exchange(table, products, adapter.facts.cash_products),
+        **common | {"simulated": _simulated(table, endpoints, adapter.endpoints, products)},
     )
 
 
@@ -242,6 +250,15 @@ def _of_every_exchange(table: Table, products: tuple[str, ...], cash: tuple[str,
         "alarm_factor": _alarm_factor(table),
         "alarm_s": table.number("alarm_s", 10.0, 1, 600, "seconds"),
     }
+
+
+def _simulated(table: Table, given: Mapping[str, str], known: Mapping[str, str], products: tuple[str, ...]) -> bool:
+    """Made-up data by one way and real ones by another would all be marked as simulated."""
+    simulated = table.flag("simulated", False)
+    real = [name for name in known if name.partition(".")[0] in products and name not in given]
+    if simulated and given and real:
+        raise table.wrong("simulated", f"with addresses of its own it must have all of them; {', '.join(real)} is real")
+    return simulated
 
 
 def _alarm_factor(table: Table) -> float:

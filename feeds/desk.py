@@ -22,7 +22,9 @@ from feeds.follower import AccountFollower
 from feeds.portfolio import WealthStore
 from feeds.publisher import Picture, Render
 from feeds.risk import liquidation_distance
+from feeds.tickets import Refused, TicketStore
 from feeds.topics import ACCOUNT_KINDS, Topic
+from feeds.trader import Trader
 from feeds.venue import Venue
 from feeds.wealth import Wealth
 
@@ -53,6 +55,7 @@ class Desk:
         self._lease_marks = lease_marks
         self._clock = clock
         self.followers: dict[int, AccountFollower] = {}
+        self._traders: dict[int, Trader] = {}
         self._content: dict[str, dict[str, Any]] = {}  # topic -> the store's answer
         self._recv_ns: dict[str, int] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
@@ -73,6 +76,7 @@ class Desk:
                 "or has no account side"
             )
         api = factory(spec, venue.markets, venue.adapter.endpoints)
+        placed: set[str] = set()  # client ids
         follower = AccountFollower(
             spec,
             api,
@@ -83,13 +87,39 @@ class Desk:
             reconnect_s=venue.config.reconnect_s,
             gate=venue.gate,
             tap=venue.tap,
+            ours=lambda order: order.client_id in placed,
             clock=self._clock,
         )
         self.followers[spec.id] = follower
+        if isinstance(self._store, TicketStore):
+            self._traders[spec.id] = Trader(
+                spec,
+                api,
+                follower.rest,
+                follower.journal,
+                venue.markets,
+                self._store,
+                state=lambda: follower.state,
+                on_orders=follower.polls.orders_again,
+                ids=placed,
+                clock=self._clock,
+            )
         await venue.wait_for_markets(10.0)
         await follower.start()
+        if spec.id in self._traders:
+            self._traders[spec.id].start()
+
+    def trader(self, account_id: int) -> Trader:
+        """Raises Refused, with a sentence, for an account that is not followed now."""
+        trader = self._traders.get(account_id)
+        if trader is None:
+            raise Refused("The worker does not follow this account at the moment. Nothing was sent.")
+        return trader
 
     async def unfollow(self, account_id: int) -> None:
+        trader = self._traders.pop(account_id, None)
+        if trader is not None:
+            await trader.stop()
         follower = self.followers.pop(account_id, None)
         if follower is not None:
             await follower.stop()

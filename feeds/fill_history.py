@@ -20,13 +20,15 @@ import asyncio
 import contextlib
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import structlog
 
 from feeds.account import AccountApi, FillPage
-from feeds.account_domain import Fill, UnknownMarket
+from feeds.account_domain import Fill, FillTold, PrivateEvent, UnknownMarket
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.journal import Journal
@@ -43,6 +45,18 @@ ACTIVE_ROUNDS = 10
 
 GAP_S = 1.0
 """Between two readings of one market, however often its stream begins anew."""
+
+OWED_S = 3.0
+"""A fill that a stream told, and that the history does not name so much later, is said to be missing."""
+
+GIVEN_UP_S = 120.0
+"""It is looked for so long."""
+
+UNTOLD = 1000
+"""Fills read last, of which the stream may yet tell."""
+
+_Execution = tuple[str, Decimal, Decimal]
+"""Order, price, size: what a fill is known by before the history names it."""
 
 
 class _Market:
@@ -121,6 +135,8 @@ class FillHistory:
         self._clock = clock
         self._log = log.bind(source="fills", **(labels or {}))
         self._markets: dict[str, _Market] = {}
+        self._owed: list[tuple[_Execution, str, float]] = []  # (execution, list, since when), told by a stream
+        self._untold: deque[_Execution] = deque(maxlen=UNTOLD)
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -164,6 +180,45 @@ class FillHistory:
         """The stream of this product has begun anew: what came before must be read."""
         self._wish(m for symbol, m in self._markets.items() if self._api.product_of(symbol) in (product, None))
 
+    def heard(self, events: Iterable[PrivateEvent]) -> None:
+        """A stream told this. Fills that only the history can name are read at once, and again until they are there."""
+        for event in events:
+            if isinstance(event, FillTold):
+                self._owe(event)
+
+    def _owe(self, told: FillTold) -> None:
+        execution = told.order_id, told.price, told.size
+        if execution in self._untold:
+            self._untold.remove(execution)  # REST was quicker
+            return
+        name = self._api.fill_list(told.symbol)
+        self.add([told.symbol], known=True)
+        market, now_s = self._markets.get(name), self._clock.monotonic_s()
+        if market is None:
+            return
+        self._owed.append((execution, name, now_s))
+        market.wishes += 1
+        market.second_look = True
+        market.due_s = min(market.due_s, max(now_s, market.read_s + GAP_S))
+        self._wake.set()
+
+    def _settle(self, fills: Iterable[Fill]) -> None:
+        """These are named."""
+        for fill in fills:
+            execution = fill.order_id, fill.price, fill.size
+            paid = next((each for each in self._owed if each[0] == execution), None)
+            if paid is None:
+                self._untold.append(execution)
+            else:
+                self._owed.remove(paid)
+
+    def _still_owed(self, name: str, now_s: float) -> bool:
+        """Is a fill of this list still to be named? One that is not after so long is given up."""
+        for each in [each for each in self._owed if each[1] == name and now_s - each[2] > GIVEN_UP_S]:
+            self._owed.remove(each)
+            self._log.error("the history does not have a fill that the stream told", order=each[0][0])
+        return any(each[1] == name for each in self._owed)
+
     def met_unlisted(self, market: UnknownMarket) -> bool:
         """The stream told a fill in a market that the instrument list lacks; True if that is new."""
         if market in self.unlisted:
@@ -197,7 +252,9 @@ class FillHistory:
     @property
     def to_read(self) -> int:
         """Markets that must be read to the end before it can be said that no fill is missing."""
-        return sum(market.missing for market in self._markets.values())
+        late_s = self._clock.monotonic_s() - OWED_S
+        late = {name for _, name, since_s in self._owed if since_s < late_s}
+        return sum(market.missing or name in late for name, market in self._markets.items())
 
     @property
     def refused(self) -> dict[str, str]:
@@ -281,7 +338,9 @@ class FillHistory:
             market.due_s = now_s + GAP_S
             return
         market.missing = False
-        if market.second_look:
+        if self._still_owed(name, now_s):
+            market.due_s = now_s + GAP_S
+        elif market.second_look:
             market.second_look = False
             market.due_s = now_s + self._settle_s
         else:
@@ -309,7 +368,9 @@ class FillHistory:
         market.known |= bool(fills)
         if rows:
             new = {(row["symbol"], row["id"]) for row in rows}
-            self._on_new([fill for fill in fills if (fill.symbol, fill.id) in new])
+            named = [fill for fill in fills if (fill.symbol, fill.id) in new]
+            self._settle(named)
+            self._on_new(named)
 
     # Trouble
 

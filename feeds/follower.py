@@ -27,13 +27,14 @@ from feeds.account_checks import AccountChecks
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
 from feeds.account_polls import AccountPolls
 from feeds.account_state import AccountState
+from feeds.account_words import lack, remark
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, FeedError
 from feeds.fill_history import FillHistory
 from feeds.journal import Journal, retry_delays
 from feeds.key_rights import ask_rights, refused_withdrawal
-from feeds.private_stream import STANDING, PrivateStream
+from feeds.private_stream import PrivateStream
 from feeds.rest import RestClient
 from feeds.signed_rest import SignedRest
 from feeds.stream import ConnectGate, backoff
@@ -53,9 +54,6 @@ CLOCK_S = 600.0
 NOTICE_S = 600.0
 """What the exchange says to the account's owner is shown this long."""
 
-STORE_S = 1.0
-"""A store that fails for so long makes the account STALE; a locked database is free again sooner."""
-
 
 class NotListed(FeedError):
     sentence = "The exchange's list of markets is not loaded yet."
@@ -64,8 +62,8 @@ class NotListed(FeedError):
 class AccountFollower:
     """Follows one account from :meth:`start` to :meth:`stop`.
 
-    ``streams`` are its private connections; ``reload_markets`` is called when the instruments lack one; ``ours``
-    tells the orders that we have placed. After DOWN it stays down: make another to try again.
+    ``streams`` are its private connections. ``reload_markets`` is called when the instruments lack one; ``ours`` tells
+    the orders that we have placed. After DOWN it stays down: make another to try again.
     """
 
     def __init__(
@@ -95,12 +93,12 @@ class AccountFollower:
         self._exchange = spec.exchange.capitalize()
         labels = {"exchange": spec.exchange, "account": spec.id}
         self._log = log.bind(**labels)
-        self._rest = SignedRest(spec.exchange, api, rest, clock=clock)
-        self._journal = Journal(spec.id, store, notify, delays=store_delays, on_change=self._judge, clock=clock)
+        self.rest = SignedRest(spec.exchange, api, rest, clock=clock)
+        self.journal = Journal(spec.id, store, notify, delays=store_delays, on_change=self._judge, clock=clock)
         self._history = FillHistory(
             api,
-            self._rest,
-            self._journal,
+            self.rest,
+            self.journal,
             on_fatal=self._refused,
             on_change=self._judge,
             on_new=self._told_by_history,
@@ -110,12 +108,12 @@ class AccountFollower:
             labels=labels,
             clock=clock,
         )
-        self._state = AccountState(self._journal, self._rest, every_s=spec.poll_s, log=self._log, clock=clock)
-        self._checks = AccountChecks(spec, api, self._journal, ours=ours, log=self._log)
-        self._polls = AccountPolls(
+        self._state = AccountState(self.journal, self.rest, every_s=spec.poll_s, log=self._log, clock=clock)
+        self._checks = AccountChecks(spec, api, self.journal, ours=ours, log=self._log)
+        self.polls = AccountPolls(
             api,
-            self._rest,
-            self._journal,
+            self.rest,
+            self.journal,
             self._history,
             self._checks,
             every_s=spec.poll_s,
@@ -131,7 +129,7 @@ class AccountFollower:
                 f"{spec.exchange}/private-{route.name}/{spec.id}",
                 route,
                 api,
-                self._rest,
+                self.rest,
                 self,
                 stale_s=stale_s,
                 reconnect_s=reconnect_s,
@@ -155,22 +153,22 @@ class AccountFollower:
 
     @property
     def last_answer_ns(self) -> int | None:
-        """When the exchange last answered a question about this account."""
-        return self._rest.last_answer_ns
+        """When the exchange last answered about this account."""
+        return self.rest.last_answer_ns
 
     def clock_offset_ms(self, product: str) -> float | None:
-        """The exchange's clock minus our wall clock; None while it is not measured."""
-        return self._rest.offset_ms(product)
+        """The exchange's clock minus ours; None while it is not measured."""
+        return self.rest.offset_ms(product)
 
     def position_symbols(self) -> set[str]:
         """Symbols of open positions: their marks are needed live."""
-        return {symbol for symbol in self._polls.positions.symbols() if self._api.product_of(symbol) is not None}
+        return {symbol for symbol in self.polls.positions.symbols() if self._api.product_of(symbol) is not None}
 
     async def start(self) -> None:
-        """Begin; idempotent. Nothing is awaited: the state tells how far it is."""
+        """Begin; idempotent. The state tells how far it is."""
         if self._task is None:
             self._stopping = False
-            self._journal.start()
+            self.journal.start()
             self._task = asyncio.create_task(self._run(), name=f"account {self.spec.id}")
 
     async def stop(self) -> None:
@@ -184,7 +182,7 @@ class AccountFollower:
         await self._stop_parts()
         if not self._dead:
             self._state.set(StreamState.CONNECTING, "Not followed at the moment: the worker stopped.")
-        await self._journal.stop()
+        await self.journal.stop()
 
     # The order of things
 
@@ -224,11 +222,11 @@ class AccountFollower:
                 return
 
     async def _measure_clocks(self) -> None:
-        await self._rest.measure_all(self._api.clocks())
+        await self.rest.measure_all(self._api.clocks())
 
     async def _check_rights(self) -> None:
-        rights = await ask_rights(self._api, self._rest, self._log)
-        self._journal.rights(rights)
+        rights = await ask_rights(self._api, self.rest, self._log)
+        self.journal.rights(rights)
         if rights is not None and rights.withdraw:
             self._die(refused_withdrawal(rights.withdraw_name, self._exchange))
 
@@ -242,7 +240,7 @@ class AccountFollower:
         self._checks.take_over(await self._store.open_causes(self.spec.id))
 
     async def _follow(self) -> None:
-        self._polls.start_settings()
+        self.polls.start_settings()
         for stream in self.streams:
             stream.start()
         begun_s = measured_s = self._clock.monotonic_s()
@@ -252,7 +250,7 @@ class AccountFollower:
             standing = all(stream.standing_s is not None for stream in self.streams)
             if not asking and (standing or now_s - begun_s >= STANDING_S):
                 asking = True
-                self._polls.start()
+                self.polls.start()
                 self._history.start()
             if now_s - measured_s >= CLOCK_S:
                 measured_s = now_s
@@ -272,15 +270,15 @@ class AccountFollower:
         for stream in self.streams:
             if missed := stream.check():
                 standing = False  # this one is being replaced
-                self._checks.missed(stream.route.name, missed, self._rest.now_ms(stream.route.product))
-        for product in self._checks.judge(self._rest.now_ms, read=not self._history.to_read, standing=standing):
+                self._checks.missed(stream.route.name, missed, self.rest.now_ms(stream.route.product))
+        for product in self._checks.judge(self.rest.now_ms, read=not self._history.to_read, standing=standing):
             self._history.read_again(product)
-            self._polls.read_again(product)
-            self._polls.transfers_soon()
+            self.polls.read_again(product)
+            self.polls.transfers_soon()
 
     async def _stop_parts(self) -> None:
         await self._history.stop()
-        await self._polls.stop()
+        await self.polls.stop()
         for stream in self.streams:
             await stream.stop()
 
@@ -292,36 +290,37 @@ class AccountFollower:
         balances = [event for event in events if isinstance(event, Balance)]
         positions = [event for event in events if isinstance(event, Position)]
         if fills:
-            self._journal.stream_fills(fills)
+            self.journal.stream_fills(fills)
             self._checks.fills(fills)
         if balances:
-            self._journal.balances(balances, recv_ns=recv_ns)
+            self.journal.balances(balances, recv_ns=recv_ns)
         if positions:
-            self._journal.positions(positions, recv_ns=recv_ns)
-            self._polls.positions.update(positions)
+            self.journal.positions(positions, recv_ns=recv_ns)
+            self.polls.positions.update(positions)
         if orders:
-            self._journal.orders(orders, recv_ns=recv_ns)
+            self.journal.orders(orders, recv_ns=recv_ns)
             self._checks.orders(orders)
         for symbol in {fill.symbol for fill in fills} | {order.symbol for order in orders}:
             self._history.traded(symbol)
+        self._history.heard(events)
         for event in events:
             if isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
                     self._reload_markets()
             elif isinstance(event, AccountChanged):
                 self._checks.changed(stream.route.subjects, event.reason)
-                self._polls.transfers_soon()
+                self.polls.transfers_soon()
             elif isinstance(event, Notice):
                 self._log.warning("notice", text=event.text)
                 self._notice = event.text, self._clock.monotonic_s()
                 self._judge()
         if fills or any(isinstance(event, AccountChanged) for event in events):
             for product in stream.route.subjects:
-                self._polls.changed(product, REFETCH_S)
+                self.polls.changed(product, REFETCH_S)
 
     def stream_standing(self, stream: PrivateStream) -> None:
         for product in stream.route.subjects:
-            self._polls.read_again(product)
+            self.polls.read_again(product)
             self._history.read_again(product)
         self._judge()
 
@@ -370,31 +369,11 @@ class AccountFollower:
             self._state.set(StreamState.LIVE, self._remark())
 
     def _lack(self) -> str:
-        """What is lacking for LIVE; "" if nothing is."""
         if not self._prepared:
             return self._trouble or f"Connecting to {self._exchange}."
-        failing_s = self._journal.failing_since_s
-        if failing_s is not None and self._clock.monotonic_s() - failing_s >= STORE_S:
-            return "The database does not take the figures. They wait, and are tried again."
-        for stream in self.streams:
-            if stream.state not in STANDING:
-                reason = f" ({stream.reason})" if stream.reason else ""
-                return f"The private {stream.route.name} stream is {stream.state}{reason}."
-        if lacking := self._polls.lacking(self._standing_s):
-            return lacking
-        if self._history.to_read:
-            why = f" {self._history.error.sentence}" if self._history.error else ""
-            return f"Fills that may have been missed are being read: {self._history.to_read} markets to go.{why}"
-        return ""
-
-    def _standing_s(self, product: str) -> float:
-        return max((s.standing_s or 0.0 for s in self.streams if product in s.route.subjects), default=0.0)
+        return lack(self.journal, self.streams, self.polls, self._history, self._clock.monotonic_s())
 
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
-        for market in self._history.unlisted:
-            return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
-        for symbol, reason in self._history.refused.items():
-            return f"The fill history of {symbol} cannot be read: {self.spec.credentials.cut_from(reason)}"
-        return ""
+        return remark(self._api, self._history, self.spec.credentials)

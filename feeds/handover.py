@@ -106,7 +106,7 @@ class Handover:
                 arrival.asked.discard(subscription)
                 if not arrival.subscriptions:
                     del self.new.coming[subscription.symbol]
-        self.new.connection.remove(subscriptions)
+        self.new.remove(subscriptions)
 
     # -- life --------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ connection still come, one after the other, it has not waited in vain: whole boo
 TRIES = 3
 """After so many of them in vain the pauses double: a market that has no book must not cost the others theirs."""
 
+LOOK_S = 0.25
+
+TURNS_TO_READ = 5
+"""Turns of the loop from a readable socket to its frame in the market: protocol, reader, drainer."""
+
 EMPTY: Level = (0.0, 0.0)
 """What an exchange tells as best level of a side that is empty."""
 
@@ -166,7 +171,12 @@ class BookKeeper:
         """Look at every market four times a second: states that time alone changes, and quiet ones to be probed."""
         facts = self._venue.adapter.facts
         while True:
-            await asyncio.sleep(0.25)
+            due_s = self._clock.monotonic_s() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            if self._clock.monotonic_s() - due_s > LOOK_S:
+                # The loop was held up, and nobody read: what came meanwhile is no silence.
+                for _ in range(TURNS_TO_READ):
+                    await asyncio.sleep(0)
             now_s = self._clock.monotonic_s()
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()

@@ -20,6 +20,8 @@ async def ask_rights(api: AccountApi, rest: SignedRest, log: FilteringBoundLogge
     except (ExchangeError, ParseError, TransportError) as error:
         if isinstance(error, TransportError) and error.status != 404:
             raise
+        if isinstance(error, ExchangeError) and api.clock_error(error):
+            raise  # it was the time that was refused
         log.warning("key rights unknown", error=str(error))
         return None
     if rights.withdraw:

@@ -3,6 +3,9 @@
 While a connection is being replaced (``handover``) two lanes stand side by side. Markets that the new one does not
 carry yet are in its ``coming``, those that the old one carries no longer in its ``gone``: so each event reaches its
 market once, by the lane that carries it.
+
+What was under way for a book when it was given up still comes for a while. A market that is opened again meanwhile, by
+this connection or another one, does not get it: it is older than the market's new book, or leads nowhere.
 """
 
 import random
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_OF_VENUE = frozenset({Markets, Notice, Lost})
+_OF_BOOK = frozenset({BookSnapshot, BookDelta})
+
 
 class Lane:
     """A connection's owner (``stream.ConnectionHandler``). ``number`` tells it from others of its route."""
@@ -58,6 +64,7 @@ class Lane:
         self.building: Handover | None = None  # it is to replace another one
         self.coming: dict[str, Arrival] = {}
         self.gone: set[str] = set()
+        self._left: set[str] = set()  # whose book was given up here
         self.snapshot_ns = 0  # when the last whole book came
         self.careful_s: float | None = None  # until when the connection before may have told newer things
         self.connection: Connection = venue.connect(self, route)
@@ -83,6 +90,7 @@ class Lane:
             self.handover.include(subscriptions)
 
     def remove(self, subscriptions: list[Subscription]) -> None:
+        self._left |= {subscription.symbol for subscription in subscriptions if subscription.channel is Channel.BOOK}
         self.connection.remove(subscriptions)
         if self.handover is not None:
             self.handover.exclude(subscriptions)
@@ -93,14 +101,8 @@ class Lane:
         feeds, coming, gone = self.venue.feeds, self.coming, self.gone
         for event in events:
             kind = type(event)
-            if kind is Markets:
-                self.venue.on_markets(event)  # type: ignore[arg-type]
-                continue
-            if kind is Notice:
-                self.venue.on_notice(event)  # type: ignore[arg-type]
-                continue
-            if kind is Lost:
-                self.on_missing(event.frames)  # type: ignore[union-attr]
+            if kind in _OF_VENUE:
+                self._tell_venue(event)
                 continue
             if kind is BookSnapshot:
                 self.snapshot_ns = recv_ns
@@ -108,14 +110,32 @@ class Lane:
             feed = feeds.get(symbol) if symbol is not None else None
             if feed is None or symbol in gone:
                 continue  # acks and the like are the connection's; data of a market just closed
+            if kind in _OF_BOOK and symbol in self._left and self._is_rest(feed.market.symbol):
+                continue
             if coming and (arrival := coming.get(feed.market.symbol)) is not None:
                 arrival.take(event, recv_ns)
                 continue
             if self.careful_s is not None and self._overtaken(feed, event):
                 continue
             deliver(feed, event, recv_ns)
-            if kind is BookDelta or kind is Trade:
-                self._measure(event.exchange_ms, recv_ns)  # type: ignore[union-attr]
+            if type(event) is BookDelta or type(event) is Trade:
+                self._measure(event.exchange_ms, recv_ns)
+
+    def _tell_venue(self, event: Event) -> None:
+        match event:
+            case Markets():
+                self.venue.on_markets(event)
+            case Notice():
+                self.venue.on_notice(event)
+            case Lost():
+                self.on_missing(event.frames)
+
+    def _is_rest(self, symbol: str) -> bool:
+        """Is it of a book that was given up here? Not any more, once that ended and this was asked for anew."""
+        if self.connection.current(Subscription(channel=Channel.BOOK, symbol=symbol)):
+            self._left.discard(symbol)
+            return False
+        return True
 
     def _overtaken(self, feed: MarketFeed, event: Event) -> bool:
         """For a while after a change, what comes may be older than what the former connection had told."""

@@ -70,12 +70,21 @@ class Ledger:
         entry = self._entries.get(subscription)
         return entry.phase if entry else None
 
+    def current(self, subscription: Subscription) -> bool:
+        """Is what comes for it now what it was last asked for, and not the rest of one that ends?"""
+        entry = self._entries.get(subscription)
+        asked = entry is not None and entry.phase in (Phase.ASKED, Phase.ACTIVE)
+        return entry is not None and asked and entry.wanted and not entry.renew
+
     # What the owner wants
 
     def add(self, subscriptions: Iterable[Subscription]) -> None:
+        """Want these. One that was given up, and whose end was not asked for yet, is ended all the same and asked for
+        anew: whoever wants it now knows nothing of it, and needs what a subscription begins with."""
         for subscription in subscriptions:
             entry = self._entries.setdefault(subscription, _Entry())
-            entry.wanted = True
+            if not entry.wanted:
+                entry.wanted, entry.renew = True, entry.phase is not Phase.ENDING
 
     def remove(self, subscriptions: Iterable[Subscription]) -> None:
         for subscription in subscriptions:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from feeds.account import AccountApi, PrivateRoute, PrivateSession
-from feeds.account_domain import Expired, Fill, PrivateEvent
+from feeds.account_domain import Expired, Fill, FillTold, PrivateEvent
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Rejected, StreamState, Subscription
 from feeds.errors import CredentialsError, ExchangeError, FeedError
@@ -103,8 +103,8 @@ class PrivateStream:
         self._token: str | None = None
         self._clock_refused = False
         self._renewal: asyncio.Task[None] | None = None
-        self._told: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
-        self._expected: dict[tuple[str, str], float] = {}  # fill: when it is overdue
+        self._told: deque[tuple[object, ...]] = deque(maxlen=REMEMBERED)
+        self._expected: dict[tuple[object, ...], float] = {}  # fill: when it is overdue
         self.connection = Connection(
             name=name,
             url=self._url,
@@ -152,9 +152,15 @@ class PrivateStream:
         since_ms = self._rest.at_least_ms(self.route.product, self.standing_s) + 1000
         overdue_s = self._clock.monotonic_s() + MUTE_S
         for fill in fills:
-            key = fill.symbol, fill.id
+            key = self._key(fill)
             if fill.product in self.route.subjects and fill.exchange_ms > since_ms and key not in self._told:
                 self._expected[key] = overdue_s
+
+    def _key(self, fill: Fill | FillTold) -> tuple[object, ...]:
+        """What a fill is known by, on this stream and by REST."""
+        if isinstance(fill, Fill) and self.route.names_fills:
+            return fill.symbol, fill.id
+        return fill.order_id, fill.price, fill.size
 
     def check(self) -> int:
         """To be called every second or so: replace the connection if it is found mute. Returns how many fills it has
@@ -220,9 +226,9 @@ class PrivateStream:
                 self.reconnect(event.reason)
             elif isinstance(event, Rejected):
                 self._rejected(event)
-            elif isinstance(event, Fill):
-                self._told.append((event.symbol, event.id))
-                self._expected.pop((event.symbol, event.id), None)
+            elif isinstance(event, Fill | FillTold):
+                self._told.append(self._key(event))
+                self._expected.pop(self._key(event), None)
         self._owner.stream_events(self, events, recv_ns)
 
     def _rejected(self, rejected: Rejected) -> None:

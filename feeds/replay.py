@@ -119,7 +119,7 @@ class PlayedVenue(Venue):
         for lane in self._by_conn.values():
             lane.connection.set_state(StreamState.STALE, ENDED)
         for feed in self.feeds.values():
-            if not feed.sync.ready and feed.has_book:  # type: ignore[attr-defined]
+            if not feed.sync.ready and self.reel.has_book(feed.market):
                 feed.on_link("book", StreamState.DOWN, NOT_COMPLETE)
             feed.evaluate()
         self.status_changed()

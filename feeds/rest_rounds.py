@@ -11,7 +11,7 @@ import random
 from urllib.parse import urlsplit
 
 from feeds.clock import SYSTEM, Clock
-from feeds.domain import StreamState
+from feeds.domain import StreamState, Subscription
 from feeds.errors import FeedError, ParseError, RateLimited
 from feeds.exchange import Facts, PollSession, Request
 from feeds.rest import RestClient
@@ -52,6 +52,10 @@ class RestRounds(Connection):
 
     def _wake(self) -> None:
         self._news.set()
+
+    def current(self, subscription: Subscription) -> bool:
+        """Whoever is wanted is asked for at every round."""
+        return subscription in self._ledger.wanted
 
     async def _supervise(self) -> None:
         while True:

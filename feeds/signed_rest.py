@@ -4,24 +4,34 @@ The exchange's clock is reckoned from its answer to a time request and our *mono
 (by NTP, by a person) would put signatures and figures minutes into the wrong time. An answer speaks of the moment that
 its question was sent, never later: of the two readings that the measurement allows the earlier one is used, so that a
 stream event that happened after the question is never taken for older than the answer.
+
+An exchange that tells its clock in whole seconds is asked a few times more, just when the second should change: each
+answer halves what is unknown.
 """
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import msgspec
 import structlog
 
-from feeds.account import AccountApi
+from feeds.account import AccountApi, LimitsKeys
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError
 from feeds.exchange import Request
+from feeds.key_gate import KeyGate
 from feeds.rest import RestClient
 
 log = structlog.get_logger(__name__)
 
 SAMPLES = 3
 """Time requests per measurement; the quickest answer is the most exact."""
+
+HALVINGS = 3
+"""More of them, where the clock is told in whole seconds: what is unknown then is an eighth of a second."""
+
+_SECOND_MS = 1000.0
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -40,6 +50,14 @@ class _Reading(msgspec.Struct, frozen=True):
     recv_s: float
 
 
+def _within(readings: list[_Reading]) -> tuple[float, float, _Reading]:
+    """Of readings in whole seconds: between what the exchange's clock minus ours (ms) must be, and the reading that
+    gives the lower one."""
+    latest = max(readings, key=lambda reading: reading.exchange_ms - reading.recv_s * 1000)
+    upper = min(reading.exchange_ms + _SECOND_MS - reading.sent_s * 1000 for reading in readings)
+    return latest.exchange_ms - latest.recv_s * 1000, upper, latest
+
+
 class SignedRest:
     """Asks for one account. The clock of a product must be measured before its first question."""
 
@@ -51,6 +69,8 @@ class SignedRest:
         self._readings: dict[str, _Reading] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._log = log.bind(exchange=exchange)
+        self._api_limits = api if isinstance(api, LimitsKeys) else None
+        self._gate = KeyGate(exchange, api.key_limits, clock=clock) if isinstance(api, LimitsKeys) else None
 
     async def measure_all(self, products: Iterable[str]) -> None:
         for product in products:
@@ -59,7 +79,22 @@ class SignedRest:
     async def measure(self, product: str) -> None:
         """Read the exchange's clock. Raises what the REST client raises, and ParseError."""
         readings = [await self._read_clock(product) for _ in range(SAMPLES)]
-        self._readings[product] = min(readings, key=lambda reading: reading.recv_s - reading.sent_s)
+        if all(reading.exchange_ms % _SECOND_MS == 0 for reading in readings):
+            self._readings[product] = await self._halve(product, readings)
+        else:
+            self._readings[product] = min(readings, key=lambda reading: reading.recv_s - reading.sent_s)
+
+    async def _halve(self, product: str, readings: list[_Reading]) -> _Reading:
+        """The clock goes in steps of a second: look when they come."""
+        for _ in range(HALVINGS):
+            lower, upper, _latest = _within(readings)
+            middle, now_ms = (lower + upper) / 2, self._clock.monotonic_s() * 1000
+            flight_s = min(reading.recv_s - reading.sent_s for reading in readings)
+            await asyncio.sleep(-(middle + now_ms + flight_s * 500) % _SECOND_MS / 1000)
+            readings.append(await self._read_clock(product))
+        lower, upper, latest = _within(readings)
+        middle_s = (latest.exchange_ms - (lower + max(lower, upper)) / 2) / 1000  # when it showed this, at a guess
+        return _Reading(latest.exchange_ms, 2 * middle_s - latest.recv_s, latest.recv_s)
 
     async def _read_clock(self, product: str) -> _Reading:
         sent_s = 0.0
@@ -106,7 +141,9 @@ class SignedRest:
             sent_s = self._clock.monotonic_s()
             return self._api.sign(request, self.now_ms(request.product))
 
-        answer = await self._rest.send(request, urgent=urgent, prepare=sign)
+        cost = self._api_limits.key_cost(request) if self._api_limits is not None else 0.0
+        async with self._gate.passing(cost, urgent=urgent) if self._gate is not None else nullcontext():
+            answer = await self._rest.send(request, urgent=urgent, prepare=sign)
         self.last_answer_ns = answer.recv_ns
         return Told(answer.raw, self.at_least_ms(request.product, sent_s), answer.recv_ns)
 

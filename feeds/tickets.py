@@ -5,10 +5,11 @@ told twice is one order, and a worker that dies meanwhile finds out at its next 
 """
 
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from feeds.account_domain import Order
 from feeds.domain import Market, Side, Value
 from feeds.errors import ExchangeError
 from feeds.trading import NewOrder
@@ -67,8 +68,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+@runtime_checkable
 class TicketStore(Protocol):
-    """Where tickets live. Durable when it returns."""
+    """Where tickets live, and the orders that may be cancelled. Durable when it returns."""
 
     async def put_ticket(self, account: int, ticket: Ticket) -> None:
         """New, or in place of the one with this key."""
@@ -77,6 +79,12 @@ class TicketStore(Protocol):
 
     async def open_tickets(self, account: int) -> list[Ticket]:
         """Those of which it is not known what became of them: sent or unsure, oldest first."""
+
+    async def client_ids(self, account: int) -> set[str]:
+        """The client order ids of all tickets."""
+
+    async def stored_order(self, account: int, symbol: str, order_id: str) -> Order | None:
+        """As far as it is known; None if it is not."""
 
 
 def check(wish: Wish, market: Market | None) -> None:

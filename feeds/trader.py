@@ -23,7 +23,7 @@ from feeds.exchange import MarketIndex, Request
 from feeds.journal import Journal
 from feeds.signed_rest import SignedRest
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
-from feeds.trading import TradingApi
+from feeds.trading import FindsInTwo, TradingApi
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,8 @@ def ask_delays() -> Iterator[float]:
 class Trader:
     """Places and cancels for one account. ``state`` gives the account's state: it must be LIVE for a new order.
 
-    ``on_orders`` is called when open orders should be read again.
+    ``on_orders`` is called when open orders should be read again. ``ids`` is filled with the client ids of what was
+    ordered from here: that is how our orders are told from others'.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Trader:
         *,
         state: Callable[[], StreamState],
         on_orders: Callable[[], None],
+        ids: set[str] | None = None,
         delays: Callable[[], Iterator[float]] = ask_delays,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -76,6 +78,7 @@ class Trader:
         self._store = store
         self._state = state
         self._on_orders = on_orders
+        self._ids = set() if ids is None else ids
         self._delays = delays
         self._clock = clock
         self._log = log.bind(exchange=spec.exchange, account=spec.id)
@@ -117,8 +120,12 @@ class Trader:
             every_s = min(every_s, self._spec.dead_man_s / 3)
         looked_s = float("-inf")
         failed = False
+        loaded = False
         while True:
             try:
+                if not loaded:
+                    self._ids |= await self._store.client_ids(self._spec.id)
+                    loaded = True
                 if self._spec.trading and self._spec.dead_man_s:
                     await self._hold_dead_man(self._spec.dead_man_s)
                 if self._clock.monotonic_s() - looked_s >= LATER_S:
@@ -170,6 +177,7 @@ class Trader:
         except ExchangeError as error:
             raise Refused(str(error)) from error
         ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
+        self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
         return await self._send(trading, ticket, request)
 
@@ -211,6 +219,10 @@ class Trader:
         try:
             told = await self._rest.ask(trading.find_request(ticket.wish.symbol, ticket.client_id), urgent=True)
             order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
+            if order is None and isinstance(trading, FindsInTwo):
+                request = trading.find_closed_request(ticket.wish.symbol, ticket.client_id)
+                told = await self._rest.ask(request, urgent=True)
+                order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
         except CredentialsError:
             raise
         except ExchangeError as error:
@@ -239,9 +251,12 @@ class Trader:
 
     # -- cancelling --------------------------------------------------------------------------------------------------
 
-    async def cancel(self, order: Order) -> None:
+    async def cancel(self, symbol: str, order_id: str) -> None:
         """Raises Refused, in the exchange's words; TransportError if it did not answer (cancel again: it harms not)."""
         trading = self._trading()
+        order = await self._store.stored_order(self._spec.id, symbol, order_id)
+        if order is None:
+            raise Refused(f"There is no order {order_id} in {symbol}.")
         try:
             told = await self._rest.ask(trading.cancel_request(order), urgent=True)
             trading.parse_cancelled(order, told.raw)

@@ -77,3 +77,15 @@ class TradingApi(Protocol):
     def dead_man_requests(self, timeout_s: int, symbols: tuple[str, ...]) -> list[Request]:
         """Have the exchange cancel all open orders unless this is asked again within ``timeout_s``; 0 ends it.
         [] where the exchange has no such switch."""
+
+
+@runtime_checkable
+class FindsInTwo(Protocol):
+    """What a :class:`TradingApi` has besides, whose exchange tells open and ended orders apart.
+
+    None from ``parse_found`` says only that the one list does not have it: first the open orders are asked, then the
+    others (an order may go from the first to the second meanwhile, but not back).
+    """
+
+    def find_closed_request(self, symbol: str, client_id: str) -> Request:
+        """Asks for the order among those that are open no more; ``TradingApi.parse_found`` reads the answer."""

@@ -21,8 +21,8 @@ _environment = {
 }
 os.environ.update(_environment)
 
-from dashboard.settings import *  # noqa: E402, F403
-from dashboard.settings import DATABASES, STORAGES  # noqa: E402
+from dashboard.settings import *  # noqa: E402, F403 - all of them, and after what they read
+from dashboard.settings import DATABASES, STORAGES  # noqa: E402 - as well
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, because SQLite's memory databases know no WAL and no waiting for locks, and threads shall share it.

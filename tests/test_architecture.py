@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     # what an exchange, an account, a book, a connection's parts are
     {
         *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
-        *("account_facts",),
+        *("account_facts", "key_gate"),
         *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
         *(
             "reconcile",
@@ -47,8 +47,17 @@ LAYERS: list[set[str]] = [
         *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
         *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
         *("at_work", "longtail"),
-        *("follower", "trader", "account_polls", "account_state", "account_checks", "key_rights", "poller"),
-        *("private_stream", "fill_history"),
+        *(
+            "follower",
+            "trader",
+            "account_polls",
+            "account_state",
+            "account_words",
+            "account_checks",
+            "key_rights",
+            "poller",
+        ),
+        *("key_rights", "poller", "private_stream", "fill_history"),
     },
     # all of it put together
     {"engine", "verify", "recorder", "record"},

@@ -56,7 +56,9 @@ ENDPOINTS = {
     "stocks.ws": "wss://stream.data.alpaca.markets/v2/iex",
     "stocks.rest": "https://data.alpaca.markets",
     "stocks.trading": "https://api.alpaca.markets",
+    "account.rest": "https://api.alpaca.markets",
 }
+"""``account`` is for accounts (``feeds.accounts.alpaca``): where it is not given, it is where crypto is traded."""
 _CLASSES = {CRYPTO: "crypto", STOCKS: "us_equity"}
 _CRYPTO_API, _STOCK_API = "/v1beta3/crypto/us", "/v2/stocks"
 _TIMEFRAMES = {"1m": "1Min", "5m": "5Min", "15m": "15Min", "1h": "1Hour", "4h": "1Hour", "1d": "1Hour"}
@@ -64,6 +66,8 @@ _TIMEFRAMES = {"1m": "1Min", "5m": "5Min", "15m": "15Min", "1h": "1Hour", "4h": 
 _MOST_ROWS = 10_000
 _STOCK_STRETCH, _STOCK_PAUSE_MS = 3, 4 * 86_400_000
 """A stock trades in a third of all hours at most in regular sessions, and there are long weekends."""
+_ACCOUNTS = 8
+"""For so many accounts REST calls are reckoned."""
 _WAIT_S = 20.0
 _LONGEST_WAIT_S = 3600.0
 
@@ -115,7 +119,10 @@ class Alpaca:
         credentials: Credentials | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        given = endpoints or {}
+        given = dict(endpoints or {})
+        for trading in ("crypto.trading", "stocks.trading"):
+            if trading in given:
+                given.setdefault("account.rest", given[trading])
         self.endpoints: Mapping[str, str] = {
             name: _stream(given.get(name, usual), usual) if name.endswith(".ws") else given.get(name, usual).rstrip("/")
             for name, usual in ENDPOINTS.items()
@@ -125,11 +132,11 @@ class Alpaca:
         self._now_s = now_s
 
     def budgets(self) -> Mapping[str, Budget]:
-        """Half of the account's 200 for each product, since they share it."""
-        return {
-            product: Budget(limit=100, per_s=60)
-            for product in (CRYPTO, STOCKS, f"{CRYPTO}.trading", f"{STOCKS}.trading")
-        }
+        """Half of the account's 200 for each product, since they share it. Accounts that are followed have 200 each,
+        and no limit of an address is documented: theirs is for all of them together."""
+        shared = Budget(limit=100, per_s=60)
+        hosts = (CRYPTO, STOCKS, f"{CRYPTO}.trading", f"{STOCKS}.trading")
+        return dict.fromkeys(hosts, shared) | {"account": Budget(limit=_ACCOUNTS * 200, per_s=60)}
 
     def authorise(self, request: Request) -> Request:
         if self._credentials is None:
@@ -260,6 +267,7 @@ class Alpaca:
         return [bar if bar.open_ms + length_ms <= now_ms else structs.replace(bar, closed=False) for bar in whole]
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
+        """403 with a code is about an order (not enough to pay for it, say), without one about the key."""
         if status < 400:
             return None
         outcome = messages.Outcome()
@@ -271,7 +279,7 @@ class Alpaca:
         detail = f"{LABEL} answered HTTP {status}" + (f": {said[:300]}" if said else "")
         if status == 429:
             return RateLimited(detail, self._wait_s(headers))
-        if status == 401 or (status == 403 and "subscription" not in said):
+        if status == 401 or (status == 403 and outcome.code is None and "subscription" not in said):
             refused = CredentialsError(detail, outcome.code or status)
             refused.sentence = f"{LABEL} refuses the API key for its market data (HTTP {status})."
             return refused

@@ -105,7 +105,7 @@ class Ticker(_Payload, tag="24hrTicker", kw_only=True):
     c: Number
     o: Number
     h: Number
-    l: Number  # noqa: E741
+    l: Number  # noqa: E741 - Binance's name
     P: Signed
     v: Number
     q: Number
@@ -150,7 +150,7 @@ class Bar(Struct):
     i: str
     o: Number
     h: Number
-    l: Number  # noqa: E741
+    l: Number  # noqa: E741 - Binance's name
     c: Number
     v: Number
     x: bool

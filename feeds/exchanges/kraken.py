@@ -46,6 +46,8 @@ from feeds.exchanges.kraken_session import CHANNELS, DEPTHS, MOST_CANDLES, Krake
 ENDPOINTS = {
     "spot.ws": "wss://ws.kraken.com/v2",
     "spot.rest": "https://api.kraken.com",
+    "account.ws_api": "wss://ws-auth.kraken.com/v2",
+    "account.rest": "https://api.kraken.com",
 }
 _ROUTE = "spot"
 _SUMMED_LEVELS = 10
@@ -71,7 +73,7 @@ U = TypeVar("U")
 
 
 class Kraken:
-    """The adapter. ``endpoints`` replaces base URLs; ``spot.ws`` is used exactly as given.
+    """The adapter. ``endpoints`` replaces base URLs; those of WebSockets are used exactly as given.
 
     ``book_depth``: levels a side to subscribe to, one of ``DEPTHS``. ``now_s`` is the wall clock, for errors that say
     until when to wait.
@@ -106,13 +108,16 @@ class Kraken:
         self.endpoints: Mapping[str, str] = {
             "spot.ws": given.get("spot.ws", ENDPOINTS["spot.ws"]),
             "spot.rest": given.get("spot.rest", ENDPOINTS["spot.rest"]).rstrip("/"),
+            "account.ws_api": given.get("account.ws_api", ENDPOINTS["account.ws_api"]),
+            "account.rest": given.get("account.rest", given.get("spot.rest", ENDPOINTS["account.rest"])).rstrip("/"),
         }
         self.book_depth = book_depth
         self._now_s = now_s
 
     def budgets(self) -> Mapping[str, Budget]:
-        """About one public request a second is safe; the limit itself is not published."""
-        return {"spot": Budget(limit=10, per_s=10)}
+        """About one public request a second is safe; the limit itself is not published. What accounts ask is counted by
+        key (:class:`feeds.account.KeyLimits`); theirs is a guess at what one address may."""
+        return {"spot": Budget(limit=10, per_s=10), "account": Budget(limit=60, per_s=10)}
 
     # instruments
 

@@ -50,6 +50,7 @@ from feeds.exchanges.krakenfutures_session import KrakenFuturesSession
 ENDPOINTS = {
     "futures.ws": "wss://futures.kraken.com/ws/v1",
     "futures.rest": "https://futures.kraken.com",
+    "account.rest": "https://futures.kraken.com",
 }
 _ROUTE = "futures"
 _API = "/derivatives/api/v3"
@@ -97,10 +98,11 @@ class KrakenFutures:
         self.endpoints: Mapping[str, str] = {
             "futures.ws": given.get("futures.ws", ENDPOINTS["futures.ws"]),
             "futures.rest": given.get("futures.rest", ENDPOINTS["futures.rest"]).rstrip("/"),
+            "account.rest": given.get("account.rest", given.get("futures.rest", ENDPOINTS["account.rest"])).rstrip("/"),
         }
 
     def budgets(self) -> Mapping[str, Budget]:
-        return {PRODUCT: Budget(limit=100, per_s=10)}
+        return {PRODUCT: Budget(limit=100, per_s=10), "account": Budget(limit=500, per_s=10)}
 
     # instruments
 

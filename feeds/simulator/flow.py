@@ -35,6 +35,7 @@ class Flow:
         self._tick = float(instrument.tick)
         self._lot = float(instrument.lot)
         self._least = int(instrument.min_size / instrument.lot)
+        self._rung = 1  # ticks from one price of the makers' ladder to the next
         self._expiries: list[tuple[int, int]] = []  # (time, order id)
         self._breath = 0.0  # log of the makers' demand, wandering
         self._upkeep_ms = 0
@@ -56,8 +57,16 @@ class Flow:
 
     def _grid(self, fair: float) -> list[int]:
         """Distances in ticks of LEVELS levels: dense near the price, sparse far away."""
-        reach = max(LEVELS + 60, fair * _REACH_BPS / 1e4)
-        return [int(max(i, reach * (i / LEVELS) ** 2.2)) + 1 for i in range(LEVELS)]
+        rung = self._rung
+        reach = max((LEVELS + 60) * rung, fair * _REACH_BPS / 1e4)
+        return [int(max(i * rung, reach * (i / LEVELS) ** 2.2)) + 1 for i in range(LEVELS)]
+
+    def _on_ladder(self, buy: bool, away_from: float, away: float) -> int:
+        """A maker's price so far away, or a little more."""
+        rung = self._rung
+        if buy:
+            return int(away_from - away) // rung * rung
+        return -(-(int(away_from + away) + 1) // rung) * rung
 
     def _rest(self, now_ms: int, buy: bool, price: int, size: int, life_s: float) -> None:
         engine = self._engine
@@ -70,6 +79,7 @@ class Flow:
 
     def fill_book(self, now_ms: int, fair: float) -> None:
         """The book at the beginning."""
+        self._rung = max(1, round(fair * self._instrument.ladder_bps / 1e4))
         self._offsets = self._grid(fair)
         for buy in (True, False):
             for offset in self._offsets:
@@ -77,7 +87,7 @@ class Flow:
 
     def _deep(self, now_ms: int, buy: bool, fair: float, offset: int) -> None:
         bps = offset / fair * 1e4
-        price = int(fair) - offset if buy else int(fair) + 1 + offset
+        price = self._on_ladder(buy, int(fair), offset)
         if price <= 0:
             return
         scale = 0.5 + min(6.0, bps / 14)
@@ -151,7 +161,7 @@ class Flow:
                     self._rest(now_ms, buy, price, self._size(fair, 0.7), 1.2)
                 elif kind < 0.75:
                     away = half + draw.expovariate(1 / max(4.0, 5 * half, 2.5e-5 * fair))
-                    price = int(fair - away) if buy else int(fair + away) + 1
+                    price = self._on_ladder(buy, fair, away)
                     self._rest(now_ms, buy, price, self._size(fair, 1.0), 6.0)
                 else:
                     self._deep(now_ms, buy, fair, draw.choice(self._offsets))
@@ -176,12 +186,12 @@ class Flow:
     def _keep_up(self, now_ms: int, fair: float) -> None:
         """5. The far ends of the book."""
         self._offsets = self._grid(fair)
+        least = LEVELS if self._rung == 1 else LEVELS * 6 // 7  # a ladder has little but its rungs: some may lack
         for buy, side in ((True, self._engine.bids), (False, self._engine.asks)):
             for offset in self._offsets:
-                if len(side.keys) >= LEVELS:
+                if len(side.keys) >= least:
                     break
-                price = int(fair) - offset if buy else int(fair) + 1 + offset
-                if price not in side.totals:
+                if self._on_ladder(buy, int(fair), offset) not in side.totals:
                     self._deep(now_ms, buy, fair, offset)
             while len(side.keys) > _MOST_LEVELS:
                 count = len(side.keys)

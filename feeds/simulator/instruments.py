@@ -57,6 +57,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     ``half_spread_bps`` what makers ask for, ``lag_s`` how late they learn of a new price. ``price_printed`` and
     ``size_printed`` are decimals on the wire, where they are more than tick and lot need. ``ids_skip``: the book's
     update ids also count other markets (Binance futures). ``expiry`` is a dated contract's day, as in ``260925``.
+    ``ladder_bps``: away from the best price makers quote at prices so far apart, 0: at every tick.
     ``book``: the exchange publishes a book, not best prices alone.
     ``alias`` stands for the base in the unified symbol, of what is not the asset itself (a stock of its name).
     """
@@ -79,6 +80,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     size_printed: int | None = None
     ids_skip: bool = False
     expiry: str | None = None
+    ladder_bps: float = 0.0
     alias: str | None = None
     book: bool = True
 
@@ -98,6 +100,7 @@ def listing(
     half_spread_bps: float,
     lag_s: float,
     derivative: bool = False,
+    ladder_bps: float = 0.0,
 ) -> tuple[Instrument, ...]:
     """Instruments from lines of text: pair, tick, lot, smallest order, smallest value, median order in USD, takers a
     second. ``native`` makes the exchange's own name of base and quote; derivatives settle in their quote currency."""
@@ -121,6 +124,7 @@ def listing(
                 takers_per_s=float(takers),
                 half_spread_bps=half_spread_bps,
                 lag_s=lag_s,
+                ladder_bps=ladder_bps,
             )
         )
     return tuple(result)

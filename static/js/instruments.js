@@ -19,6 +19,7 @@ export const exchangeName = exchanges.exchangeName;
 export class Instruments extends EventTarget {
   #get;
   #markets = [];
+  #first = null; // key
   #byKey = new Map();
   #timer = null;
   #started = false;
@@ -55,14 +56,20 @@ export class Instruments extends EventTarget {
     return this.#markets.filter((market) => market.pinned);
   }
 
+  /** What to show to whoever has chosen nothing: the first that the configuration pins. Undefined while none is known. */
+  get first() {
+    return this.#byKey.get(this.#first) ?? this.pinned[0] ?? this.#markets[0];
+  }
+
   async load() {
     clearTimeout(this.#timer);
     let next = AGAIN_MS;
     try {
-      const { markets } = await this.#get("/api/markets/");
+      const { markets, first } = await this.#get("/api/markets/");
       this.problem = "";
       if (markets.length > 0) {
         this.#markets = markets;
+        this.#first = first ?? null;
         this.#byKey = new Map(markets.map((market) => [keyOf(market.exchange, market.symbol), market]));
         next = REFRESH_MS;
       }

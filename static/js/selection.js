@@ -1,6 +1,6 @@
 /** The market that the page is about, kept in the address (#binance:BTC/USDT) and in the preferences. */
 
-import { splitKey } from "./instruments.js";
+import { keyOf, splitKey } from "./instruments.js";
 
 const SHAPE = /^[a-z0-9_-]+:\S{1,100}$/;
 
@@ -50,10 +50,9 @@ export class Selection extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Without a market, or with one that does not exist (any more), take the first pinned one. */
+  /** Without a market, or with one that does not exist (any more), take the first one. */
   #settle() {
-    if (this.#instruments.list.length === 0 || (this.#key && this.market)) return;
-    const first = this.#instruments.pinned[0] ?? this.#instruments.list[0];
-    this.select(`${first.exchange}:${first.symbol}`);
+    const { first } = this.#instruments;
+    if (first && !(this.#key && this.market)) this.select(keyOf(first.exchange, first.symbol));
   }
 }

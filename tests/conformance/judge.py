@@ -151,6 +151,11 @@ class Judge:
         """Why the market was in that state, each time since then."""
         return [why for at_s, was, why in self.states.get(symbol, []) if at_s >= since_s and was is state]
 
+    def plight(self, symbol: str, since_s: float) -> str:
+        """The first state since then in which the market was out of use, and why; "" if there was none."""
+        found = ((state, why) for at_s, state, why in self.states.get(symbol, []) if at_s >= since_s)
+        return next((f"{state}. {why}".strip() for state, why in found if not state.usable), "")
+
     def outage_s(self, symbol: str, since_s: float) -> float:
         """How long the market was out of use since then, in all."""
         total, end_s = 0.0, time.monotonic()

@@ -148,6 +148,14 @@ def test_markets(signed_in: Client, markets: None) -> None:
     assert found[0]["settle"] is None
 
 
+def test_the_first_market_is_the_first_that_the_configuration_pins(signed_in: Client, markets: None) -> None:
+    assert get(signed_in, "/api/markets/")["first"] is None, "no worker has reported"
+    records.put_report({"pinned": ["okx:BTC/USDT", "kraken:BTC/USD", "binance:BTC/USDT"]})
+    assert get(signed_in, "/api/markets/")["first"] == "kraken:BTC/USD", "the first that there is"
+    assert get(signed_in, "/api/markets/?exchange=binance")["first"] == "binance:BTC/USDT"
+    assert get(signed_in, "/api/markets/?exchange=nowhere")["first"] is None
+
+
 @pytest.mark.parametrize(
     ("query", "symbols"),
     [

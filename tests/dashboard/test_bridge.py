@@ -26,6 +26,7 @@ class Layer(InMemoryChannelLayer):
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
+        self.waiting: list[str] = []
 
     async def send(self, channel: str, message: Message) -> None:
         await self._pass(channel, message)
@@ -34,7 +35,9 @@ class Layer(InMemoryChannelLayer):
         await self._pass(group, message)
 
     async def _pass(self, target: str, message: Message) -> None:
+        self.waiting.append(target)
         await self.gate.wait()
+        self.waiting.remove(target)
         if self.error is not None:
             raise self.error
         self.sent.append((target, message))
@@ -79,7 +82,7 @@ async def test_a_slow_layer_gets_the_newest_only(layer: Layer, sink: ChannelSink
     await until(layer.beats, "the first beat")
     layer.gate.clear()
     sink.publish(BOOK, "first")
-    await asyncio.sleep(0.01)  # the sender waits with this one
+    await until(lambda: group_of(BOOK) in layer.waiting, "the sender, which waits with this one")
     for n in range(100):
         sink.publish(BOOK, f"b{n}")
         sink.publish(QUOTE, f"q{n}")

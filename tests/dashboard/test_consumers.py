@@ -217,7 +217,7 @@ async def test_a_removed_token_and_a_deactivated_user_are_closed(
 
 
 async def test_who_stays_signed_in_stays_connected(browser: Browser, swept_often: None) -> None:
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # some sweeps, which leave it alone
     assert (await browser.ask({"type": "ping", "client_us": 1}))["type"] == "pong"
 
 

@@ -25,7 +25,7 @@ from feeds.recorder import Limits
 from feeds.simulator import endpoints, start_server
 from feeds.verify import verify
 from tests.dashboard.realtime import fresh_layer
-from tests.feeds.recordings import lines, recordings
+from tests.feeds.recordings import grown, lines, recordings
 from tests.shared import ROOT, shared_file
 from tests.system.processes import environment, manage
 
@@ -120,7 +120,8 @@ async def test_the_worker_records_what_it_receives(tmp_path: Path, settings: Any
     await worker.start()
     second = FeedsWorker(config, record=(tmp_path / "files", Limits()))
     try:
-        await asyncio.sleep(1.5)
+        assert worker.engine is not None
+        await grown(worker.engine, 5)
         with pytest.raises(ConfigError, match=r"--record: Another recorder writes to .*files"):
             second._recorded()
     finally:

@@ -303,7 +303,7 @@ async def test_views_get_candles(worker: FakeWorker) -> None:
     question = (await until(lambda: worker.questions, "the question"))[0]
     assert question["type"] == "feeds.candles"
     assert [question[k] for k in ("exchange", "symbol", "interval", "limit")] == ["binance", "BTC/USDT", "1m", 2]
-    answer = {"type": "relay.candles", "question": question["question"], "bars": [{"open_ms": 0}], "error": ""}
+    answer = {"type": "relay.answer", "question": question["question"], "result": [{"open_ms": 0}], "error": ""}
     await worker.layer.send(question["relay"], answer)
     assert await asking == [{"open_ms": 0}]
 

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,45 @@ def test_the_last_lines_are_the_address_and_a_link_that_signs_in_once(
         assert answer.url == f"http://127.0.0.1:{port}/"
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(link[0], timeout=10)
+
+
+async def test_orders_from_here_to_the_exchange_and_back(standing: tuple[Child, dict[str, str]]) -> None:
+    serve, env = standing
+    port, token = port_of(serve), manage(env, "apitoken").split()[-1]
+
+    def ask(path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=40) as answer:
+            return json.loads(answer.read())
+
+    def open_orders() -> set[str]:
+        rows = ask(f"/api/orders/?account={account}")["orders"]
+        return {row["id"] for row in rows if row["status"] in ("open", "partial")}
+
+    async with Client.open(port, token, ["book:binance:BTC/USDT"]) as client:
+        await client.until(lambda: client.state("book:binance:BTC/USDT") == "LIVE", "a live book")
+        [account] = [row["id"] for row in ask("/api/accounts/")["accounts"] if row["exchange"] == "binance"]
+        await client.until(lambda: ask(f"/api/accounts/{account}/")["state"] == "LIVE", "a live account")
+        far = "20000.00"  # rests
+        order = {"key": "click-0001", "symbol": "BTC/USDT", "side": "buy", "size": "0.001", "price": far}
+        placed = await asyncio.to_thread(ask, f"/api/accounts/{account}/orders/", order)
+        assert (placed["state"], placed["sentence"]) == ("placed", "")
+        assert await asyncio.to_thread(ask, f"/api/accounts/{account}/orders/", order) == placed
+        number = placed["order_id"]
+        await client.until(lambda: number in open_orders(), "the order among the open ones")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            await asyncio.to_thread(
+                ask, f"/api/accounts/{account}/orders/", {**order, "key": "click-0002", "size": "0"}
+            )
+        assert refused.value.code == 409
+        assert "The size must be above zero, not 0." in json.loads(refused.value.read())["error"]["message"]
+        cancelling = {"symbol": "BTC/USDT", "order_id": number}
+        assert await asyncio.to_thread(ask, f"/api/accounts/{account}/orders/cancel/", cancelling) == {}
+        await client.until(lambda: number not in open_orders(), "its end")
+        outcome = await asyncio.to_thread(ask, "/api/cancel-all/", {})
+        assert [(row["account"], row["sentence"]) for row in outcome["accounts"]] == [(account, "")]
 
 
 async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Child, dict[str, str]]) -> None:

@@ -27,7 +27,7 @@ async def test_a_stop_cancels_all_though_some_connections_have_no_application() 
     cancelled: list[str] = []
     tasks = [asyncio.create_task(forever(cancelled, name)) for name in ("a", "b")]
     done = asyncio.create_task(asyncio.sleep(0))
-    await asyncio.sleep(0.01)
+    await done  # the others have begun before it
     connections = {
         "request that has just ended": {"connected": 1.0, "disconnected": 2.0},
         "first": {"application_instance": tasks[0]},

@@ -16,11 +16,10 @@ from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from dashboard import auth, live, records
+from dashboard import auth, live, records, simulated
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.models import ExchangeAccount, Fill, MarketRow, SealingKey, WorkerReport
 from dashboard.relay import Relay
-from dashboard.roster import demo_endpoints
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import FileLock, WorkerRuns
 from feeds.account import Credentials
@@ -55,7 +54,7 @@ async def config(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch)
     )
     settings.SPREADBOARD_CONFIG = toml
     monkeypatch.setenv("SPREADBOARD_VAR", str(tmp_path))
-    yield demo_endpoints(configuration(), endpoints("127.0.0.1", server.port))
+    yield simulated.at(configuration(), endpoints("127.0.0.1", server.port))
     await server.stop()
 
 
@@ -83,6 +82,7 @@ async def test_what_the_web_side_needs_is_written_down(worker: FeedsWorker) -> N
         await asyncio.sleep(0.1)
         later = await WorkerReport.objects.afirst()
     assert later.body["simulated"] == ["binance", "kraken"]
+    assert first.body["pinned"] == ["binance:BTC/USDT", "kraken:BTC/USD"], "before the instruments"
 
 
 async def test_prometheus_reads_what_it_reports(worker: FeedsWorker) -> None:
@@ -273,12 +273,50 @@ def test_the_demo_account_is_of_an_exchange_of_the_demo() -> None:
     assert set(DEMO_ACCOUNT.products) <= set(exchange.products)
 
 
+async def test_what_the_configuration_calls_simulated_is_simulated(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulator is started for it, and ends with the worker."""
+    fresh_layer()
+    settings.VAR = tmp_path
+    monkeypatch.setenv("SPREADBOARD_VAR", str(tmp_path))
+    settings.SPREADBOARD_CONFIG = tmp_path / "spreadboard.toml"
+    settings.SPREADBOARD_CONFIG.write_text(
+        '[exchanges.alpaca]\nsimulated = true\npinned = ["BTC/USD"]\n[exchanges.binance]\nenabled = false\n'
+    )
+    worker = FeedsWorker(configuration())
+    await worker.start()
+    try:
+        engine, process = worker.engine, worker._simulator
+        assert engine is not None and process is not None
+        assert set(engine.venues["alpaca"].config.endpoints.values()) >= {
+            f"http://{process.host}:{process.port}/alpaca"
+        }
+        await until(lambda: engine.venues["alpaca"].feeds["BTC/USD"].state == "LIVE", "a simulated book", 20)
+        assert await MarketRow.objects.filter(exchange="alpaca", symbol="BTC/USD", simulated=True).aexists()
+    finally:
+        await worker.stop()
+    assert process.process.returncode is not None
+
+
+def test_exchanges_elsewhere_stay_where_they_are() -> None:
+    there = {"spot.ws": "ws://127.0.0.1:9", "spot.rest": "http://127.0.0.1:9"}
+    places = {
+        "kraken": ExchangeConfig(name="kraken", simulated=True, products=("spot",), endpoints=there),
+        "okx": ExchangeConfig(name="okx", products=("spot",)),
+        "bybit": ExchangeConfig(name="bybit", simulated=True, replay=True, products=("spot",)),
+    }
+    config = Config(path=None, exchanges=places)
+    assert simulated.at(config, endpoints("127.0.0.1", 1)) == config
+    assert simulated.start(config) == (config, None)
+
+
 def test_simulated_exchanges_get_the_key_of_their_market_data() -> None:
     places = {
         name: ExchangeConfig(name=name, simulated=True, products=products)
         for name, products in {"alpaca": ("crypto",), "kraken": ("spot",)}.items()
     }
-    moved = demo_endpoints(Config(path=None, exchanges=places), endpoints("127.0.0.1", 1)).exchanges
+    moved = simulated.at(Config(path=None, exchanges=places), endpoints("127.0.0.1", 1)).exchanges
     assert moved["alpaca"].credentials == Credentials(DATA_KEY, DATA_SECRET)
     assert moved["alpaca"].endpoints["crypto.trading"] == "http://127.0.0.1:1/alpaca"
     assert moved["kraken"].credentials is None

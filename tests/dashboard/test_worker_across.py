@@ -13,9 +13,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from dashboard import auth
+from dashboard import auth, simulated
 from dashboard.models import ArbitrageEvent, FeeRow
-from dashboard.roster import demo_endpoints
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from feeds.arbitrage import ABANDONED
 from feeds.config import Config
@@ -49,7 +48,7 @@ def config(server: SimulatorServer, tmp_path: Path, settings: Any, monkeypatch: 
         f'[across]\nwatch = ["{MATRIX}"]\n'
         "[fees.kraken.spot]\nmaker_bps = 16\ntaker_bps = 26\n"
     )
-    return demo_endpoints(configuration(), endpoints("127.0.0.1", server.port))
+    return simulated.at(configuration(), endpoints("127.0.0.1", server.port))
 
 
 async def run(config: Config) -> AsyncIterator[FeedsWorker]:

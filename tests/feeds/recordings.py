@@ -67,6 +67,13 @@ async def recorded(
         await recorder.stop()
 
 
+async def grown(engine: Engine, frames: int) -> None:
+    """Wait until every market's book has got so many frames more."""
+    feeds = [feed for venue in engine.venues.values() for feed in venue.feeds.values()]
+    before = [feed.frames for feed in feeds]
+    await until(lambda: all(feed.frames >= was + frames for feed, was in zip(feeds, before, strict=True)), 30)
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     """The header and the records of a file."""
     with gzip.open(path, "rt", encoding="utf-8") as file:

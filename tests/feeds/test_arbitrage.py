@@ -191,7 +191,7 @@ class TestRecorder:
         assert rows(made) == []
         store.broken = True
         made.report(event())
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # it is tried, and fails: nothing comes of it
         assert rows(made) == [], "what is not stored is not shown"
         store.broken = False
         await until(lambda: len(changes) > 1)

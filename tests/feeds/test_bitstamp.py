@@ -294,5 +294,5 @@ async def test_an_announced_end_costs_nothing(tmp_path: Path) -> None:
         before = set(server.exchanges["bitstamp"].open_sockets())
         server.exchanges["bitstamp"].act(Fault(exchange="bitstamp", kind="shutdown"))
         await until(lambda: not before & set(server.exchanges["bitstamp"].open_sockets()))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # whatever the old sockets' end had done would be done by now
         assert set(states) <= {"LIVE", "QUIET"}

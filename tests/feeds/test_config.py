@@ -137,6 +137,18 @@ def test_the_demo_would_pass_as_a_file(folder: Path) -> None:
         assert msgspec.structs.replace(loaded, credentials=None) == exchange
 
 
+def test_a_simulated_exchange(folder: Path) -> None:
+    """It needs no key; with addresses of its own it stands there, and must have all of them."""
+    alpaca = load(folder, "[exchanges.alpaca]\nsimulated = true").exchanges["alpaca"]
+    assert alpaca.built_in and alpaca.credentials is None
+    assert not load(folder, "[exchanges.kraken]").exchanges["kraken"].built_in
+    there = 'ws_url = "ws://127.0.0.1:9"\nrest_url = "http://127.0.0.1:9"'
+    kraken = load(folder, f"[exchanges.kraken]\nsimulated = true\n{there}").exchanges["kraken"]
+    assert kraken.simulated and not kraken.built_in
+    with pytest.raises(ConfigError, match=r"exchanges\.kraken\.simulated .*spot\.rest is real"):
+        load(folder, '[exchanges.kraken]\nsimulated = true\nws_url = "ws://127.0.0.1:9"')
+
+
 def test_a_disabled_exchange_is_checked_and_left_out(folder: Path) -> None:
     assert set(load(folder, "[exchanges.binance]\n[exchanges.kraken]\nenabled = false").exchanges) == {"binance"}
     with pytest.raises(ConfigError, match="exchanges: none is enabled"):
@@ -191,6 +203,16 @@ def test_kraken_s_address_is_complete(folder: Path) -> None:
     loaded = load(folder, '[exchanges.kraken]\nws_url = "wss://beta-ws.kraken.com/v2"\nbook_depth = 100')
     assert loaded.exchanges["kraken"].endpoints == {"spot.ws": "wss://beta-ws.kraken.com/v2"}
     assert loaded.exchanges["kraken"].book_depth == 100
+
+
+def test_kraken_s_private_address_is_another(folder: Path) -> None:
+    text = '[exchanges.kraken]\nws_url = "wss://a/v2"\nrest_url = "https://b"'
+    text += '\n[exchanges.kraken.account]\nws_api_url = "wss://c/v2"'
+    assert load(folder, text).exchanges["kraken"].endpoints == {
+        "spot.ws": "wss://a/v2",
+        **dict.fromkeys(("spot.rest", "account.rest"), "https://b"),
+        "account.ws_api": "wss://c/v2",
+    }
 
 
 # Secrets
@@ -326,8 +348,8 @@ WRONG = [
     ('[exchanges.binance]\nrest_url = "https://"', "must be an address like https://host:port/path"),
     ("[exchanges.binance]\nws_url = 9100", "exchanges.binance.ws_url = 9100: must be an address like wss://"),
     (
-        '[exchanges.kraken]\nws_api_url = "wss://x"',
-        'exchanges.kraken.ws_api_url = "wss://x": there is no such address of kraken',
+        '[exchanges.bitstamp]\nws_api_url = "wss://x"',
+        'exchanges.bitstamp.ws_api_url = "wss://x": there is no such address of bitstamp',
     ),
     (
         '[exchanges.binance.usdm]\nws_api_url = "wss://x"',

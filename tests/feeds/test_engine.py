@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from feeds.config import Config, ExchangeConfig
+from feeds.domain import BookSnapshot
 from feeds.engine import Engine
 from feeds.errors import ConfigError
 from feeds.simulator import Settings, SimulatorServer, endpoints
@@ -111,6 +112,27 @@ async def test_a_market_is_closed_when_nobody_wants_it_any_more(tmp_path):
         await until(lambda: "ETH/USDT" not in engine.venues["binance"].feeds)
         assert not [s for s in lane.connection.subscriptions if s.symbol == "ETH/USDT"]
         assert "BTC/USDT" in engine.venues["binance"].feeds, "a pinned market stays"
+
+
+async def test_a_market_that_is_opened_again_at_once_begins_anew(tmp_path):
+    """Its book comes by a new subscription, and nothing that was under way for the old one is shown."""
+    async with simulator() as server, running(config(server, tmp_path, linger_s=0.0)) as (engine, sink):
+        symbol, topics = "BTC/USD", ["book:kraken:BTC/USD", "book:kraken:DOGE/USD"]
+        engine.lease("relay", topics, 30)
+        await until(lambda: all(sink.state(topic) == "LIVE" for topic in topics))
+        venue = engine.venues["kraken"]
+        lane, left = venue.book_lane(symbol), venue.feeds[symbol]
+        engine.lease("relay", topics[1:], 30)
+        engine.lease("relay", topics, 30)
+        feed = venue.feeds[symbol]
+        assert feed is not left
+        assert venue.book_lane(symbol) is lane
+        late = BookSnapshot(symbol=symbol, bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=None, depth=10)
+        lane.on_events(lane.connection, [late], time.time_ns())
+        assert not feed.sync.ready, "an answer to the subscription that was given up is shown"
+        await until(lambda: sink.state(topics[0]) == "LIVE" and feed.sync.ready, 5)
+        assert lane.connection.reconnects == 0
+        assert feed.sync.resyncs == 0
 
 
 async def test_a_lease_that_is_not_renewed_ends(tmp_path):

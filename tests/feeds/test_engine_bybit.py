@@ -255,6 +255,6 @@ async def test_maintenance_becomes_a_notice_and_goes_again(world: World) -> None
 async def test_where_the_status_cannot_be_asked_for_markets_go_on(world: World) -> None:
     await world.open(SPOT)
     world.strike("status", value=503)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # it is asked for in vain meanwhile, which shows nowhere
     assert world.state(SPOT) == "LIVE"
     assert world.venue.notice == ""

@@ -287,7 +287,7 @@ class TestDatabase:
             async def broken(account: int, kind: str) -> None:
                 raise RuntimeError("no channel layer")
 
-            follower._journal._notify = broken
+            follower.journal._notify = broken
             for _ in range(3):
                 world.exchange.trade("BTC/USDT", "1")
                 await asyncio.sleep(1)

@@ -652,7 +652,7 @@ class TestRest:
         request = self.kraken.probe_request(BTC)
         assert (request.path, request.params) == ("/0/public/Depth", (("pair", "XBTUSD"), ("count", "1")))
         assert {request.product, request.method} == {"spot", "GET"}
-        assert set(self.kraken.budgets()) == {"spot"}
+        assert set(self.kraken.budgets()) == {"spot", "account"}
 
     def candles(self, *rows: tuple[int, str]) -> list[Candle]:
         """Of (minute, price)."""

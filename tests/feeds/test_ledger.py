@@ -51,8 +51,17 @@ def test_wanted_again_before_and_after_its_end_was_asked_for() -> None:
     books.accepted([A])
     books.remove([A])
     books.add([A])
-    assert books.next() is None, "nothing was said, nothing has to be"
+    assert not books.current(A)
+    assert books.next() == Batch(True, [A]), "who wants it now needs what it begins with"
+    books.add([A])
+    assert books.next() is None, "its end has to be answered first"
+    books.ended([A])
+    assert not books.current(A)
+    assert books.next() == Batch(False, [A])
+    assert books.current(A)
+    books.accepted([A])
     books.remove([A])
+    assert not books.current(A)
     assert books.next() == Batch(True, [A])
     books.add([A])
     assert books.next() is None, "its end has to be answered first"

@@ -44,7 +44,7 @@ class TestRoundTrip:
         async with simulated(*MARKETS) as server:
             places = [place(name, server.port) for name in MARKETS]
             async with recorded(tmp_path, *places) as (engine, recorder):
-                await asyncio.sleep(2.5)
+                await help.grown(engine, 25)
                 feeds = [feed for venue in engine.venues.values() for feed in venue.feeds.values()]
                 messages = {
                     name: sum(lane.connection.messages for lane in venue.lanes) for name, venue in engine.venues.items()
@@ -70,14 +70,14 @@ class TestRoundTrip:
             for count in (2, 3):
                 before = [lane.connection.reconnects for lane in engine.venues[name].lanes]
                 resyncs = [feed.sync.resyncs for feed in engine.venues[name].feeds.values()]
-                await asyncio.sleep(0.7)
+                await help.grown(engine, 6)
                 await recorder.turn(engine, name)
-                await until(lambda: len(help.recordings(tmp_path, name)) == count)  # noqa: B023
+                await until(lambda: len(help.recordings(tmp_path, name)) == count)  # noqa: B023 - waited for here
                 if name == "binance":
                     assert [lane.connection.reconnects for lane in engine.venues[name].lanes] == before
                     assert [feed.sync.resyncs for feed in engine.venues[name].feeds.values()] == resyncs
                 await until(lambda: all(row["state"] == "LIVE" for row in engine.health()["streams"]))
-            await asyncio.sleep(0.7)
+            await help.grown(engine, 6)
         files = help.recordings(tmp_path, name)
         for path in files:
             report = verify(path)
@@ -125,7 +125,7 @@ class TestRoundTrip:
             lane.connection.reconnect("for a test")
             await until(lambda: lane.connection.reconnects == 1)
             await until(lambda: all(row["state"] == "LIVE" for row in engine.health()["streams"]))
-            await asyncio.sleep(0.5)
+            await help.grown(engine, 3)
         [path] = help.recordings(tmp_path, "kraken")
         right(verify(path))
         records = lines(path)[1:]
@@ -175,7 +175,7 @@ class TestFiles:
         spool = recorder.connected("binance/spot/1")
         for number in range(3):
             spool.frame(str(number).encode(), clock.monotonic_s())
-            await until(lambda: [len(lines(path)) for path in tmp_path.glob("*.gz")] == [number + 2])  # noqa: B023
+            await until(lambda: [len(lines(path)) for path in tmp_path.glob("*.gz")] == [number + 2])  # noqa: B023 - waited for here
         await recorder.stop()
 
     async def test_two_recorders_do_not_share_a_folder(self, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ class TestWhatIsLost:
             keeping = asyncio.create_task(recorder.keep(engine))
             recorder.volume("binance", private=False).holed = True
             await until(lambda: len(help.recordings(tmp_path, "binance")) == 2)
-            await asyncio.sleep(0.6)
+            await help.grown(engine, 3)
             keeping.cancel()
         right(verify(help.recordings(tmp_path, "binance")[1]))
 

@@ -1,6 +1,5 @@
 """What a recording must not hold: planted in every form, and looked for in what was written."""
 
-import asyncio
 import contextlib
 import json
 import re
@@ -194,8 +193,8 @@ async def test_a_worker_with_an_account_writes_no_secret(tmp_path: Path) -> None
                 fills = {"account": "test", "product": product, "symbol": "BTCUSDT", "count": 5, "wait": True}
                 async with control.post("/__sim/fills", json=fills) as answer:
                     assert answer.status == 200, await answer.text()
-            await asyncio.sleep(1.0)
             [follower] = engine.desk.followers.values() if engine.desk else []
+            await until(lambda: all(len(stream._told) >= 5 for stream in follower.streams))
             tokens = {stream._token for stream in follower.streams if stream._token}
         finally:
             recorder.finish()

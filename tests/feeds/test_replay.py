@@ -18,7 +18,7 @@ from feeds.exchanges import recorded_as
 from feeds.player import Player, Reel
 from feeds.recording import RecordingError
 from feeds.stream import Connection
-from tests.feeds.recordings import MARKETS, place, recorded, recordings, simulated
+from tests.feeds.recordings import MARKETS, grown, place, recorded, recordings, simulated
 from tests.feeds.replays import Frames, ended, replayed
 from tests.feeds.test_engine import until
 from tests.feeds.test_verify import Tape
@@ -183,7 +183,7 @@ class TestOwnRecordings:
         async with simulated("kraken", "binance") as server:
             places = [place("kraken", server.port), place("binance", server.port)]
             async with recorded(tmp_path, *places) as (engine, _):
-                await asyncio.sleep(0.5)
+                await grown(engine, 4)
                 for venue in engine.venues.values():
                     for lane in venue.lanes:
                         lane.connection.reconnect("for a test")
@@ -191,7 +191,7 @@ class TestOwnRecordings:
                     lambda: all(lane.connection.reconnects == 1 for v in engine.venues.values() for lane in v.lanes)
                 )
                 await until(lambda: all(row["state"] == "LIVE" for row in engine.health()["streams"]))
-                await asyncio.sleep(0.7)
+                await grown(engine, 6)
         for name in ("kraken", "binance"):
             [path] = recordings(tmp_path, name)
             async with replayed(path, tmp_path) as (engine, frames, player):
@@ -213,7 +213,7 @@ class TestOwnRecordings:
                     for name in ("binance", "kraken")
                     for interval in ("1m", "1h")
                 }
-                await asyncio.sleep(0.3)
+                await grown(engine, 3)
         for name in ("binance", "kraken"):
             async with replayed(recordings(tmp_path, name)[0], tmp_path, speed=5.0) as (engine, _, player):
                 await ended(player)

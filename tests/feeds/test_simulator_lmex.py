@@ -6,6 +6,7 @@ and no LMEX; the API of LMEX it does not speak. So this client is the independen
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -18,6 +19,7 @@ import pytest_asyncio
 
 from feeds.simulator.lmex.listing import LISTING
 from feeds.simulator.lmex.rest import Meter
+from feeds.simulator.market import World
 from feeds.simulator.sockets import SocketRules
 from tests.feeds.simulator_help import collect, receive, simulator
 
@@ -32,6 +34,26 @@ async def client():
     """One server for the tests that leave nothing behind."""
     async with simulator(instruments=FEW) as shared:
         yield shared
+
+
+async def test_fifty_levels_reach_as_far_as_recorded_and_outlast_a_jump() -> None:
+    """A snapshot of BTSE's ETHPFC went from 4390.97 down to 4379.70: 25 basis points. So the price does not move
+    through all that is known of a book in the second that a fresh one takes."""
+    world = World(1, 1_795_219_200_000, tuple(each for each in LISTING if each.symbol in ("ETH/USD", "BTC/USDT:USDT")))
+    reaches, left = [], []
+    for _ in range(240):
+        known = []
+        for market in world.markets.values():
+            for side in (market.engine.bids, market.engine.asks):
+                levels = [price for price, _ in side.top(50)]
+                reaches.append(abs(levels[-1] - levels[0]) / levels[0] * 1e4)
+                known.append((side, side.sign * levels[-1]))
+        for _ in range(10):
+            for _ in world.advance(world.now_ms + 100):
+                pass
+        left += [bisect_right(side.keys, bound) for side, bound in known]
+    assert min(reaches) > 12 and 20 < sum(reaches) / len(reaches) < 34
+    assert min(left) > 20, "fewer levels are known than are shown"
 
 
 async def ask(socket: Any, *topics: str, op: str = "subscribe") -> list[str]:
@@ -245,20 +267,23 @@ async def test_blocks_escalate_and_are_forgotten_after_a_clean_hour():
 
 async def test_a_connection_without_pings_is_dropped():
     rules = {"lmex": SocketRules(idle_s=0.6)}
-    async with simulator(instruments=FEW, rules=rules) as client:  # noqa: SIM117
-        async with client.socket(FUTURES) as socket, client.socket(FUTURES) as other:
-            await ask(socket, "update:BTC-PERP_0")
-            end_s = time.monotonic() + 1.5
-            closed = False
-            while time.monotonic() < end_s:
-                await other.send_str("ping")
-                message = await socket.receive()
-                if message.type is aiohttp.WSMsgType.CLOSE:
-                    closed = True
-                    break
-            assert closed
+    async with (
+        simulator(instruments=FEW, rules=rules) as client,
+        client.socket(FUTURES) as socket,
+        client.socket(FUTURES) as other,
+    ):
+        await ask(socket, "update:BTC-PERP_0")
+        end_s = time.monotonic() + 1.5
+        closed = False
+        while time.monotonic() < end_s:
             await other.send_str("ping")
-            assert (await other.receive(timeout=2)).data == "pong"
+            message = await socket.receive()
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                closed = True
+                break
+        assert closed
+        await other.send_str("ping")
+        assert (await other.receive(timeout=2)).data == "pong"
 
 
 async def test_ten_or_more_markets_of_both_products():

@@ -405,7 +405,7 @@ async def test_controls_name_the_exchange():
         body = {"exchange": "binance", "account": "test", "asset": "BTC", "amount": "1"}
         await client.post("/__sim/transfer", body)
         assert (await client.get("/__sim/truth", account="test"))["balances"]["spot"]["BTC"]["free"] == "2"
-        for path, change in (("transfer", {"exchange": "kraken"}), ("transfer", {"exchange": "nobody"})):
+        for path, change in (("transfer", {"exchange": "bitstamp"}), ("transfer", {"exchange": "nobody"})):
             async with client.session.post(f"{url}/{path}", json=body | change) as answer:
                 assert answer.status == 404
                 assert "serves no accounts" in await answer.text()

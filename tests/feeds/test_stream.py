@@ -130,10 +130,13 @@ async def test_a_dropped_socket() -> None:
     async def drop(client: Client) -> None:
         await until(lambda: client.got)
         await client.send({"n": 1})
-        await asyncio.sleep(0.02)
+        await came.wait()
         client.ws.transport.abort()
 
+    came = asyncio.Event()
     async with Peer(drop, obliging) as peer, connected(peer.url) as (_, seen):
+        await until(lambda: seen.numbers)
+        came.set()
         await until(lambda: len(peer.clients) == 2)
         [reason] = [reason for state, reason in seen.of("state") if state is CONNECTING]
         assert reason.startswith("the connection broke")
@@ -206,7 +209,7 @@ async def test_an_address_that_cannot_be_had() -> None:
             async with connected(url, delays=Delays(0.001)) as (connection, seen):
                 await until(lambda: connection.reason == CredentialsError.sentence)
                 assert seen.of("state") == [(DOWN, TransportError.sentence), (DOWN, CredentialsError.sentence)]
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # many backoffs later it has not been asked again
                 assert asked == 2
                 connection.reconnect("the key was replaced")
                 await until(lambda: seen.of("subscribed"))
@@ -240,8 +243,7 @@ async def test_stop_while_the_exchange_does_not_answer() -> None:
         client.ws.transport.pause_reading()
 
     async with Peer(deaf) as peer, connected(peer.url) as (connection, _):
-        await until(lambda: peer.clients and peer.client.got)
-        await asyncio.sleep(0.01)
+        await until(lambda: peer.clients and not peer.client.ws.transport.is_reading())
         await stopped_soon(connection)
         peer.client.ws.transport.abort()
 
@@ -256,7 +258,7 @@ async def test_stop_while_waiting_for_the_gate() -> None:
     gate = ConnectGate(1)
     await gate.wait()
     async with Peer() as peer, connected(peer.url, gate=gate) as (connection, _):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # it gets to the gate, and no further
         await stopped_soon(connection)
         assert not peer.clients
 

@@ -64,12 +64,12 @@ async def test_heartbeats_keep_it_live_but_make_nothing_live() -> None:
             await asyncio.sleep(0.01)
 
     async with Peer(beats) as peer, connected(peer.url, stale_s=0.5, reconnect_s=1) as (connection, seen):
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # longer than reconnect_s: heartbeats are life, and no data
         assert connection.messages > 5
         assert seen.states == [SYNCING]
         await peer.client.send({"n": 1})
         await until(lambda: connection.state is LIVE)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # as above
         assert seen.states == [SYNCING, LIVE]
 
 
@@ -90,7 +90,7 @@ async def test_words_without_content_are_silence() -> None:
 async def test_without_subscriptions_nothing_is_expected() -> None:
     async with Peer() as peer, connected(peer.url, wanted=[], stale_s=0.02, reconnect_s=0.05) as (connection, seen):
         await until(lambda: connection.state is SYNCING)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # four times reconnect_s, and nothing happens
         assert len(peer.clients) == 1
         assert seen.states == [SYNCING]
         connection.add([BOOK])
@@ -145,10 +145,10 @@ async def test_ping() -> None:
         await until(lambda: seen.of("subscribed"))
         assert await connection.ping(2) is True
         deaf = True
-        await asyncio.sleep(0.02)
+        await until(lambda: not peer.client.ws.transport.is_reading())
         assert await connection.ping(0.05) is False
         waiting = asyncio.create_task(connection.ping(30))
-        await asyncio.sleep(0.01)
+        await until(lambda: connection._link is not None and connection._link._pings)
         peer.client.ws.transport.abort()
         assert await waiting is False, "the end of the connection is an answer too"
 

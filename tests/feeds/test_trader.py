@@ -57,6 +57,13 @@ class Tickets:
     async def open_tickets(self, account: int) -> list[Ticket]:
         return [ticket for ticket in self.rows.values() if ticket.state in ("sent", "unsure")]
 
+    async def client_ids(self, account: int) -> set[str]:
+        return {ticket.client_id for ticket in self.rows.values()}
+
+    async def stored_order(self, account: int, symbol: str, order_id: str) -> Order | None:
+        rows = [ticket for ticket in self.rows.values() if (ticket.wish.symbol, ticket.order_id) == (symbol, order_id)]
+        return order_of(rows[0]) if rows else None
+
 
 class Bench:
     """A trader at the simulated exchange, and what that exchange says."""
@@ -265,10 +272,10 @@ async def test_not_sent_where_it_must_not_be(client: Client) -> None:
 # -- cancelling ------------------------------------------------------------------------------------------------------
 
 
-def order_of(ticket: Ticket, product: str = "spot") -> Order:
+def order_of(ticket: Ticket) -> Order:
     wish = ticket.wish
     return Order(
-        product=product,
+        product="spot",
         symbol=wish.symbol,
         id=ticket.order_id,
         side=wish.side,
@@ -284,13 +291,15 @@ async def test_one_is_cancelled_also_on_a_stale_account(bench: Bench) -> None:
     ticket = await bench.trader.place("k1", bench.wish())
     kept = await bench.trader.place("k2", bench.wish())
     bench.state = StreamState.STALE
-    await bench.trader.cancel(order_of(ticket))
+    await bench.trader.cancel("BTC/USDT", ticket.order_id)
     assert [order.client_id for order in bench.desk().open_orders()] == [kept.client_id]
     with pytest.raises(Refused, match="Unknown order sent"):
-        await bench.trader.cancel(order_of(ticket))
+        await bench.trader.cancel("BTC/USDT", ticket.order_id)
+    with pytest.raises(Refused, match="There is no order 7 in BTC/USDT"):
+        await bench.trader.cancel("BTC/USDT", "7")
     await bench.fault(kind="status", for_s=600.0)
     with pytest.raises((TransportError, Refused)):
-        await bench.trader.cancel(order_of(kept))
+        await bench.trader.cancel("BTC/USDT", kept.order_id)
 
 
 async def test_all_are_cancelled(bench: Bench) -> None:
@@ -375,7 +384,13 @@ def test_a_market_that_is_closed_or_unknown() -> None:
         check(wish, msgspec.structs.replace(MARKET, status="halt"))
 
 
-UNTOLD = {"binance": -1007, "bybit": 10000, "okx": "50004"}
+UNTOLD = {
+    "binance": -1007,
+    "bybit": 10000,
+    "kraken": "EGeneral:Internal error",
+    "krakenfutures": "placed",
+    "okx": "50004",
+}
 """By exchange: the code that says that it does not know itself what has become of an order."""
 
 

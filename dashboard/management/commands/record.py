@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.roster import demo_endpoints
+from dashboard import simulated
 from dashboard.worker import configuration
-from feeds import record, simulator
+from feeds import record
 from feeds.config import Config, load_config
 from feeds.errors import ConfigError
 from feeds.recorder import Limits
@@ -54,10 +54,10 @@ class Command(BaseCommand):
             self.stdout.write(f"manage.py verify {files[-1]}  says whether everything is there and right.")
 
     def _record(self, config: Config, folder: Path, limits: Limits, minutes: float | None) -> list[Path]:
-        process = simulator.run() if config.demo else None
+        demo = config.demo
+        config, process = simulated.start(config)
         try:
-            if process is not None:
-                config = demo_endpoints(config, simulator.endpoints(process.host, process.port))
+            if demo:
                 self.stdout.write("Without a configuration the simulated exchanges are recorded.")
             for name, exchange in config.exchanges.items():
                 self.stdout.write(f"Recording {name}: {', '.join(exchange.pinned)}")

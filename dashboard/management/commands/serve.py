@@ -136,6 +136,8 @@ class Embedded:
             )
         if self._config.demo:
             say("Demo: the exchanges and the account are simulated. README.md says how to go live.")
+        elif made_up := [name for name, exchange in self._config.exchanges.items() if exchange.simulated]:
+            say(f"Simulated, as the configuration says: {', '.join(made_up)}. Nothing of that is real.")
         say(f"Spreadboard runs on {auth.address_of('/', port)}")
         say(f"Sign in, once, with {auth.address_of(self._link, port)}")
         self._command.stdout.flush()

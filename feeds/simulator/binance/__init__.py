@@ -10,9 +10,10 @@ from typing import ClassVar
 from aiohttp import web
 
 from feeds.simulator.binance.auth import Gatekeeper
+from feeds.simulator.binance.futures import FuturesEndpoints
 from feeds.simulator.binance.listen import ListenKeys
 from feeds.simulator.binance.listing import LISTING
-from feeds.simulator.binance.private import FuturesEndpoints, SpotEndpoints
+from feeds.simulator.binance.private import SpotEndpoints
 from feeds.simulator.binance.public import PublicEndpoints
 from feeds.simulator.binance.rest import Gate
 from feeds.simulator.binance.sockets import MarketSockets

@@ -1,4 +1,4 @@
-"""Binance's signed REST endpoints: accounts, orders, own trades, key rights; and the futures' listen keys."""
+"""Binance's signed REST endpoints: what both products share, and those of spot; key rights."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -14,12 +14,15 @@ from feeds.simulator.desk import Desk
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
-from feeds.simulator.switches import Switches
 
-_HOUR_MS = 3_600_000
-ALL_CANCELLED = {"code": 200, "msg": "The operation of cancel all open order is done."}
+HOUR_MS = 3_600_000
 Params: TypeAlias = Mapping[str, str]
 Signed: TypeAlias = Callable[[Account, Params], Any]
+
+
+def of_one_market(weight: int, *, otherwise: int) -> Weight:
+    """The weight of a request that names a market, and of one that asks for all."""
+    return lambda request: weight if "symbol" in request.query else otherwise
 
 
 class PrivateEndpoints:
@@ -107,7 +110,7 @@ class PrivateEndpoints:
             first = integer(params, "fromId", 0)
             return [fill for fill in rows if fill.id >= first][:limit]
         if start_ms >= 0 and end_ms >= 0 and end_ms - start_ms > longest_ms:
-            hours = longest_ms // _HOUR_MS
+            hours = longest_ms // HOUR_MS
             raise BinanceError(-1127, f"More than {hours} hours between startTime and endTime.")
         if start_ms >= 0:
             last_ms = end_ms if end_ms >= 0 else start_ms + longest_ms
@@ -126,7 +129,7 @@ class SpotEndpoints(PrivateEndpoints):
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         base = f"{prefix}/api/v3"
-        open_weight: Weight = lambda request: 6 if "symbol" in request.query else 80  # noqa: E731
+        open_weight = of_one_market(6, otherwise=80)
         return [
             self.route("GET", f"{base}/account", 20, self._account),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
@@ -203,7 +206,7 @@ class SpotEndpoints(PrivateEndpoints):
         return [orders.spot_order(order) for order in (rows[:limit] if first else rows[-limit:])]
 
     def _trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        return [orders.spot_trade(fill) for fill in self.trades(account, params, 24 * _HOUR_MS, None)]
+        return [orders.spot_trade(fill) for fill in self.trades(account, params, 24 * HOUR_MS, None)]
 
     def _place(self, account: Account, params: Params) -> dict[str, Any]:
         desk, market = self.desk(account), self.market(params)
@@ -223,176 +226,3 @@ class SpotEndpoints(PrivateEndpoints):
         if not rows:
             raise BinanceError(-2011, "Unknown order sent.")
         return [self._cancelled(order, f"cancel{order.id}") for order in rows]
-
-
-class FuturesEndpoints(PrivateEndpoints):
-    """``/fapi``. Listen keys are made by ``listen_keys``: (key, method) -> listen key."""
-
-    product = "usdm"
-
-    def __init__(
-        self, accounts: Accounts, gatekeeper: Gatekeeper, gate: Gate, markets: Mapping[str, LiveMarket]
-    ) -> None:
-        super().__init__(accounts, gatekeeper, gate, markets)
-        self.switches = Switches[tuple[Account, LiveMarket]](
-            gate.clock_ms, lambda held: self.desk(held[0]).cancel_all(held[1])
-        )
-
-    def routes(self, prefix: str, listen_keys: Callable[[Account, str], Any]) -> list[web.RouteDef]:
-        self._listen_keys = listen_keys
-        base, third = f"{prefix}/fapi/v1", f"{prefix}/fapi/v3"
-        open_weight: Weight = lambda request: 1 if "symbol" in request.query else 40  # noqa: E731
-        listen = self.gate.wrap(1, self._listen)
-        return [
-            self.route("GET", f"{third}/balance", 5, self._balance),
-            self.route("GET", f"{third}/account", 5, self._account),
-            self.route("GET", f"{third}/positionRisk", 5, self._risk),
-            self.route("GET", f"{base}/openOrders", open_weight, self._open),
-            self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
-            self.route("DELETE", f"{base}/algoOpenOrders", 1, lambda a, p: dict(ALL_CANCELLED), trade=True),
-            self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
-            self.route("GET", f"{base}/userTrades", 5, self._trades),
-            self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
-            self.route("POST", f"{base}/order", 1, self._place, trade=True),
-            self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True),
-            self.route("DELETE", f"{base}/allOpenOrders", 1, self._cancel_all, trade=True),
-            self.route("GET", f"{base}/symbolConfig", 5, self._config),
-            self.route("GET", f"{base}/leverageBracket", 1, self._brackets),
-            self.route("GET", f"{base}/positionSide/dual", 30, lambda a, p: {"dualSidePosition": False}),
-            *(web.route(method, f"{base}/listenKey", listen) for method in ("POST", "PUT", "DELETE")),
-        ]
-
-    def _listen(self, request: web.Request) -> web.Response:
-        key = self._gatekeeper.key(request.headers.get("X-MBX-APIKEY"))
-        return answer(self._listen_keys(self.account_of(key), request.method))
-
-    def _chosen(self, params: Params) -> list[LiveMarket]:
-        return [self.market(params)] if "symbol" in params else list(self._markets.values())
-
-    def _balance(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        wallet = account.futures
-        available, total = f"{wallet.available():.8f}", f"{wallet.balance:.8f}"
-        return [
-            {
-                "accountAlias": "SgsR",
-                "asset": "USDT",
-                "balance": total,
-                "crossWalletBalance": total,
-                "crossUnPnl": f"{wallet.total_unrealised():.8f}",
-                "availableBalance": available,
-                "maxWithdrawAmount": available,
-                "marginAvailable": True,
-                "updateTime": wallet.updated_ms,
-            }
-        ]
-
-    def _account(self, account: Account, params: Params) -> dict[str, Any]:
-        wallet = account.futures
-        held = wallet.open_positions()
-        position_margin = sum((wallet.initial_margin(p) for p in held), orders.ZERO)
-        figures = {
-            "walletBalance": wallet.balance,
-            "unrealizedProfit": wallet.total_unrealised(),
-            "marginBalance": wallet.balance + wallet.total_unrealised(),
-            "maintMargin": sum((wallet.maintenance_margin(p) for p in held), orders.ZERO),
-            "initialMargin": position_margin + wallet.order_margin(),
-            "positionInitialMargin": position_margin,
-            "openOrderInitialMargin": wallet.order_margin(),
-            "crossWalletBalance": wallet.balance,
-            "crossUnPnl": wallet.total_unrealised(),
-            "availableBalance": wallet.available(),
-            "maxWithdrawAmount": wallet.available(),
-        }
-        texts = {name: f"{value:.8f}" for name, value in figures.items()}
-        plain = ("availableBalance", "maxWithdrawAmount")
-        totals = {n if n in plain else f"total{n[0].upper()}{n[1:]}": text for n, text in texts.items()}
-        keep = ("symbol", "positionSide", "positionAmt", "isolatedMargin", "notional", "isolatedWallet")
-        return totals | {
-            "assets": [{"asset": "USDT", **texts, "updateTime": wallet.updated_ms}],
-            "positions": [
-                {name: row[name] for name in (*keep, "initialMargin", "maintMargin", "updateTime")}
-                | {"unrealizedProfit": row["unRealizedProfit"]}
-                for row in self._risk(account, {})
-            ],
-        }
-
-    def _risk(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        """Only symbols with a position or open orders."""
-        wallet, desk = account.futures, self.desk(account)
-        rows = []
-        for market in self._chosen(params):
-            position = wallet.position(market)
-            if not position.amount and not desk.open_orders(market):
-                continue
-            margin = f"{wallet.initial_margin(position):.8f}"
-            rows.append(
-                {
-                    "symbol": market.instrument.native,
-                    "positionSide": "BOTH",
-                    "positionAmt": f"{position.amount:f}",
-                    "entryPrice": f"{position.entry:f}",
-                    "breakEvenPrice": f"{position.entry:f}",
-                    "markPrice": f"{wallet.mark(market):f}",
-                    "unRealizedProfit": f"{wallet.unrealised(position):.8f}",
-                    "liquidationPrice": f"{wallet.liquidation_price(position):f}" if position.amount else "0",
-                    "isolatedMargin": "0",
-                    "notional": f"{wallet.notional(position):.8f}",
-                    "marginAsset": "USDT",
-                    "isolatedWallet": "0",
-                    "initialMargin": margin,
-                    "maintMargin": f"{wallet.maintenance_margin(position):.8f}",
-                    "positionInitialMargin": margin,
-                    "openOrderInitialMargin": "0",
-                    "adl": 1,
-                    "bidNotional": "0",
-                    "askNotional": "0",
-                    "updateTime": position.updated_ms,
-                }
-            )
-        return rows
-
-    def _open(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        return [orders.futures_order(order) for order in self.open_orders(account)(params)]
-
-    def _trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        week = 7 * 24 * _HOUR_MS
-        return [orders.futures_trade(fill) for fill in self.trades(account, params, week, week)]
-
-    def _place(self, account: Account, params: Params) -> dict[str, Any]:
-        return orders.futures_placed(orders.place(self.desk(account), self.market(params), params))
-
-    def _cancel(self, account: Account, params: Params) -> dict[str, Any]:
-        return orders.futures_placed(self.cancel(account, params)[0])
-
-    def _cancel_all(self, account: Account, params: Params) -> dict[str, Any]:
-        self.cancel_all(account, params)
-        return dict(ALL_CANCELLED)
-
-    def _countdown(self, account: Account, params: Params) -> dict[str, Any]:
-        """The dead man's switch of one market."""
-        countdown_ms = integer(params, "countdownTime", 0)
-        self.switches.set((account, self.market(params)), countdown_ms)
-        return {"symbol": params["symbol"], "countdownTime": str(countdown_ms)}
-
-    def _config(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        return [
-            {
-                "symbol": market.instrument.native,
-                "marginType": "CROSSED",
-                "isAutoAddMargin": "false",
-                "leverage": account.futures.leverage_of(market),
-                "maxNotionalValue": "1000000",
-            }
-            for market in self._chosen(params)
-        ]
-
-    def _brackets(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        bracket = {
-            "bracket": 1,
-            "initialLeverage": 75,
-            "notionalCap": 10_000_000,
-            "notionalFloor": 0,
-            "maintMarginRatio": 0.0065,
-            "cum": 0,
-        }
-        return [{"symbol": m.instrument.native, "brackets": [bracket]} for m in self._chosen(params)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from feeds.domain import decimals
 from feeds.simulator.candles import DAY, MINUTE, MONTH, Bar, bucket_end
 from feeds.simulator.market import LiveMarket, Print
 from feeds.simulator.matching import Level
@@ -79,7 +80,7 @@ def ticker(market: LiveMarket) -> dict[str, str]:
     mark, index, rate = market.mark_texts()
     if i.settle is None:
         return {**common, "usdIndexPrice": index}
-    places = max(2, -Decimal(price(1)).as_tuple().exponent)  # type: ignore[operator]
+    places = max(2, i.price_printed or decimals(i.tick))
     top, interest = market.top, Decimal(50_000) * i.lot * 1000
     return {
         **common,

@@ -260,7 +260,8 @@ class BybitSockets:
         if self._muted(market) or self._faults.strike("bybit", "drop_depth", i.product, names):
             return
         if self._faults.strike("bybit", "crossed", i.product, names):
-            bids = [window.cross(), *bids]
+            phantom = window.cross()
+            bids = [phantom, *(level for level in bids if level[0] != phantom[0])]  # whatever was told of that price
         if self._faults.strike("bybit", "garbage", i.product, names):
             self._publish(key, '{"topic":"orderbook.')
         self._publish(key, frames.book(market, window.depth, "delta", bids, asks, window.u, now_ms))

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from feeds.domain import decimals
-from feeds.simulator.faults import Faults
+from feeds.simulator.faults import Fault, Faults
 from feeds.simulator.kraken.frames import average, stamp
 from feeds.simulator.kraken.sockets import INTERVALS, KrakenSockets
 from feeds.simulator.market import LiveMarket
@@ -64,7 +64,7 @@ class KrakenRest:
             },
             "SystemStatus": lambda request: {
                 "status": self._sockets.system,
-                "timestamp": stamp(self._clock_ms())[:19] + "Z",
+                "timestamp": self.stamp(self._clock_ms()),
             },
             "Assets": self._assets,
             "AssetPairs": lambda request: {names_of(m)[0]: _pair(m) for m in self._chosen(request)},
@@ -79,30 +79,33 @@ class KrakenRest:
         async def handle(request: web.Request) -> web.Response:
             fault = self._faults.strike("kraken", "status")
             if fault is not None:
-                code = int(fault.number(503))
-                headers = {"Retry-After": "1"} if code == 429 else {}
-                return _answer({"error": ["EAPI:Rate limit exceeded"]} if code == 429 else {}, code, headers)
+                return broken(fault)
             try:
-                return _answer({"error": [], "result": handler(request)})
+                return answer({"error": [], "result": handler(request)})
             except KrakenRestError as error:
-                return _answer({"error": [str(error)]})
+                return answer({"error": [str(error)]})
 
         return handle
+
+    @staticmethod
+    def stamp(ms: int) -> str:
+        """A time in whole seconds."""
+        return stamp(ms)[:19] + "Z"
 
     # -- parameters ----------------------------------------------------------------------------------------------
 
     def _chosen(self, request: web.Request) -> list[LiveMarket]:
         if "pair" not in request.query:
             return list(self._sockets.markets.values())
-        return [self._market(name) for name in request.query["pair"].split(",")]
+        return [self.market(name) for name in request.query["pair"].split(",")]
 
-    def _market(self, name: str) -> LiveMarket:
+    def market(self, name: str) -> LiveMarket:
         if name not in self._by_name:
             raise KrakenRestError("EQuery:Unknown asset pair")
         return self._by_name[name]
 
     def _one(self, request: web.Request) -> LiveMarket:
-        return self._market(request.query.get("pair", ""))
+        return self.market(request.query.get("pair", ""))
 
     # -- endpoints -----------------------------------------------------------------------------------------------
 
@@ -166,7 +169,14 @@ class KrakenRest:
         return {names_of(market)[0]: rows, "last": str(market.now_ms * 1_000_000)}
 
 
-def _answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def broken(fault: Fault) -> web.Response:
+    """What the fault "status" answers."""
+    code = int(fault.number(503))
+    headers = {"Retry-After": "1"} if code == 429 else {}
+    return answer({"error": ["EAPI:Rate limit exceeded"]} if code == 429 else {}, code, headers)
+
+
+def answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(body), status=code, content_type="application/json", headers=headers or {}
     )

@@ -6,9 +6,13 @@ from typing import ClassVar
 from aiohttp import web
 
 from feeds.simulator.faults import Fault
+from feeds.simulator.krakenfutures.auth import POINTS, Gatekeeper
 from feeds.simulator.krakenfutures.listing import LISTING
+from feeds.simulator.krakenfutures.private import PrivateRest
 from feeds.simulator.krakenfutures.rest import KrakenFuturesRest
 from feeds.simulator.krakenfutures.sockets import NAME, PRODUCT, KrakenFuturesSockets
+from feeds.simulator.krakenfutures.terms import TERMS
+from feeds.simulator.krakenfutures.users import UserFeeds
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
@@ -24,33 +28,42 @@ class KrakenFutures:
 
     name = NAME
     listing = LISTING
-    terms: ClassVar[Terms | None] = None
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         settings = place.settings
         doors = {"": Door(limit=settings.connects.get(NAME, CONNECTS), per_s=600)}
+        markets = place.world.of(NAME, PRODUCT)
+        gatekeeper = Gatekeeper(place.accounts.keys, settings.weights.get(NAME, POINTS), place.clock)
+        self._users = UserFeeds(place.accounts, gatekeeper, place.faults, place.clock, place.clock_ms)
         self.server = KrakenFuturesSockets(
-            place.world.of(NAME, PRODUCT),
+            markets,
             settings.rules.get(NAME, RULES),
             place.faults,
             SocketSet(NAME, doors, place.faults, place.clock),
             place.clock,
             place.clock_ms,
+            self._users,
         )
+        self._private = PrivateRest(place.accounts, gatekeeper, markets, place.faults, place.clock, place.clock_ms)
         self._rest = KrakenFuturesRest(self.server, place.faults, place.clock_ms)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
-        return {"futures.ws": f"{web_socket}/{NAME}/ws/v1", "futures.rest": f"{rest}/{NAME}"}
+        base = f"{rest}/{NAME}"
+        return {"futures.ws": f"{web_socket}/{NAME}/ws/v1", "futures.rest": base, "account.rest": base}
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self.server.routes(f"/{NAME}"), *self._rest.routes(f"/{NAME}")]
+        servers = (self.server, self._rest, self._private)
+        return [route for server in servers for route in server.routes(f"/{NAME}")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         self.server.happened(market, prints, now_ms)
 
     def tick(self, now_ms: int) -> None:
         self.server.tick(now_ms)
+        self._users.tick()
+        self._private.tick()
 
     def keep_house(self) -> None:
         self.server.sockets.tick()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from feeds.simulator.faults import Faults
 from feeds.simulator.krakenfutures import frames
+from feeds.simulator.krakenfutures.answers import KrakenFuturesRestError, answer, broken
 from feeds.simulator.krakenfutures.frames import stamp
 from feeds.simulator.krakenfutures.sockets import NAME, PRODUCT, KrakenFuturesSockets
 from feeds.simulator.market import LiveMarket
@@ -18,10 +19,6 @@ RESOLUTIONS = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "12h
 MOST_CANDLES = 2000
 _TICKER_NAMES = {"index": "indexPrice", "open": "open24h", "high": "high24h", "low": "low24h", "change": "change24h"}
 _TICKER_NAMES |= {"volume": "vol24h", "bid_size": "bidSize", "ask_size": "askSize", "funding_rate": "fundingRate"}
-
-
-class KrakenFuturesRestError(Exception):
-    """Answered in ``error``."""
 
 
 class KrakenFuturesRest:
@@ -48,15 +45,12 @@ class KrakenFuturesRest:
             now = {"serverTime": stamp(self._clock_ms())}
             fault = self._faults.strike(NAME, "status", PRODUCT)
             if fault is not None:
-                code = int(fault.number(503))
-                error = "apiLimitExceeded" if code == 429 else "unavailable"
-                headers = {"Retry-After": "1"} if code == 429 else {}
-                return _answer({"result": "error", "error": error, **now}, code, headers)
+                return broken(fault, now)
             try:
                 body = handler(request)
             except KrakenFuturesRestError as error:
-                return _answer({"result": "error", "error": str(error), **now})
-            return _answer(body if "candles" in body else {"result": "success", **body, **now})
+                return answer({"result": "error", "error": str(error), **now})
+            return answer(body if "candles" in body else {"result": "success", **body, **now})
 
         return handle
 
@@ -164,9 +158,3 @@ def _whole(request: web.Request, name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 14):
         raise KrakenFuturesRestError(f"invalidArgument: {name}")
     return int(text)
-
-
-def _answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body), status=code, content_type="application/json", headers=headers or {}
-    )

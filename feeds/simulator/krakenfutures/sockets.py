@@ -9,6 +9,7 @@ from aiohttp import web
 from feeds.simulator.faults import Faults
 from feeds.simulator.krakenfutures import frames
 from feeds.simulator.krakenfutures.frames import Change, Ladder
+from feeds.simulator.krakenfutures.users import User, UserFeeds
 from feeds.simulator.market import LiveMarket, Print
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 
@@ -28,12 +29,16 @@ class Connection:
         self._server = server
         self.socket = socket
         self.keys: dict[Key, None] = {}
+        self.user = User(server.users, self.say)
 
     def on_text(self, text: str) -> None:
         try:
             message = msgspec.json.decode(text)
         except msgspec.DecodeError:
             self.say({"event": "error", "message": "Json Error"})
+            return
+        if isinstance(message, dict) and message.get("event") == "challenge":
+            self.user.challenge(message)
             return
         if not isinstance(message, dict) or message.get("event") not in ("subscribe", "unsubscribe"):
             self.say({"event": "alert", "message": "Bad websocket message"})
@@ -55,8 +60,10 @@ class KrakenFuturesSockets:
         sockets: SocketSet,
         clock: Callable[[], float],
         clock_ms: Callable[[], int],
+        users: UserFeeds,
     ) -> None:
         self.markets = markets
+        self.users = users
         self.sockets = sockets
         self.clock_ms = clock_ms
         self.halted = ""
@@ -82,6 +89,7 @@ class KrakenFuturesSockets:
             return await self.sockets.serve(request, socket, connection.on_text)
         finally:
             self.connections.discard(connection)
+            connection.user.leave()
             for key in connection.keys:
                 self._forget(connection, key)
 
@@ -90,7 +98,7 @@ class KrakenFuturesSockets:
     def request(self, connection: Connection, message: dict[str, Any]) -> None:
         event, feed, products = message["event"], message.get("feed"), message.get("product_ids", [])
         if feed in _PRIVATE:
-            connection.say({"event": "alert", "message": "Failed to subscribe to authenticated feed"})
+            connection.user.request(event, feed, message)
             return
         if feed not in _FEEDS or not isinstance(products, list):
             connection.say({"event": "error", "message": "Invalid feed"})

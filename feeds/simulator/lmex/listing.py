@@ -1,4 +1,8 @@
-"""What the simulated LMEX lists. The lot of a future is one contract, whose size it so is."""
+"""What the simulated LMEX lists. The lot of a future is one contract, whose size it so is.
+
+Its makers quote on a ladder: the levels of a recorded snapshot (ETHPFC, October 2025) go by 0.23 USD at 4,390, half a
+basis point, so that fifty of them reach 25 basis points to each side. At every tick they would reach two.
+"""
 
 from feeds.simulator.instruments import Instrument, listing
 
@@ -20,6 +24,8 @@ ADA/USDT 0.0001 1 1 5 900 0.5
 LINK/USDT 0.001 0.1 0.1 5 900 0.4
 """
 
+_LADDER_BPS = 0.5
+
 
 def spot_name(base: str, quote: str) -> str:
     return f"{base}-{quote}"
@@ -35,6 +41,13 @@ def old_name(instrument: Instrument) -> str:
 
 
 LISTING = (
-    *listing("lmex", "spot", SPOT, native=spot_name, half_spread_bps=0.35, lag_s=0.30),
-    *listing("lmex", "futures", FUTURES, native=perpetual, half_spread_bps=0.25, lag_s=0.20, derivative=True),
+    *listing("lmex", "spot", SPOT, native=spot_name, half_spread_bps=0.35, lag_s=0.30, ladder_bps=_LADDER_BPS),
+    *listing(
+        *("lmex", "futures", FUTURES),
+        native=perpetual,
+        half_spread_bps=0.25,
+        lag_s=0.20,
+        derivative=True,
+        ladder_bps=_LADDER_BPS,
+    ),
 )

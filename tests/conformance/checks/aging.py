@@ -29,10 +29,10 @@ async def renewal(ground: Ground) -> None:
     before = set(ground.proxy.open)
     await until(lambda: all(pipe.closed_s is not None for pipe in before), "old connections end", 2 * LIFE_S)
     await ground.live(*watched)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # whatever the end of the old ones had done would be done by now
     for each in watched:
-        outage_s = ground.judge.outage_s(each.symbol, since_s)
-        assert not outage_s, f"{each.symbol} was out of use for {outage_s:.1f} s"
+        outage_s, why = ground.judge.outage_s(each.symbol, since_s), ground.judge.plight(each.symbol, since_s)
+        assert not outage_s, f"{each.symbol} was out of use for {outage_s:.2f} s: {why}"
     ended = [pipe for pipe in before if pipe.code is not None]
     assert not ended, f"{len(ended)} connections were not replaced before the exchange ended them"
     ground.right()

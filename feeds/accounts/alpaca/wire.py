@@ -1,0 +1,94 @@
+"""What Alpaca's stream and its REST answers write alike: amounts, times, names of markets."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, TypeAlias, TypeVar
+
+import msgspec
+
+from feeds.domain import Market, Side
+from feeds.errors import ParseError
+from feeds.exchange import MarketIndex
+
+ACCOUNT = "account"
+"""The host of an account's calls, and the product under which its one wallet is shown."""
+CRYPTO, STOCKS = "crypto", "stocks"
+PRODUCT_OF_CLASS = {"crypto": CRYPTO, "us_equity": STOCKS}
+"""Alpaca's ``asset_class``; others (``us_option``) are not shown."""
+
+MAX_DIGITS = 30
+"""Digits before the point: far more than any figure that means money."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339, up to nanoseconds, in UTC or with an offset such as ``-04:00``."""
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """Base of all that Alpaca sends. Unknown fields are ignored.
+
+    Numbers are text, or JSON numbers, read as Decimal; that also reads "NaN" and "1e999999", which are no figures.
+    """
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < MAX_DIGITS):
+                raise ValueError(f"{name} is not a sensible number")
+
+
+T = TypeVar("T")
+
+
+def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
+    """One message or answer; raises ParseError if it is not what the documentation says."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
+        raise ParseError(f"Alpaca: {type(error).__name__}: {error}", text) from error
+
+
+def ms_of(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def side_of(text: str) -> Side:
+    """``buy``, ``sell``, and in the history also ``sell_short``. Raises ParseError."""
+    if text == "buy":
+        return "buy"
+    if text in ("sell", "sell_short"):
+        return "sell"
+    raise ParseError(f"Alpaca: side is {text[:40]!r}, which is none")
+
+
+class Names:
+    """Markets by the names that Alpaca gives them: ``BTC/USD`` in some answers is ``BTCUSD`` in others."""
+
+    def __init__(self, markets: MarketIndex) -> None:
+        self._markets = markets
+        self._joined: dict[str, Market] = {}
+        self._counted = 0
+
+    def find(self, name: str, product: str | None = None) -> Market | None:
+        """``product`` None: it was not told. A ticker goes before the joined name of a pair."""
+        if product is not None:
+            found = self._markets.native(product, name)
+        else:
+            found = self._markets.native(CRYPTO, name) or self._markets.native(STOCKS, name)
+        if found is None and product != STOCKS:
+            found = self._pairs().get(name)
+        return found
+
+    def symbol(self, name: str, product: str) -> str:
+        """Under which an order is shown: where the instrument list does not know it, Alpaca's name and the product."""
+        market = self.find(name, product)
+        return market.symbol if market is not None else f"{name}@{product}"
+
+    def _pairs(self) -> dict[str, Market]:
+        if self._counted != len(self._markets):
+            self._counted = len(self._markets)
+            self._joined = {m.native.replace("/", ""): m for m in self._markets if m.product == CRYPTO}
+        return self._joined
