@@ -266,6 +266,29 @@ class TestAnswers:
         with pytest.raises(ParseError, match="status"):
             api.parse_transfers(requests[0], text([row | {"status": "LOST"}]))
 
+    @settings(max_examples=100, deadline=None)
+    @given(st.integers(0, 5), st.data())
+    def test_only_parse_errors_come_out(self, which: int, data: st.DataObject) -> None:
+        api = account()
+        spot, futures = api.balances_requests()
+        [positions], [_, orders] = api.positions_requests(), api.orders_requests()
+        raw, read = [
+            (examples.SPOT_WALLET, lambda raw: api.parse_balances(spot, raw, 1)),
+            (examples.FUTURES_WALLET, lambda raw: api.parse_balances(futures, raw, 1)),
+            (json.dumps([examples.POSITION]), lambda raw: api.parse_positions(positions, raw, 1)),
+            (json.dumps([examples.OPEN_ORDER]), lambda raw: api.parse_orders(orders, raw)),
+            (json.dumps([examples.FILL]), lambda raw: api.parse_fills("futures", "1", raw, NOW_MS)),
+            (examples.TIME, lambda raw: api.parse_time("spot", raw)),
+        ][which]
+        with contextlib.suppress(ParseError):
+            read(mutated(raw, data).encode())
+
+
+def mutated(text: str, data: st.DataObject) -> str:
+    at = data.draw(st.integers(0, len(text) - 1))
+    put = data.draw(st.sampled_from(['"', "{", "]", "null", "-1", "1e999", "NaN", "\x00", "é", "", '"x":']))
+    return f"{text[:at]}{put}{text[at + data.draw(st.integers(0, 8)) :]}"
+
 
 class TestStream:
     def test_orders(self) -> None:
@@ -323,9 +346,7 @@ class TestStream:
     @settings(max_examples=120, deadline=None)
     @given(st.sampled_from(examples.FRAMES), st.data())
     def test_only_parse_errors_come_out(self, frame: str, data: st.DataObject) -> None:
-        at = data.draw(st.integers(0, len(frame) - 1))
-        put = data.draw(st.sampled_from(['"', "{", "]", "null", "-1", "1e999", "NaN", "\x00", "é", "", '"x":']))
-        mutated = frame[:at] + put + frame[at + data.draw(st.integers(0, 8)) :]
+        broken = mutated(frame, data)
         for product in ("spot", "futures"):
             with contextlib.suppress(ParseError):
-                session(product).parse(mutated)
+                session(product).parse(broken)
