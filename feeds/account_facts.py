@@ -42,7 +42,10 @@ FACTS: dict[str, AccountFacts] = {
     "bitstamp": AccountFacts(
         how="Settings, API access, Create new API key, with Account balance, User transactions and Open orders only."
     ),
-    "lmex": AccountFacts(how="API, New API, permission Read."),
+    "lmex": AccountFacts(
+        tells_rights=False,
+        how="API, New API, permission Read, and Trading if open spot orders shall be shown; never Wallet or Transfer.",
+    ),
     "alpaca": AccountFacts(
         tells_rights=False, how="The dashboard of the live or the paper account, API Keys, Generate new keys."
     ),

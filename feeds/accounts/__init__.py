@@ -7,6 +7,7 @@ from feeds.accounts.bybit import BybitAccount
 from feeds.accounts.coinbase import CoinbaseAccount
 from feeds.accounts.kraken import KrakenAccount
 from feeds.accounts.krakenfutures import KrakenFuturesAccount
+from feeds.accounts.lmex import LmexAccount
 from feeds.accounts.okx import OkxAccount
 
 REGISTRY: dict[str, AccountApiFactory] = {
@@ -16,5 +17,6 @@ REGISTRY: dict[str, AccountApiFactory] = {
     "coinbase": CoinbaseAccount,
     "kraken": KrakenAccount,
     "krakenfutures": KrakenFuturesAccount,
+    "lmex": LmexAccount,
     "okx": OkxAccount,
 }

@@ -248,7 +248,7 @@ class Lmex:
 
     def error_of(self, status: int, raw: bytes, headers: Mapping[str, str]) -> Exception | None:
         """A good answer has no code, or ``success`` beside it; ``Retry-After`` is a moment, in s or ms."""
-        code, said = _error_in(raw)
+        code, said = _error_in(status, raw)
         detail = f"LMEX answered HTTP {status}" + (f", code {code}: {said}" if code is not None else "")
         if status == _BANNED or code == _BANNED:
             return RateLimited(detail, self._release_s(headers, _BAN_S))
@@ -268,8 +268,9 @@ class Lmex:
         return otherwise if waits is None else min(max(waits, 1.0), _LONGEST_WAIT_S)
 
 
-def _error_in(raw: bytes) -> tuple[int | None, str]:
-    """Code and text of an answer that is an error. Good answers are lists, or objects that say so."""
+def _error_in(status: int, raw: bytes) -> tuple[int | None, str]:
+    """Code and text of an answer that is an error. Good answers are lists, or objects that say so; of a bad HTTP status
+    the code may be any (such as 16, an order that is not found)."""
     if not raw.startswith(b"{") or len(raw) > 5000:  # no error text is as long as that
         return None, ""
     try:
@@ -277,7 +278,7 @@ def _error_in(raw: bytes) -> tuple[int | None, str]:
     except MALFORMED:  # an answer of another shape, or the page of a proxy: the status decides
         return None, ""
     for code in (body.errorCode, body.code, body.status):
-        if code is not None and (code < 0 or code >= 400 or body.success is False):
+        if code is not None and (code < 0 or code >= 400 or body.success is False or status >= 400):
             return code, (body.message or body.msg or "no reason given")[:300]
     return None, ""
 

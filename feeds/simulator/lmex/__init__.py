@@ -7,8 +7,11 @@ from aiohttp import web
 
 from feeds.simulator.faults import Fault
 from feeds.simulator.lmex.listing import LISTING
+from feeds.simulator.lmex.private import LmexPrivate
 from feeds.simulator.lmex.rest import LmexRest
 from feeds.simulator.lmex.sockets import LmexSockets
+from feeds.simulator.lmex.terms import TERMS
+from feeds.simulator.lmex.user import LmexUser
 from feeds.simulator.market import LiveMarket, Print, Top
 from feeds.simulator.place import Place
 from feeds.simulator.sockets import Door, Socket, SocketRules, SocketSet
@@ -26,7 +29,7 @@ class Lmex:
 
     name = "lmex"
     listing = LISTING
-    terms: ClassVar[Terms | None] = None
+    terms: ClassVar[Terms | None] = TERMS
 
     def __init__(self, place: Place) -> None:
         settings = place.settings
@@ -45,6 +48,8 @@ class Lmex:
             place.clock_ms,
         )
         self._rest = LmexRest(self.sockets, place.faults, place.clock, place.clock_ms)
+        self.private = LmexPrivate(place.accounts, self._rest, self.sockets.markets, place.clock_ms)
+        self.user = LmexUser(place.accounts, self.private.gatekeeper, self.sockets, place.faults)
 
     @staticmethod
     def endpoints(web_socket: str, rest: str) -> Mapping[str, str]:
@@ -55,13 +60,15 @@ class Lmex:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self.sockets.routes("/lmex"), *self._rest.routes("/lmex")]
+        routes = [*self.sockets.routes("/lmex"), *self._rest.routes("/lmex")]
+        return [*routes, *self.private.routes("/lmex")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
         self.sockets.happened(market, prints, tops, now_ms)
 
     def tick(self, now_ms: int) -> None:
-        """Nothing is sent by the clock alone."""
+        """Nothing is sent by the clock alone; dead man's switches strike by it."""
+        self.private.switches.tick()
 
     def keep_house(self) -> None:
         self.sockets.keep_house()

@@ -1,7 +1,7 @@
 """LMEX's public REST: market summary, prices, books, trades, candles, funding; its limits and the form of errors."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,8 @@ class LmexError(Exception):
 
 
 class Meter:
-    """15 queries a second for each call; beyond it blocked for 1 s, then 5 min, then 15 min. Everybody is one here."""
+    """15 queries a second for each call (75 for orders); beyond it blocked for 1 s, then 5 min, then 15 min. Everybody
+    is one here."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -38,7 +39,7 @@ class Meter:
         self._blocks = 0
         self._blocked_until_s = 0.0
 
-    def charge(self, call: str) -> float:
+    def charge(self, call: str, limit: int = QUERIES_PER_S) -> float:
         """How long the address is blocked; 0: go on."""
         now_s = self._clock()
         if now_s < self._blocked_until_s:
@@ -49,7 +50,7 @@ class Meter:
         queries.append(now_s)
         while queries[0] <= now_s - 1:
             queries.popleft()
-        if len(queries) <= QUERIES_PER_S:
+        if len(queries) <= limit:
             return 0.0
         length_s = _BLOCKS_S[min(self._blocks, len(_BLOCKS_S) - 1)]
         self._blocks += 1
@@ -87,19 +88,28 @@ class LmexRest:
 
     def _wrap(self, product: str, name: str, call: Callable[[str, web.Request], str]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
-            try:
-                fault = self._faults.strike("lmex", "status", product)
-                if fault is not None:
-                    code = int(fault.number(503))
-                    return self._error(code, "simulated", 1.0 if code == 429 else None)
-                blocked_s = self._meter.charge(f"{product} {name}")
-                if blocked_s:
-                    return self._error(429, "TOO_MANY_REQUESTS", blocked_s)
-                return web.Response(text=call(product, request), content_type="application/json")
-            except LmexError as error:
-                return self._error(error.status, str(error))
+            async def work() -> str:
+                return call(product, request)
+
+            return await self.guarded(product, name, work)
 
         return handle
+
+    async def guarded(
+        self, product: str, name: str, work: Callable[[], Awaitable[str]], limit: int = QUERIES_PER_S
+    ) -> web.Response:
+        """What ``work`` answers, unless a fault or a limit forbids it; LmexError is answered as LMEX does."""
+        try:
+            fault = self._faults.strike("lmex", "status", product)
+            if fault is not None:
+                code = int(fault.number(503))
+                return self._error(code, "simulated", 1.0 if code == 429 else None)
+            blocked_s = self._meter.charge(f"{product} {name}", limit)
+            if blocked_s:
+                return self._error(429, "TOO_MANY_REQUESTS", blocked_s)
+            return web.Response(text=await work(), content_type="application/json")
+        except LmexError as error:
+            return self._error(error.status, str(error))
 
     def _error(self, status: int, text: str, blocked_s: float | None = None) -> web.Response:
         """``Retry-After`` is the moment of release, in milliseconds."""

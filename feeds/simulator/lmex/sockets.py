@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from feeds.simulator.accounts import Account
 from feeds.simulator.faults import Faults
 from feeds.simulator.lmex import frames
 from feeds.simulator.lmex.frames import BookStream, Printer
@@ -31,6 +32,8 @@ class Connection:
         self.kind = kind
         self.topics: dict[str, LiveMarket] = {}
         self.pinged_s = now_s
+        self.account: Account | None = None  # once it is logged in
+        self.private: set[str] = set()  # topics
 
     def on_text(self, text: str) -> None:
         if text == "ping":
@@ -48,6 +51,8 @@ class Connection:
         if op == "ping":
             self.server.pinged(self)
             self.socket.send('{"event":"pong"}')
+        elif op == "authKeyExpires" and self.kind == "main":
+            self.account = self.server.account_of(self.product, topics)
         elif op not in ("subscribe", "unsubscribe"):
             self.socket.send(frames.errors([(None, frames.OPERATION_UNKNOWN)]))
         elif not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
@@ -58,7 +63,8 @@ class Connection:
 
 class LmexSockets:
     """The servers behind both products and kinds of sockets. ``unknown``: prefixes of topics that this server does not
-    have, as older and newer versions of it differ."""
+    have, as older and newer versions of it differ. ``private_topics`` are accepted from everybody, logged in or not;
+    ``account_of`` says whose a login is, None if it is nobody's (which is not answered). See ``user``."""
 
     def __init__(
         self,
@@ -73,6 +79,8 @@ class LmexSockets:
         self.sockets = sockets
         self.connections: set[Connection] = set()
         self.unknown: set[str] = set()
+        self.private_topics: dict[str, tuple[str, ...]] = dict.fromkeys(markets, ())
+        self.account_of: Callable[[str, Any], Account | None] = lambda product, login: None
         self.books: dict[LiveMarket, BookStream] = {}
         self.printers = {m: Printer(m.instrument) for of in markets.values() for m in of.values()}
         self._rules = rules
@@ -124,8 +132,14 @@ class LmexSockets:
         if self._faults.strike("lmex", "no_ack", connection.product):
             return
         accepted: dict[str, LiveMarket] = {}
+        private: list[str] = []
         refused: list[tuple[str | None, tuple[int, str]]] = []
         for topic in topics:
+            if connection.kind == "main" and topic in self.private_topics[connection.product]:
+                if not any(topic.startswith(prefix) for prefix in self.unknown):
+                    (connection.private.add if op == "subscribe" else connection.private.discard)(topic)
+                    private.append(topic)
+                continue
             if op == "unsubscribe":
                 if (held := connection.topics.pop(topic, None)) is not None:
                     self._forget(connection, topic, held)
@@ -136,7 +150,7 @@ class LmexSockets:
                 accepted[topic] = market
             else:
                 refused.append((topic, market))
-        connection.socket.send(frames.acknowledgement(op, list(accepted)))
+        connection.socket.send(frames.acknowledgement(op, [*accepted, *private]))
         if refused and connection.kind == "oss":
             connection.socket.send(frames.errors(refused))
         if op == "subscribe":
