@@ -79,7 +79,7 @@ def test_one_confirmation_is_one_order(open_page: Any, fake: Any) -> None:
     assert page.evaluate(STATE) == ""
     page.locator("#order-dialog").get_by_text("Back").click()
     page.locator("#ticket-price").fill("1.234")
-    until(page, text_is('.ticket-problem', 'Price goes in steps of 0.01.'))
+    until(page, text_is(".ticket-problem", "Price goes in steps of 0.01."))
     assert page.locator(".ticket-submit").is_disabled()
     mark.get_by_role("button", name="Cancel").click()
     until(page, "!document.querySelector('.ladder-own:not([hidden])')")
