@@ -21,7 +21,7 @@ class Host(Protocol):
 
 class TradingApi:
     """A key places one order however often it comes. ``order_answers`` of the server are given first, one a request:
-    {"status", "code", "message"} for an error, "places" where the order arrived all the same, else fields of the answer.
+    {"status", "code", "message"} for an error, "places" where the order arrived all the same; else fields of an answer.
     """
 
     def __init__(self, server: Host) -> None:
