@@ -1,4 +1,4 @@
-/** A new fill: a sound and, while nobody looks, a notification of the browser, if wanted; and the day's profit in the title. */
+/** If wanted: a sound of a new fill and, while nobody looks, a notification; and the day's profit in the title. */
 
 import * as api from "./api.js";
 import { AccountTopics } from "./account-feed.js";

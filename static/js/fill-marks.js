@@ -1,4 +1,4 @@
-/** Own fills as marks on the bars: one for each bar, side and price, or one for all of a side where they are many. Pure. */
+/** Own fills as marks on the bars: one for each bar, side and price, or for a whole side if these are many. Pure. */
 
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";

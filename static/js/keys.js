@@ -56,7 +56,7 @@ export class Keys {
     }
     list.append(
       el("dt", {}, el("kbd", { text: "↑" }), el("kbd", { text: "↓" })),
-      el("dd", { text: "In the book: cost up to a row; Enter copies its price" }),
+      el("dd", { text: "In the book: cost up to a row; Enter takes its price into the ticket, or copies it" }),
     );
     const close = el("button", { class: "button", type: "button", text: "Close" });
     close.addEventListener("click", () => this.#dialog.close());

@@ -26,7 +26,7 @@ export class OrderSending {
   orderId = null;
   tries = 0;
 
-  /** @param order of ticket-model's read()  @param post (body) -> promise of the answer, or ApiError  @param key text */
+  /** @param order of ticket-model's read()  @param post (body) -> promise of the answer  @param key text */
   constructor(order, post, key) {
     this.body = Object.freeze({ key, ...order });
     this.#post = post;

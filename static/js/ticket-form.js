@@ -73,7 +73,7 @@ export class TicketForm {
   }
 
   /** @param told {market, problems, ready, value, free, freeOld} */
-  draw({ market, problems, ready, value, free, freeOld }) {
+  draw({ market, problems, ready, value, free, freeExact, freeOld }) {
     const { side, type, postOnly } = this.values;
     const limit = type === "limit";
     this.#price.show(market.quote, !limit, problems.price);
@@ -85,7 +85,7 @@ export class TicketForm {
     setText(this.#facts.Value, value);
     setText(this.#facts.Free, free);
     setAttribute(this.#facts.Free, "class", `num ${freeOld ? "warn" : ""}`.trim());
-    setAttribute(this.#facts.Free, "title", freeOld ? "The balances are not current" : null);
+    setAttribute(this.#facts.Free, "title", freeOld ? "The balances are not current" : freeExact || null);
     setText(this.#problem, Object.values(problems).find(Boolean) ?? "");
     setText(this.#submit, `${side === "buy" ? "Buy" : "Sell"} ${market.base}`);
     setAttribute(this.#submit, "data-side", side);

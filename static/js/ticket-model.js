@@ -71,7 +71,7 @@ function isMultiple(value, step) {
  * @param order of read()  @param data of an ungrouped `book` frame, or null  @param fees {maker_bps, taker_bps} or null
  * @returns {{best: object|null, own: object|null, away: object|null, crosses: boolean, walked: object|null,
  *   notional: object|null, fee: object|null, role: "maker"|"taker"|"both"}} `best` of the other side, `own` of this;
- *   `away`: bps that a limit price stands from the own side's best (above zero: further from the market, below: inside);
+ *   `away`: bps that a limit price stands from the own side's best (above zero: behind it, below: before it);
  *   `walked`: what it would take at once {levels, taken, whole, average, worst, cost, slippage in bps from the best}
  */
 export function against(order, data, fees) {
@@ -145,15 +145,17 @@ export function warnings(order, view, status) {
     result.push("The other side of the book is not known: nobody can say at what price this fills.");
   if (!order.price && walked && !walked.whole) {
     const held = format.fixed(decimal.normalize(walked.taken));
-    result.push(`The ${walked.levels} levels that are shown hold only ${held}: the rest fills at worse prices, or not.`);
+    result.push(`The ${walked.levels} levels that are known hold only ${held}: the rest fills worse, or not.`);
   }
   if (order.post_only && view.crosses) result.push("The price crosses the book: a post-only order will be refused.");
   else if (order.price && view.crosses) result.push("The price crosses the book: it takes at once.");
   if (walked?.slippage && decimal.compare(walked.slippage, SLIPPAGE) > 0)
     result.push(`It walks the book by ${format.bpsText(walked.slippage)}.`);
   const far = away && decimal.absolute(away);
-  if (far && decimal.compare(far, FAR) > 0)
-    result.push(`The price is ${format.percent({ n: far.n, places: far.places + 4 }, 1, { plus: false })} from the best.`);
+  if (far && decimal.compare(far, FAR) > 0) {
+    const ratio = { n: far.n, places: far.places + 4 };
+    result.push(`The price is ${format.percent(ratio, 1, { plus: false })} from the best.`);
+  }
   return result;
 }
 

@@ -27,7 +27,12 @@ export class Ticket {
   #shown = "";
   #note = el("p", { class: "note", text: "" });
   #told = el("p", { class: "ticket-told", role: "status" }, el("strong", { text: "" }), el("span", { text: "" }));
-  #cancel = el("button", { class: "tool", type: "button", title: "Cancel all orders of this account", text: "Cancel all" });
+  #cancel = el("button", {
+    class: "tool",
+    type: "button",
+    title: "Cancel all orders of this account",
+    text: "Cancel all",
+  });
   #fold = el("button", { class: "tool ticket-fold", type: "button", "aria-controls": "ticket-body", text: "" });
 
   /** @param parts {element, head, body, dialog} of the template  @param csrf function -> token */
@@ -170,8 +175,11 @@ export class Ticket {
     const row = rows.find((one) => one.asset === asset && one.product === market.product);
     const usable = this.#app.store.status(topic, this.#app.serverUs()).usable && account.state !== "STALE";
     const free = row ? (row.free ?? null) : rows.length > 0 ? "0" : null;
-    const text = free === null ? format.NONE : `${format.fixed(decimal.normalize(decimal.parse(free)))} ${asset}`;
-    return { free: text, freeOld: !usable };
+    if (free === null) return { free: format.NONE, freeExact: "", freeOld: !usable };
+    const places = asset === market.base ? format.placesOf(market.lot) : 2;
+    const exact = decimal.normalize(decimal.parse(free));
+    const shown = `${format.fixed(decimal.normalize(roundedDown(exact, places)))} ${asset}`;
+    return { free: shown, freeExact: `${format.fixed(exact)} ${asset}`, freeOld: !usable };
   }
 
   #drawHead(account) {
@@ -199,4 +207,9 @@ export class Ticket {
     setAttribute(this.#told, "data-colour", sending.colour || null);
     setAttribute(this.#told, "title", `${word}. ${order}. ${sentence}`);
   }
+}
+
+/** What is free must not look more than it is. */
+function roundedDown(d, places) {
+  return d.places <= places ? d : { n: d.n / decimal.power(d.places - places), places };
 }

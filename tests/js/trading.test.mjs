@@ -55,7 +55,8 @@ describe("numbers that are typed", () => {
   it("are decimals with or without thousands, never guessed", () => {
     assert.equal(shown(typed("61,837.50")), "61837.50");
     assert.equal(shown(typed(" .5 ")), "0.5");
-    for (const bad of ["", "1,5", "1e5", "-1", "1.2.3", "abc", "1,2345", "Infinity", "0x10"]) assert.equal(typed(bad), null, bad);
+    for (const bad of ["", "1,5", "1e5", "-1", "1.2.3", "abc", "1,2345", "Infinity", "0x10"])
+      assert.equal(typed(bad), null, bad);
   });
 });
 
@@ -127,13 +128,15 @@ describe("an order against the book", () => {
 
   it("says when the book that is known does not hold it", () => {
     const told = view({ type: "market", side: "sell", size: "5" });
-    assert.deepEqual([told.walked.whole, shown(told.walked.taken), told.notional, told.fee], [false, "2.500", null, null]);
+    const { whole, taken } = told.walked;
+    assert.deepEqual([whole, shown(taken), told.notional, told.fee], [false, "2.500", null, null]);
     assert.match(warnings(of({ type: "market", size: "5", side: "sell" }).order, told, LIVE).join(), /hold only 2\.5/);
   });
 
   it("takes at a limit no further than its price, the rest waits", () => {
     const told = view({ price: "100.2", size: "3" });
-    assert.deepEqual([told.crosses, told.role, told.walked.levels, shown(told.walked.taken)], [true, "both", 2, "1.500"]);
+    const { levels, taken } = told.walked;
+    assert.deepEqual([told.crosses, told.role, levels, shown(taken)], [true, "both", 2, "1.500"]);
     assert.equal(Number(shown(told.notional)), 100.1 + 50.1 + 150.3);
     assert.ok(Math.abs(Number(shown(told.fee)) - (0.1502 - 0.01503)) < 1e-12);
     const { order } = of({ price: "100.2", size: "3", postOnly: true });
@@ -144,7 +147,8 @@ describe("an order against the book", () => {
     const told = view({ type: "market" }, null);
     assert.deepEqual([told.notional, told.fee, told.walked], [null, null, null]);
     const { order } = of({ type: "market" });
-    assert.match(warnings(order, told, { usable: false, state: "STALE", reason: "cut" }).join(" "), /STALE: cut.*not known/);
+    const stale = { usable: false, state: "STALE", reason: "cut" };
+    assert.match(warnings(order, told, stale).join(" "), /STALE: cut.*not known/);
     assert.equal(shown(view({ price: "99" }, null).notional), "99");
     assert.match(warnings(of({ price: "50" }).order, view({ price: "50" }), LIVE).join(), /49\.9.% from the best/);
   });
@@ -221,14 +225,16 @@ describe("own orders in the ladder", () => {
     const row = (price) => ({ price: parse(price) });
     const order = (account, size, filled) => ({ account, side: "sell", price: "101.4", size, filled });
     const model = { asks: [row("101"), row("102")], bids: [] };
-    const marks = ownOrders([order(1, "2", "0.5"), order(2, "1", "0")], model, parse("1"), ({ account }) => `A${account} `);
+    const name = ({ account }) => `A${account} `;
+    const marks = ownOrders([order(1, "2", "0.5"), order(2, "1", "0")], model, parse("1"), name);
     const { size, side, left, orders, text: said } = marks.asks.get(1);
     assert.deepEqual([size, side, text(left), orders.length], ["2·2.5", "sell", "2.5", 2]);
     assert.equal(said, "Own: A1 sell 1.5 of 2 left at 101.4\nA2 sell 1 at 101.4");
   });
 
   it("write sizes in few characters", () => {
-    const cases = { 0.075: "0.075", "0.10000": "0.1", 1204: "1,204", 12500: "12.5K", "0.000123456": "0.000123", 3.78826: "3.788" };
+    const cases = { 0.075: "0.075", "0.10000": "0.1", 1204: "1,204", 12500: "12.5K", 3.78826: "3.788" };
+    assert.equal(few(parse("0.000123456")), "0.000123");
     for (const [given, expected] of Object.entries(cases)) assert.equal(few(parse(given)), expected);
   });
 });
@@ -255,7 +261,8 @@ describe("own fills on the bars", () => {
     const many = marksOf([fill(1, "buy", "10", "1"), fill(2, "buy", "11", "1"), fill(3, "buy", "14", "2")], 60_000, 0);
     assert.deepEqual([many.length, many[0].count, Number(text(many[0].price))], [1, 3, 12.25]);
     assert.equal(markText(many, 0, 1), "Bought 4 at 12.3 (3 fills)");
-    assert.equal(markText(marksOf([fill(1, "buy", "10", "1"), fill(2, "sell", "11", "1")], 60_000, 0), 0, 1), "Bought 1 at 10.0 · sold 1 at 11.0");
+    const both = marksOf([fill(1, "buy", "10", "1"), fill(2, "sell", "11", "1")], 60_000, 0);
+    assert.equal(markText(both, 0, 1), "Bought 1 at 10.0 · sold 1 at 11.0");
     assert.equal(markText(many, 60_000, 1), "");
   });
 });
@@ -291,7 +298,8 @@ describe("news of fills", () => {
 describe("positions", () => {
   it("warn of a near liquidation, but not by an old mark", () => {
     const level = (away, stale = false) => distance({ liquidation_distance: away }, stale).level;
-    assert.deepEqual([level("0.2"), level("0.0999"), level("0.0299"), level("0"), level(null)], ["", "warn", "bad", "bad", ""]);
+    const levels = ["0.2", "0.0999", "0.0299", "0", null].map((away) => level(away));
+    assert.deepEqual(levels, ["", "warn", "bad", "bad", ""]);
     assert.deepEqual(distance({ liquidation_distance: "0.01" }, true), { text: "STALE 1.0\u2009% away", level: "dim" });
   });
 
@@ -308,7 +316,8 @@ describe("positions", () => {
 describe("settings of an account", () => {
   it("are sent where they differ, as what they are", () => {
     const saved = { trading: false, dead_man_s: "0", poll_s: "2" };
-    assert.deepEqual(changedSettings(saved, { trading: true, dead_man_s: "30", poll_s: "2.0" }), { trading: true, dead_man_s: 30 });
+    const values = { trading: true, dead_man_s: "30", poll_s: "2.0" };
+    assert.deepEqual(changedSettings(saved, values), { trading: true, dead_man_s: 30 });
     assert.deepEqual(changedSettings(saved, { ...saved, poll_s: "" }), {});
   });
 });
