@@ -27,8 +27,9 @@ from feeds.domain import StreamState
 from feeds.engine import Engine
 
 PLAYER = SHARED / "tools" / "capture_server.py"
-GRACE_S = 4.0
-"""A run that ends while the recording begins anew goes on for this long."""
+GRACE_S = 45.0
+"""A run that ends while a book is rebuilt, or the recording begins anew, goes on until it is live, at most for this
+long: a book that keeps failing is left for up to 30 s."""
 
 Levels = list[tuple[Decimal, Decimal]]
 
@@ -223,6 +224,7 @@ class Outcome(NamedTuple):
     states: dict[str, list[tuple[float, StreamState]]]
     reasons: dict[str, str]  # of the markets' last state
     resyncs: int
+    most_resyncs: int  # of one market
     reconnects: int
     not_understood: int
     rest_failures: int
@@ -282,6 +284,7 @@ async def run_ours(
                 states=judge.states,
                 reasons={symbol: feed.reason for symbol, feed in venue.feeds.items()},
                 resyncs=sum(feed.sync.resyncs for feed in venue.feeds.values()),
+                most_resyncs=max((feed.sync.resyncs for feed in venue.feeds.values()), default=0),
                 reconnects=sum(lane.connection.reconnects for lane in venue.lanes),
                 not_understood=sum(lane.connection.not_understood for lane in venue.lanes),
                 rest_failures=int(sum(product["failures"] for product in venue.rest.usage().values())),

@@ -172,6 +172,7 @@ async def run_trouble(
                 states=judge.states,
                 reasons={symbol: feed.reason for symbol, feed in venue.feeds.items()},
                 resyncs=sum(feed.sync.resyncs for feed in venue.feeds.values()),
+                most_resyncs=max((feed.sync.resyncs for feed in venue.feeds.values()), default=0),
                 reconnects=sum(lane.connection.reconnects for lane in venue.lanes),
                 not_understood=sum(lane.connection.not_understood for lane in venue.lanes),
                 rest_failures=int(sum(product["failures"] for product in venue.rest.usage().values())),

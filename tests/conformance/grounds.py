@@ -33,6 +33,7 @@ from tests.conformance.check import waived
 from tests.conformance.judge import Judge, until
 from tests.conformance.subject import Subject, registered
 from tests.conformance.truth import Truth
+from tests.shared import in_time
 
 STALE_S, RECONNECT_S = 2.0, 4.0
 FIRST_BACKOFF_S = 0.2
@@ -297,7 +298,7 @@ async def engined(
         ground.judge.reason_of = lambda symbol: feeds[symbol].reason if symbol in feeds else ""
         looking = asyncio.create_task(_look_for_stale(ground.judge))
         try:
-            await ground.engine.start(markets_timeout_s=10)
+            await ground.engine.start(markets_timeout_s=in_time(10))
             missing = [each.symbol for each in ground.markets if each.symbol not in ground.venue.markets]
             assert not missing, f"not among the instruments that the adapter read: {', '.join(missing)}"
             yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from feeds.domain import StreamState
 from tests.conformance.truth import Book, Side, Truth, priced
+from tests.shared import in_time
 
 SIDES = ("bid", "ask")
 FEWEST = 5
@@ -20,9 +21,13 @@ class Judge:
 
     GRACE_S = 1.5
 
+    @property
+    def limit_s(self) -> float:
+        return in_time(self.stale_s + self.GRACE_S)
+
     def __init__(self, exchange: str, truth: Truth, stale_s: float) -> None:
         self.truth = truth
-        self.limit_s = stale_s + self.GRACE_S
+        self.stale_s = stale_s
         self.wrong: list[str] = []
         self.frames: dict[str, dict[str, Any]] = {}  # topic -> the newest one
         self.states: dict[str, list[tuple[float, StreamState, str]]] = {}  # symbol -> when, which state, why
@@ -167,8 +172,8 @@ class Judge:
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    """Wait for a condition. Raises AssertionError: "<what> ... within so many seconds"."""
-    end_s = time.monotonic() + seconds
+    """Wait for a condition. Raises AssertionError: "<what> ... within so many seconds" of a machine that is free."""
+    end_s = time.monotonic() + in_time(seconds)
     while not condition():
         assert time.monotonic() < end_s, f"{what}: not within {seconds:g} s"
         await asyncio.sleep(0.02)

@@ -23,7 +23,7 @@ EVERYTHING: Wanted = {}
 
 AT_ONCE = 3
 LONGEST_S = 60.0
-"""A check that takes longer has failed."""
+"""A check that takes longer, on a machine that is free, has failed."""
 
 # where -> markets of every product, and whether its checks run at once
 GROUNDS = {Where.CALM: (3, True), Where.CROWD: (MARKETS, True), Where.ROUGH: (2, False), Where.DIRTY: (1, False)}

@@ -117,20 +117,25 @@ class Book:
         numbered = self._by_id.get(seq) if seq is not None else None
         candidates = self._same(bids, asks) if numbered is None else [numbered]
         same = [each for each in candidates if _shows(each, bids, asks)]
-        if not same and self.mixed and (between := self._between(bids, asks, after)) is not None:
+        later = [each for each in same if each.number >= after]
+        # A mixture may look like a state of before: where the first of the changes takes the last one back.
+        if not later and self.mixed and (between := self._between(bids, asks, after)) is not None:
             return between
         if not same:
             nearest = numbered or self._nearest(bids, asks)
             raise AssertionError(f"{name} at {seq} was never like this: {_difference(bids, asks, nearest)}")
-        later = [each for each in same if each.number >= after]
         if not later:
             raise AssertionError(f"{name} goes back in time: state {same[-1].number} is shown after state {after}")
         return later[0]
 
     def _between(self, bids: Side, asks: Side, after: int) -> State | None:
-        """The later of two neighbouring states of which this is a mixture; None if there are no such."""
+        """The later of two neighbouring states of which this is a mixture; None if there are no such.
+
+        State ``after`` may have been shown as a mixture with the one before, and more of it now; but not less."""
         start = max(0, after - 1)
         for first, second in pairwise(self.states[start:]):
+            if first.number < after and _shows(first, bids, asks):
+                continue
             if _mixes(bids, first.bids, second.bids) and _mixes(asks, first.asks, second.asks):
                 return second
         return None

@@ -26,6 +26,8 @@ from tests.feeds.test_engine import until
 from tests.feeds.witness import Sink, Witness, live_part, wrong_books
 
 LIFE_S = 8.0
+ENDS_S = 20.0
+"""When the exchange really ends a connection: real ones leave hours for a change, and a busy machine needs seconds."""
 LAG_S = 0.3
 SYMBOLS = {
     ("binance", "spot"): ("BTC/USDT", "ETH/USDT"),
@@ -117,7 +119,7 @@ async def test_an_old_connection_is_replaced_without_a_gap(tmp_path, monkeypatch
         return socket
 
     monkeypatch.setattr(SocketSet, "make", uneven)
-    async with world(tmp_path, LIFE_S, life_s=LIFE_S, renew_at=0.45) as (server, engine, sink, witness):
+    async with world(tmp_path, ENDS_S, life_s=LIFE_S, renew_at=0.45) as (server, engine, sink, witness):
         most = 0
 
         def enough() -> bool:
