@@ -18,13 +18,31 @@ from feeds.config import Config
 from feeds.engine import Engine
 from feeds.errors import FeedError
 from feeds.keys import KeyPair
-from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
+from feeds.simulator import venues
 
 log = structlog.get_logger(__name__)
 
-DEMO_ACCOUNT = AccountConfig(
-    name="demo", exchange="binance", label="Demo", products=("spot", "usdm"), poll_s=2.0, trading=True
-)
+DEMO_POLL_S = 5.0
+
+
+def demo_accounts(config: Config) -> dict[AccountConfig, Credentials]:
+    """The account of each demo trader that can be followed, with the key that its simulated exchange gives out."""
+    found = {}
+    for name, exchange in config.exchanges.items():
+        terms = venues.REGISTRY[name].terms if name in venues.REGISTRY else None
+        if terms is None or name not in accounts.REGISTRY:
+            continue
+        account = AccountConfig(
+            name=f"demo_{name}",
+            exchange=name,
+            label="Demo",
+            products=tuple(product for product in exchange.products if product in terms.products),
+            poll_s=DEMO_POLL_S,
+            trading=True,
+        )
+        key = terms.keys.demo
+        found[account] = Credentials(key.key, key.secret, key.passphrase)
+    return found
 
 
 class Roster:
@@ -43,10 +61,11 @@ class Roster:
 
     async def start(self, env: Mapping[str, str]) -> None:
         """Register the configured accounts and begin to follow all. Raises ConfigError if a key is not set."""
-        configured = [DEMO_ACCOUNT] if self._config.demo else list(self._config.accounts)
-        for account in configured:
-            demo = Credentials(DEMO_KEY, DEMO_SECRET) if self._config.demo else None
-            self._named[account.name] = demo or account.credentials(env)
+        if self._config.demo:
+            configured = demo_accounts(self._config)
+        else:
+            configured = {account: account.credentials(env) for account in self._config.accounts}
+        self._named |= {account.name: credentials for account, credentials in configured.items()}
         for account in configured:
             await self._store.run(
                 records.put_environment_account,

@@ -50,12 +50,12 @@ class Account:
 
     @property
     def fills(self) -> list[OwnFill]:
-        """All fills, oldest first, with rising numbers."""
+        """The fills that are still known, oldest first, with rising numbers."""
         return self._journal.fills
 
     @property
     def movements(self) -> list[Movement]:
-        """All deposits, withdrawals and payments of funding, oldest first, with rising ids."""
+        """Deposits, withdrawals and payments of funding that are still known, oldest first, with rising ids."""
         return self._journal.movements
 
     def open_orders(self) -> list[OwnOrder]:
@@ -151,15 +151,20 @@ class Accounts:
         self.keys |= {key.key: key for key in terms.keys}
         self._funded = {name: bucket(each.funding_ms, self._world.now_ms) for name, each in terms.products.items()}
 
-    @staticmethod
     def _wallet(
-        account: str, product: str, terms: Terms, listing: tuple[Instrument, ...], cash: dict[str, Cash]
+        self, account: str, product: str, terms: Terms, listing: tuple[Instrument, ...], cash: dict[str, Cash]
     ) -> Wallet:
         each, held = terms.products[product], cash[terms.wallet_of(product)]
         if settles := _settles_of(product, listing):
             return FuturesWallet(held, settles, each, _mark_of)
-        token = terms.token
-        return SpotWallet(held, each, token if token is not None and account in token.accounts else None)
+        token = terms.token if terms.token is not None and account in terms.token.accounts else None
+        markets = {(m.instrument.base, m.instrument.quote): m for m in self._world.of(self.exchange, product).values()}
+
+        def price_of(asset: str, quote: str) -> Decimal | None:
+            market = markets.get((asset, quote))
+            return None if market is None else Decimal(market.mid()) * market.instrument.tick
+
+        return SpotWallet(held, each, token, price_of)
 
     def tick(self, now_ms: int) -> None:
         """Funding, when its time has come."""

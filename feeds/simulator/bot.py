@@ -19,7 +19,7 @@ from feeds.simulator.wallets import FuturesWallet, SpotWallet
 
 log = structlog.get_logger(__name__)
 
-_SPOT_TARGETS_USD = {"BTC": 34_000, "ETH": 20_000, "SOL": 15_000, "LINK": 7_000, "DOGE": 5_000}
+_SPOT_TARGETS_USD = {"BTC": 34_000, "ETH": 20_000, "SOL": 15_000, "LINK": 7_000, "DOGE": 5_000, "BNB": 2_000}
 _FUTURES_TARGETS_USD = {"BTC": 21_000, "ETH": -14_000, "SOL": 9_000}
 _MOST_NEAR = 5
 _PATIENCE_MS = (15_000, 50_000)

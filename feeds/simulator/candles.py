@@ -1,13 +1,15 @@
 """Candles of a market: a made-up past that joins the live bars, and the rolling 24 hours. Pure.
 
 The past is drawn backwards from the present price, fine for the last day and coarser the older it is (:data:`PAST`),
-once per asset, so all exchanges tell the same story. Coarse bars are sums of the finest ones that there are.
+once per asset, so all exchanges tell the same story. Coarse bars are sums of the finest ones that there are. What
+grows old is summed up in the same steps, so that the number of bars stays the same however long the market lives.
 Prices are in ticks, volumes in lots, values in ticks times lots: all exact.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import exp, sqrt
 from random import Random
 from typing import NamedTuple
@@ -169,7 +171,19 @@ class Day(NamedTuple):
     last_id: int
 
 
-_MOST_MINUTES = 6000
+_MINUTES_KEPT = PAST[0][1]
+_FOLDED_AT_ONCE = 300
+
+
+def _summed(interval_ms: int, sources: Iterable[Bar]) -> list[Bar]:
+    """Bars of this interval, made of finer ones."""
+    bars: list[Bar] = []
+    for source in sources:
+        open_ms = bucket(interval_ms, source.open_ms)
+        if not bars or bars[-1].open_ms != open_ms:
+            bars.append(Bar(open_ms, source.open))
+        bars[-1].add(source)
+    return bars
 
 
 class Candles:
@@ -184,15 +198,15 @@ class Candles:
         self._past = past
         self._scale = scale
         self._lots_per_minute = lots_per_minute
-        self._oldest_id = self.next_id
-        self.minutes = self._take([row for row in past if row.span_ms == MINUTE])
-        self._older: list[Bar] | None = None  # the bars before the minutes, made when first asked for
+        self.minutes = self._take([row for row in past if row.span_ms == MINUTE], self.next_id)
+        self._before_id = self.minutes[0].first_id
+        self._lived: dict[int, list[Bar]] = {span_ms: [] for span_ms, _ in PAST[1:]}  # what was folded since then
         self.minutes.append(Bar(start_ms // MINUTE * MINUTE, self.minutes[-1].close))
         self._series: dict[int, list[Bar]] = {MINUTE: self.minutes}
         self._day: tuple[int, Day] | None = None
 
-    def _take(self, rows: list[PastBar]) -> list[Bar]:
-        """Bars of these rows; their trades have the ids before those that were given out so far."""
+    def _take(self, rows: list[PastBar], before_id: int) -> list[Bar]:
+        """Bars of these rows; their trades have the ids up to ``before_id``."""
         result = []
         for row in reversed(rows):
             bar = Bar(row.open_ms, max(1, round(row.open * self._scale)))
@@ -203,38 +217,52 @@ class Candles:
             share = 0.5 + 0.3 * (bar.close - bar.open) / max(1, bar.high - bar.low)
             bar.buy_volume, bar.buy_value = int(bar.volume * share), int(bar.value * share)
             bar.trades = max(1, int(90 * row.weight))
-            bar.last_id = self._oldest_id - 1
-            bar.first_id = self._oldest_id = self._oldest_id - bar.trades
+            bar.last_id = before_id - 1
+            bar.first_id = before_id = before_id - bar.trades
             result.append(bar)
         result.reverse()
         return result
 
     def series(self, interval_ms: int) -> list[Bar]:
-        """The bars of this interval, oldest first; the last one runs. Kept up to date from the first call on."""
+        """The bars of this interval, oldest first; the last one runs. Kept up to date for some hours."""
         if (known := self._series.get(interval_ms)) is not None:
             return known
-        rows = [row for row in self._past if row.span_ms != MINUTE]
-        if self._older is None:
-            self._older = self._take(rows)
-        fine_enough = interval_ms or 31 * DAY
-        sources = [bar for row, bar in zip(rows, self._older, strict=True) if row.span_ms <= fine_enough]
-        bars: list[Bar] = []
-        for source in (*sources, *self.minutes):
-            open_ms = bucket(interval_ms, source.open_ms)
-            if not bars or bars[-1].open_ms != open_ms:
-                bars.append(Bar(open_ms, source.open))
-            bars[-1].add(source)
-        if sources and bars[0].open_ms != sources[0].open_ms:
+        sources = self._sources(interval_ms or 31 * DAY)
+        bars = _summed(interval_ms, sources)
+        if bars[0].open_ms != sources[0].open_ms:
             del bars[0]  # its beginning is missing
         self._series[interval_ms] = bars
         return bars
 
+    def _sources(self, fine_enough_ms: int) -> list[Bar]:
+        """All bars up to this length that join the present, oldest first."""
+        parts = [self.minutes]
+        for span_ms, bars in self._lived.items():
+            if bars and span_ms > fine_enough_ms:
+                break
+            parts.append(bars)
+        else:
+            rows = [row for row in self._past if MINUTE < row.span_ms <= fine_enough_ms]
+            parts.append(self._take(rows, self._before_id))
+        return [bar for part in reversed(parts) for bar in part]
+
+    def _fold(self) -> None:
+        """Sum up what is old: of each length so many bars are kept as of the past, of days twice as many."""
+        finer = self.minutes
+        for (_, kept), (span_ms, _) in pairwise(PAST):
+            if len(finer) > kept:
+                begin_ms = bucket(span_ms, finer[-kept].open_ms)
+                old = bisect_left(finer, begin_ms, key=lambda bar: bar.open_ms)
+                self._lived[span_ms] += _summed(span_ms, finer[:old])
+                del finer[:old]
+            finer = self._lived[span_ms]
+        del finer[: -2 * PAST[-1][1]]
+        self._series = {MINUTE: self.minutes}  # made anew when asked for
+
     def roll(self, now_ms: int) -> None:
         """Begin the bars that have become due; one without trades is flat."""
-        if len(self.minutes) > _MOST_MINUTES:
-            for interval_ms in INTERVALS:  # coarse bars can no longer be made once minutes are gone
-                self.series(interval_ms)
-            del self.minutes[: _MOST_MINUTES // 2]
+        if len(self.minutes) >= _MINUTES_KEPT + _FOLDED_AT_ONCE:
+            self._fold()
         for interval_ms, bars in self._series.items():
             while now_ms >= (end_ms := bucket_end(interval_ms, bars[-1].open_ms)):
                 bars.append(Bar(end_ms, bars[-1].close))

@@ -7,7 +7,7 @@ order in which an exchange would: order first, then what it did to the balances.
 from collections import deque
 from decimal import Decimal
 from itertools import count
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.matching import Execution
@@ -26,11 +26,19 @@ from feeds.simulator.wallets import ZERO, FuturesWallet, SpotWallet, settle_of
 
 Wallet: TypeAlias = SpotWallet | FuturesWallet
 
-_KEPT_ORDERS = 20_000
+KEPT = 10_000
+"""So many finished orders, and fills, a desk knows at least, and so many fills and movements an account. Who wants to
+know them for longer has stored them by then."""
+
+
+def trim(rows: list[Any]) -> None:
+    """Forget the oldest rows, many at a time."""
+    if len(rows) >= 2 * KEPT:
+        del rows[:-KEPT]
 
 
 class Journal:
-    """What all desks of an account write into: every fill and every movement of money, oldest first.
+    """What all desks of an account write into: the newest fills and movements of money, oldest first.
 
     ``numbers`` count fills and movements, over the whole exchange.
     """
@@ -50,6 +58,7 @@ class Journal:
         market: LiveMarket | None = None,
     ) -> None:
         self.movements.append(Movement(next(self.numbers), kind, wallet, asset, amount, market, ms))
+        trim(self.movements)
 
 
 class Desk:
@@ -216,9 +225,9 @@ class Desk:
             ms,
             next(self._journal.numbers),
         )
-        self.fills.append(fill)
-        self._journal.fills.append(fill)
-        self._fills_of.setdefault(order.market, []).append(fill)
+        for rows in (self.fills, self._journal.fills, self._fills_of.setdefault(order.market, [])):
+            rows.append(fill)
+            trim(rows)
         if isinstance(self.wallet, FuturesWallet):
             self.wallet.position(order.market).updated_ms = ms
             self.wallet.updated_ms = ms
@@ -261,7 +270,7 @@ class Desk:
         if isinstance(self.wallet, FuturesWallet):
             self.wallet.release(order)
         self._finished.append(order.id)
-        if len(self._finished) > _KEPT_ORDERS:
+        if len(self._finished) > KEPT:
             self.orders.pop(self._finished.popleft(), None)
 
     # -- money from outside --------------------------------------------------------------------------------------

@@ -193,11 +193,8 @@ class Flow:
                     break
                 if self._on_ladder(buy, int(fair), offset) not in side.totals:
                     self._deep(now_ms, buy, fair, offset)
-            while len(side.keys) > _MOST_LEVELS:
-                count = len(side.keys)
-                self._withdraw(side, side.sign * side.keys[-1])
-                if len(side.keys) == count:
-                    break
+            for key in reversed(side.keys[_MOST_LEVELS:]):  # what accounts rest there stays
+                self._withdraw(side, side.sign * key)
 
     def _poisson(self, mean: float) -> int:
         """A small Poisson number (Knuth)."""

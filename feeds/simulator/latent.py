@@ -2,8 +2,9 @@
 
 Three things drive the volatility that all assets share: a regime (calm, normal, busy) that lasts minutes, a slow
 approach to it, and an excitement that each large move feeds and that dies away within seconds (the idea of GARCH).
-Returns are a common factor and an own part, weighted by each asset's beta. USDT wanders a few basis points around its
-dollar. Time advances in fixed steps, so the path depends on the seed alone, not on how often it is looked at.
+Returns are a common factor and an own part, weighted by each asset's beta (1: no own part). USDT wanders a few basis
+points around its dollar. Time advances in fixed steps, so the path depends on the seed alone, not on how often it is
+looked at.
 """
 
 from collections.abc import Mapping
@@ -65,5 +66,5 @@ class Latent:
         self._excitement += _FEED * max(0.0, abs(factor) - 2.2) - self._excitement * _DT_S / _CALM_S
         self.volatility = min(6.0, self._level * (1 + self._excitement))
         for name, (common, own) in self._parts.items():
-            self.price[name] *= exp(self.volatility * (common * factor + own * draw.gauss(0, 1)))
+            self.price[name] *= exp(self.volatility * (common * factor + (own and own * draw.gauss(0, 1))))
         self.usdt += (0.9994 - self.usdt) * _DT_S / _USDT_S + _USDT_SD * sqrt(2 * _DT_S / _USDT_S) * draw.gauss(0, 1)

@@ -2,7 +2,8 @@
 
 Prices are in ticks and sizes in lots, so nothing is ever rounded. A queue is a dictionary in order of arrival: the
 first entry is the oldest order of its price. The engine numbers level changes (``update_id``) and executions
-(``trade_id``) as exchanges do, and remembers which levels changed until :meth:`MatchingEngine.drain` is called.
+(``trade_id``) as exchanges do, and remembers which levels changed until :meth:`MatchingEngine.drain` is called (up to
+:data:`MOST_CHANGES`).
 """
 
 from bisect import bisect_left, insort
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 Level = tuple[int, int]
 """(price in ticks, total size in lots)"""
+MOST_CHANGES = 2048
+"""So many changed levels are remembered. Who drains does so many times before there are more; if nobody does, they are
+forgotten as if they had been drained."""
 
 
 class Order:
@@ -129,6 +133,13 @@ class MatchingEngine:
         self._skip = 0
         if self._first is None:
             self._first = self.update_id
+        if len(self.bids.dirty) + len(self.asks.dirty) > MOST_CHANGES:
+            self._forget_changes()
+
+    def _forget_changes(self) -> None:
+        self.bids.dirty.clear()
+        self.asks.dirty.clear()
+        self._drained, self._first = self.update_id, None
 
     def place(
         self,
@@ -226,7 +237,5 @@ class MatchingEngine:
         bids = [(price, self.bids.totals.get(price, 0)) for price in sorted(self.bids.dirty, reverse=True)]
         asks = [(price, self.asks.totals.get(price, 0)) for price in sorted(self.asks.dirty)]
         changes = Changes(self._first, self.update_id, self._drained, bids, asks)
-        self.bids.dirty.clear()
-        self.asks.dirty.clear()
-        self._drained, self._first = self.update_id, None
+        self._forget_changes()
         return changes

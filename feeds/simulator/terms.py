@@ -46,7 +46,7 @@ class ProductTerms(msgspec.Struct, frozen=True, kw_only=True):
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's own token, in which spot fees are paid at ``discount`` times the fee while there is any of it.
 
-    ``price`` is in the quote currency and never moves: the token is not listed, its price only converts fees.
+    Fees are converted at the price of its market with the quote currency; ``price`` where that is not listed.
     """
 
     asset: str

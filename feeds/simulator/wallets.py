@@ -86,12 +86,20 @@ class Cash:
 
 
 class SpotWallet:
-    """Spot trading on cash. ``token``: fees are paid in it while there is any."""
+    """Spot trading on cash. ``token``: fees are paid in it while there is any. ``price_of``: what an asset costs in a
+    quote currency now, None if it is not listed."""
 
-    def __init__(self, cash: Cash, terms: ProductTerms, token: Token | None = None) -> None:
+    def __init__(
+        self,
+        cash: Cash,
+        terms: ProductTerms,
+        token: Token | None = None,
+        price_of: Callable[[str, str], Decimal | None] = lambda asset, quote: None,
+    ) -> None:
         self.cash = cash
         self.terms = terms
         self.token = token
+        self._price_of = price_of
 
     @property
     def free(self) -> dict[str, Decimal]:
@@ -161,7 +169,8 @@ class SpotWallet:
 
     def _fee(self, order: OwnOrder, value: Decimal, received: str, got: Decimal, rate: Decimal) -> tuple[Decimal, str]:
         if self.token is not None:
-            in_token = (value * rate * self.token.discount / self.token.price).quantize(E8, ROUND_DOWN)
+            price = self._price_of(self.token.asset, order.market.instrument.quote) or self.token.price
+            in_token = (value * rate * self.token.discount / price).quantize(E8, ROUND_DOWN)
             if self.cash.free.get(self.token.asset, ZERO) >= in_token:
                 return in_token, self.token.asset
         if self.terms.fee_asset == "quote":

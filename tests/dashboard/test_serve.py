@@ -138,7 +138,9 @@ async def test_orders_from_here_to_the_exchange_and_back(standing: tuple[Child, 
         assert await asyncio.to_thread(ask, f"/api/accounts/{account}/orders/cancel/", cancelling) == {}
         await client.until(lambda: number not in open_orders(), "its end")
         outcome = await asyncio.to_thread(ask, "/api/cancel-all/", {})
-        assert [(row["account"], row["sentence"]) for row in outcome["accounts"]] == [(account, "")]
+        told = {row["account"]: row["sentence"] for row in outcome["accounts"]}
+        assert told == {row["id"]: "" for row in ask("/api/accounts/")["accounts"]}
+        assert account in told
 
 
 async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Child, dict[str, str]]) -> None:

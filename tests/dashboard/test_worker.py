@@ -23,10 +23,12 @@ from dashboard.relay import Relay
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import FileLock, WorkerRuns
 from feeds.account import Credentials
-from feeds.config import DEMO, Config, ExchangeConfig
+from feeds.accounts import REGISTRY
+from feeds.config import Config, ExchangeConfig, load_config
 from feeds.errors import ConfigError
 from feeds.keys import KeyPair, seal
-from feeds.simulator import endpoints, start_server
+from feeds.settings_table import NAME
+from feeds.simulator import endpoints, start_server, venues
 from feeds.simulator.keys import DATA_KEY, DATA_SECRET, READ_KEY, READ_SECRET
 from tests.dashboard.deployment import in_time
 from tests.dashboard.realtime import FakeBrowser, fresh_layer, until
@@ -266,11 +268,18 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_the_demo_account_is_of_an_exchange_of_the_demo() -> None:
-    from dashboard.roster import DEMO_ACCOUNT
+def test_the_demo_has_an_account_wherever_the_simulator_and_the_engine_have_one() -> None:
+    from dashboard.roster import demo_accounts
 
-    exchange = next(exchange for exchange in DEMO if exchange.name == DEMO_ACCOUNT.exchange)
-    assert set(DEMO_ACCOUNT.products) <= set(exchange.products)
+    demo = load_config(None, {})
+    found = {account.exchange: account for account in demo_accounts(demo)}
+    assert set(found) >= {"binance", "bybit", "okx", "kraken", "krakenfutures"}
+    assert set(found) == {name for name in demo.exchanges if name in REGISTRY and venues.REGISTRY[name].terms}
+    for name, account in found.items():
+        terms = venues.REGISTRY[name].terms
+        assert terms is not None
+        assert set(account.products) == set(terms.products)
+        assert NAME.fullmatch(account.name)
 
 
 async def test_what_the_configuration_calls_simulated_is_simulated(

@@ -131,6 +131,19 @@ def test_fees_in_bnb_are_cheaper_and_end_with_the_bnb(setting):
     assert_spot_follows(setting.demo)
 
 
+def test_the_price_of_the_tokens_market_converts_fees():
+    listed = tuple(each for each in LISTING if each.native in ("BTCUSDT", "BNBUSDT") and each.product == "spot")
+    world = World(1, START_MS, listed)
+    desk = Accounts("binance", TERMS, LISTING, world).by_name["demo"].desks["spot"]
+    bnb = world.markets["binance", "spot", "BNBUSDT"]
+    price = Decimal(bnb.mid()) * bnb.instrument.tick
+    desk.place(world.markets["binance", "spot", "BTCUSDT"], buy=True, size=1000, type="MARKET")
+    fill = desk.fills[0]
+    assert fill.fee_asset == "BNB"
+    assert price != BNB_USDT
+    assert fill.fee == (fill.value * SPOT_FEE * Decimal("0.75") / price).quantize(E8, "ROUND_DOWN")
+
+
 def test_a_resting_order_is_locked_filled_and_released(setting):
     desk, best = setting.test.desks["spot"], setting.btc.top.bid
     order = desk.place(setting.btc, buy=True, size=20_000, price=best)

@@ -159,16 +159,6 @@ def test_the_rolling_day_is_the_last_1440_minutes(watched):
     assert day.last_id - day.first_id + 1 == day.trades
 
 
-def test_old_minutes_are_dropped_but_coarse_bars_stay():
-    world = World(1, START_MS, FEW[:1])
-    candles = next(iter(world.markets.values())).candles
-    before = [bar.open_ms for bar in candles.series(5 * MINUTE)]
-    candles.roll(START_MS + 5 * DAY)
-    candles.roll(START_MS + 5 * DAY + MINUTE)
-    assert len(candles.minutes) < 6000
-    assert [bar.open_ms for bar in candles.series(5 * MINUTE)][: len(before)] == before
-
-
 # -- instruments -----------------------------------------------------------------------------------------------------
 
 

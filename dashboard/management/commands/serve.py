@@ -135,7 +135,7 @@ class Embedded:
                 "Put a reverse proxy with TLS before it, or use a VPN or SSH tunnel (docs/operations.md)."
             )
         if self._config.demo:
-            say("Demo: the exchanges and the account are simulated. README.md says how to go live.")
+            say("Demo: the exchanges and the accounts are simulated. README.md says how to go live.")
         elif made_up := [name for name, exchange in self._config.exchanges.items() if exchange.simulated]:
             say(f"Simulated, as the configuration says: {', '.join(made_up)}. Nothing of that is real.")
         say(f"Spreadboard runs on {auth.address_of('/', port)}")
