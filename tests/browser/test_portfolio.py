@@ -108,5 +108,6 @@ def test_on_a_phone(open_page: Any, fake: Any, tab: str) -> None:
     fake.tell("finding")
     page = open_page(width=390, height=844, prefs={"phoneTab": "portfolio", "portfolioTab": tab})
     until(page, f"document.querySelectorAll('#{tab} td').length > 0")
+    until(page, "document.querySelector('#link').dataset.state === 'LIVE'")
     assert page.evaluate(NO_SCROLL)
     assert page.evaluate(SMALL) == []
