@@ -5,7 +5,7 @@
 
 import * as api from "./api.js";
 import { AccountTopics, Troubles, emptyNote } from "./account-feed.js";
-import { el, setAttribute, setText } from "./dom.js";
+import { el, onShown, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 import { exchangeName } from "./instruments.js";
 import { kindName, merged, openCount, sinceText } from "./notices-model.js";
@@ -50,6 +50,7 @@ export class Notices extends EventTarget {
     this.#button.addEventListener("click", () => this.#readOlder());
     this.#chip.addEventListener("click", () => this.#app.layout.openPortfolio("notices"));
     this.#app.settings.addEventListener("change", () => this.#app.scheduler.invalidate(this));
+    onShown(this.#element, () => this.#app.scheduler.invalidate(this));
     this.#topics.start();
     this.#app.scheduler.ageing(this);
   }

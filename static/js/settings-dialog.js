@@ -15,6 +15,7 @@ export class SettingsDialog {
   #here = el("button", { class: "button button-quiet", type: "button", text: "" });
   #currency = el("select", { id: "settings-currency", class: "settings-select" });
   #switches = {};
+  #filled = false; // the list of zones is long: made when it is first looked at
   #status = el("p", { class: "settings-status", role: "status", text: "" });
 
   /** @param settings Settings */
@@ -42,7 +43,8 @@ export class SettingsDialog {
   }
 
   open() {
-    if (this.#zone.options.length === 0) fillZones(this.#zone);
+    if (!this.#filled) fillZones(this.#zone);
+    this.#filled = true;
     this.#show();
     setText(this.#status, this.#settings.problem);
     document.getElementById("menu")?.hidePopover();
@@ -108,7 +110,7 @@ function browserZone() {
 /** All zones that the browser knows, by region. */
 function fillZones(select) {
   const groups = new Map();
-  select.append(el("option", { value: "UTC", text: "UTC" }));
+  select.replaceChildren(el("option", { value: "UTC", text: "UTC" }));
   for (const zone of Intl.supportedValuesOf?.("timeZone") ?? []) {
     if (!zone.includes("/")) continue;
     const region = zone.slice(0, zone.indexOf("/"));
