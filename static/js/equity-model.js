@@ -38,17 +38,17 @@ export function incomplete(points) {
 }
 
 /**
- * Transfers by the point that they are drawn at: the last one not after them, else the first. Those that failed moved
- * nothing, and internal ones stay within an account.
+ * Transfers by the point that they are drawn at: the last one not after them. What came before the first point is in
+ * that already; those that failed moved nothing, and internal ones stay within an account.
  * @returns [{at_ms, kind: "deposit" | "withdrawal" | "several", rows}], oldest first
  */
 export function marks(transfers, points) {
   const times = points.map((point) => point.at_ms);
-  if (times.length === 0) return [];
   const found = new Map();
   for (const row of transfers) {
     if (row.status === "failed" || row.kind === "internal") continue;
-    const at = times.findLast((time) => time <= row.exchange_ms) ?? times[0];
+    const at = times.findLast((time) => time <= row.exchange_ms);
+    if (at === undefined) continue;
     if (!found.has(at)) found.set(at, []);
     found.get(at).push(row);
   }

@@ -111,3 +111,12 @@ def test_on_a_phone(open_page: Any, fake: Any, tab: str) -> None:
     until(page, "document.querySelector('#link').dataset.state === 'LIVE'")
     assert page.evaluate(NO_SCROLL)
     assert page.evaluate(SMALL) == []
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 760])
+def test_the_bar_holds_three_views_and_a_notice(open_page: Any, fake: Any, width: int) -> None:
+    fake.tell("finding")
+    page = open_page(width=width, height=768, prefs={"view": "portfolio"})
+    until(page, "!document.querySelector('#notices-chip').hidden")
+    until(page, "document.querySelector('#link-latency').textContent.includes('ms')")
+    assert page.evaluate(NO_SCROLL)

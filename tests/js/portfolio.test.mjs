@@ -174,7 +174,8 @@ describe("equity curve", () => {
       [
         move(2.5 * MINUTE, "deposit", "2.40"),
         move(2.9 * MINUTE, "deposit", "1", "pending"),
-        move(0, "withdrawal", "-750"),
+        move(0, "deposit", "9"),
+        move(1 * MINUTE, "withdrawal", "-750"),
         move(3 * MINUTE, "withdrawal", "-1", "failed"),
         move(3 * MINUTE, "internal", "5"),
       ],
