@@ -112,6 +112,8 @@ class Socket:
                     break
             if self._outbox and not ws.closed:
                 await asyncio.wait({writer}, timeout=1)
+        except ClientConnectionResetError:
+            log.debug("client went away before it had its pong")
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)

@@ -139,8 +139,27 @@ async def test_orders_from_here_to_the_exchange_and_back(standing: tuple[Child, 
         await client.until(lambda: number not in open_orders(), "its end")
         outcome = await asyncio.to_thread(ask, "/api/cancel-all/", {})
         told = {row["account"]: row["sentence"] for row in outcome["accounts"]}
-        assert told == {row["id"]: "" for row in ask("/api/accounts/")["accounts"]}
-        assert account in told
+        assert told[account] == ""
+        assert set(told) == {row["id"] for row in ask("/api/accounts/")["accounts"]}
+
+
+async def test_every_demo_account_is_followed_and_all_that_it_holds_has_a_price(
+    standing: tuple[Child, dict[str, str]],
+) -> None:
+    serve, env = standing
+    port, token = port_of(serve), manage(env, "apitoken").split()[-1]
+
+    async with Client.open(port, token, ["portfolio:1"]) as client:
+
+        def complete() -> bool:
+            return bool(client.newest.get("portfolio:1", {}).get("data", {}).get("complete"))
+
+        await client.until(complete, "a complete portfolio", in_time(60))
+        told = client.newest["portfolio:1"]["data"]
+        assert {each["exchange"] for each in told["accounts"]} >= {"binance", "bybit", "okx", "kraken", "krakenfutures"}
+        assert {each["state"] for each in told["accounts"]} == {"LIVE"}
+        assert (told["unpriced"], told["problems"]) == ([], [])
+        assert {each["asset"] for each in told["assets"]} >= {"USDT", "USD", "BTC", "BNB"}
 
 
 async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Child, dict[str, str]]) -> None:

@@ -13,8 +13,9 @@ from feeds.simulator.instruments import listing
 from feeds.simulator.keys import make_keys
 from feeds.simulator.market import World
 from feeds.simulator.orders import OrderEvent, Rejected, WalletEvent
-from feeds.simulator.terms import ProductTerms, Terms
+from feeds.simulator.terms import ProductTerms, Terms, usual_opening
 from feeds.simulator.truth import truth
+from feeds.simulator.venues import REGISTRY
 from feeds.simulator.wallets import E8
 from tests.feeds.simulator_help import simulator
 
@@ -412,3 +413,13 @@ async def test_controls_name_the_exchange():
         async with client.session.post(f"{url}/transfer", json=body | {"product": "swap"}) as answer:
             assert answer.status == 400
             assert "no product 'swap'" in await answer.text()
+
+
+@pytest.mark.parametrize("exchange", [name for name, kind in REGISTRY.items() if kind.terms is not None])
+def test_whatever_the_demo_account_begins_with_has_a_price(exchange):
+    kind = REGISTRY[exchange]
+    assert kind.terms is not None
+    quoted = {each.base for each in kind.listing if each.settle is None and each.quote in ("USD", "USDT")}
+    opening = kind.terms.opening.get("demo") or usual_opening("demo", kind.terms, kind.listing)
+    for amounts in opening.values():
+        assert amounts.keys() <= quoted | {"USD", "USDT", "USDC"}
