@@ -101,6 +101,10 @@ class Seen(NamedTuple):
     statuses: Mapping[str, set[str]]
 
 
+AWAY_S = 4.0
+"""What is refused does not come back, and in the end is asked for by REST: a look after that long is enough."""
+
+
 async def run_trouble(
     scene: Scene,
     name: str,
@@ -114,7 +118,7 @@ async def run_trouble(
     """Follow the scene's markets through this trouble, and on until all are usable again, ``grace_s`` at most; what the
     exchange refuses stays away."""
     if any(kind == "reject" for kind, _ in trouble.faults):
-        grace_s = GRACE_S
+        grace_s = AWAY_S
     listing = tuple(each for each in REGISTRY[scene.exchange].listing if each.symbol in scene.symbols)
     server = await SimulatorServer(Settings(seed=seed, instruments=listing, trader=False)).start(0)
     truth = SimulatedTruth(scene)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from dashboard.models import ExchangeAccount, MarketRow, SealingKey
 from dashboard.models_accounts import AccountShare
+from feeds.account_facts import facts_of
 from feeds.keys import MAX_SEALED, looks_sealed
 
 ACCOUNT_FIELDS = ("exchange", "label", "products", "fingerprint", "sealed", "key_id", "symbols")
@@ -61,7 +62,6 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CHANGES = ("label", "poll_s", "trading", "only_here", "cancel_on_stop", "dead_man_s", "symbols")
-DEAD_MAN_S = (10, 3600)
 POLL_S = (1.0, 3600.0)
 
 
@@ -88,7 +88,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
             elif name == "poll_s":
                 values[name] = seconds(name, value, *POLL_S)
             elif name == "dead_man_s":
-                values[name] = 0 if type(value) is int and value == 0 else whole_seconds(name, value, *DEAD_MAN_S)
+                values[name] = dead_man_seconds(name, value, account.exchange)
             else:
                 values[name] = flag(name, value)
         return cls(values=values)
@@ -115,6 +115,16 @@ def whole_seconds(field: str, value: Any, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise FieldError(field, f"must be 0 or whole seconds from {low} to {high}, not {_shown(value)}.")
     return value
+
+
+def dead_man_seconds(field: str, value: Any, exchange: str) -> int:
+    """0, or what the exchange's own switch takes."""
+    if type(value) is int and value == 0:
+        return 0
+    allowed = facts_of(exchange).dead_man
+    if allowed is None:
+        raise FieldError(field, f"must be 0: {exchange} has no such switch.")
+    return whole_seconds(field, value, *allowed)
 
 
 class ShareForm(forms.Form):

@@ -119,7 +119,9 @@ class Roster:
                 await self._unfollow(account)
             for account, spec in wanted.items():
                 if self._followed.get(account) != spec:
-                    await self._unfollow(account)
+                    await self._stop_starting(
+                        account
+                    )  # the engine itself ends what it follows, knowing what comes then
                     self._followed[account] = spec
                     self._starting[account] = asyncio.create_task(self._follow(spec), name=f"follow {account}")
 
@@ -152,12 +154,15 @@ class Roster:
     def _open(self, row: ExchangeAccount) -> Credentials | None:
         return self._keys.open(row.sealed) if row.sealed else None
 
-    async def _unfollow(self, account: int) -> None:
-        self._followed.pop(account, None)
+    async def _stop_starting(self, account: int) -> None:
         task = self._starting.pop(account, None)
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _unfollow(self, account: int) -> None:
+        self._followed.pop(account, None)
+        await self._stop_starting(account)
         await self._engine.unfollow(account)
 
     async def _follow(self, spec: AccountSpec) -> None:

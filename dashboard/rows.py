@@ -16,6 +16,7 @@ from django.db.models.functions import Cast
 from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
 from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
+from feeds.account_facts import facts_of
 from feeds.risk import liquidation_distance
 
 SILENT_S = 5.0
@@ -81,6 +82,7 @@ def account_row(account: ExchangeAccount, moment: Moment, role: str, simulated: 
         "only_here": account.only_here,
         "cancel_on_stop": account.cancel_on_stop,
         "dead_man_s": account.dead_man_s,
+        "dead_man": facts_of(account.exchange).dead_man,
         "rights": account.rights if owner and account.rights else None,
         "state": state,
         "sentence": sentence,

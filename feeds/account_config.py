@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from feeds.account import Credentials
+from feeds.account_facts import facts_of
 from feeds.errors import ConfigError
 from feeds.settings_table import NAME, Table, no_secrets, symbols_of, variable
 
@@ -93,5 +94,15 @@ def _account(table: Table, name: str, followed: Mapping[str, tuple[tuple[str, ..
         trading=trading,
         only_here=table.flag("only_here", False),
         cancel_on_stop=table.flag("cancel_on_stop", False),
-        dead_man_s=table.whole("dead_man_s", 0, 0, 3600, "seconds"),
+        dead_man_s=_dead_man_s(table, exchange),
     )
+
+
+def _dead_man_s(table: Table, exchange: str) -> int:
+    allowed = facts_of(exchange).dead_man
+    seconds = table.whole("dead_man_s", 0, 0, 3600, "seconds")
+    if seconds and allowed is None:
+        raise table.wrong("dead_man_s", f"must be 0: {exchange} has no such switch")
+    if seconds and allowed is not None and not allowed[0] <= seconds <= allowed[1]:
+        raise table.wrong("dead_man_s", f"must be 0 or, at {exchange}, from {allowed[0]} to {allowed[1]} seconds")
+    return seconds

@@ -9,31 +9,37 @@ import msgspec
 class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``passphrase``: what the exchange calls the third part of a key; "" where there is none. ``how``: a sentence on
     how a key that only reads is made. ``tells_rights``: can the exchange be asked what a key may do? ``products``: of
-    these only accounts can be followed; () is all that the exchange is configured with."""
+    these only accounts can be followed; () is all that the exchange is configured with. ``dead_man``: the shortest and
+    longest seconds after which it cancels all orders by itself; None: it has no such switch."""
 
     passphrase: str = ""
     how: str = ""
     tells_rights: bool = True
     products: tuple[str, ...] = ()
+    dead_man: tuple[int, int] | None = None
 
 
 FACTS: dict[str, AccountFacts] = {
     "binance": AccountFacts(
-        how="API Management, Create API, System generated; leave Enable Reading as the only restriction that is ticked."
+        dead_man=(10, 3600),
+        how="API Management, Create API, System generated; leave Enable Reading as the only restriction that is ticked.",
     ),
     "bybit": AccountFacts(
         how="API, Create New Key, System-generated API Keys; Read-Only, with Orders, Positions and Wallet ticked."
     ),
     "okx": AccountFacts(
+        dead_man=(10, 120),
         passphrase="Passphrase",
         how="API, Create API key, purpose API trading, permission Read; you choose the passphrase there.",
     ),
     "kraken": AccountFacts(
+        dead_man=(10, 3600),
         how="Settings, API, Create API key, with Query funds, Query open and closed orders and trades, Query ledger "
         "entries, and Access WebSockets API.",
     ),
     "krakenfutures": AccountFacts(
-        how="Settings, API, Futures, Create key, General API: Read Only and Withdrawal API: No Access."
+        dead_man=(10, 3600),
+        how="Settings, API, Futures, Create key, General API: Read Only and Withdrawal API: No Access.",
     ),
     "coinbase": AccountFacts(
         how="portal.cdp.coinbase.com, API keys, Create API key, permission View, signature algorithm ECDSA. The secret "
@@ -43,6 +49,7 @@ FACTS: dict[str, AccountFacts] = {
         how="Settings, API access, Create new API key, with Account balance, User transactions and Open orders only."
     ),
     "lmex": AccountFacts(
+        dead_man=(10, 3600),
         tells_rights=False,
         how="API, New API, permission Read, and Trading if open spot orders shall be shown; never Wallet or Transfer.",
     ),

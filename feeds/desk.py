@@ -67,7 +67,7 @@ class Desk:
 
     async def follow(self, spec: AccountSpec) -> None:
         """Start to follow; an account that is followed already is started anew with the new details."""
-        await self.unfollow(spec.id)
+        await self.unfollow(spec.id, then=spec)
         venue = self._venues.get(spec.exchange)
         factory = accounts.REGISTRY.get(spec.exchange)
         if not isinstance(venue, Venue) or factory is None:
@@ -116,10 +116,11 @@ class Desk:
             raise Refused("The worker does not follow this account at the moment. Nothing was sent.")
         return trader
 
-    async def unfollow(self, account_id: int) -> None:
+    async def unfollow(self, account_id: int, then: AccountSpec | None = None) -> None:
+        """``then``: how it is followed at once again."""
         trader = self._traders.pop(account_id, None)
         if trader is not None:
-            await trader.stop()
+            await trader.stop(then)
         follower = self.followers.pop(account_id, None)
         if follower is not None:
             await follower.stop()

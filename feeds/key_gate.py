@@ -50,12 +50,13 @@ class KeyGate:
         self._clock = clock
 
     @asynccontextmanager
-    async def passing(self, cost: float, *, urgent: bool) -> AsyncIterator[None]:
-        """Wait for room, and for one's turn; the body is the request. Raises RateLimited if the wait would be longer
-        than ``max_wait_s``."""
+    async def passing(self, cost: float, *, urgent: bool, max_wait_s: float | None = None) -> AsyncIterator[None]:
+        """Wait for room, and for one's turn; the body is the request. Raises RateLimited if the wait for room would be
+        longer than ``max_wait_s`` (else the gate's own)."""
         begun_s = self._clock.monotonic_s()
+        longest_s = self._max_wait_s if max_wait_s is None else max_wait_s
         while (wait_s := self._counter.wait_s(cost, urgent, now_s := self._clock.monotonic_s())) > 0:
-            if now_s - begun_s + wait_s > self._max_wait_s:
+            if now_s - begun_s + wait_s > longest_s:
                 raise RateLimited(f"{self._name}: this key's budget is used up", wait_s)
             await asyncio.sleep(wait_s + 0.001)
         self._counter.take(cost, now_s)

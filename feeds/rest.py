@@ -100,9 +100,14 @@ class RestClient:
         }
 
     async def send(
-        self, request: Request, *, urgent: bool = False, prepare: Callable[[Request], Request] | None = None
+        self,
+        request: Request,
+        *,
+        urgent: bool = False,
+        prepare: Callable[[Request], Request] | None = None,
+        max_wait_s: float | None = None,
     ) -> Answer:
-        """Wait for the budget, send, and return a good answer.
+        """Wait for the budget, for ``max_wait_s`` at most (else the client's own), send, and return a good answer.
 
         ``prepare`` (else the client's own) is called when the wait is over, just before sending: sign there, so that
         the timestamp is fresh however long the request had to wait.
@@ -115,7 +120,8 @@ class RestClient:
             raise ValueError(f"{self._exchange} has no host for product {request.product!r}")
         self._check_open()
         weight = request.weight
-        await host.gate.acquire(weight, urgent=urgent, max_wait_s=self._max_wait_s)
+        longest_s = self._max_wait_s if max_wait_s is None else max_wait_s
+        await host.gate.acquire(weight, urgent=urgent, max_wait_s=longest_s)
         sent_ns, told, asked = self._clock.now_ns(), None, request
         try:
             self._check_open()

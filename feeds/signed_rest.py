@@ -18,7 +18,7 @@ import structlog
 
 from feeds.account import AccountApi, LimitsKeys
 from feeds.clock import SYSTEM, Clock
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import Request
 from feeds.key_gate import KeyGate
 from feeds.rest import RestClient
@@ -122,28 +122,36 @@ class SignedRest:
         reading = self._readings[product]
         return reading.exchange_ms + int((monotonic_s - reading.recv_s) * 1000)
 
-    async def ask(self, request: Request, *, urgent: bool = False) -> Told:
-        """Sign, send, and return the answer; one refused for its time is asked again after a new measurement."""
+    async def ask(self, request: Request, *, urgent: bool = False, max_wait_s: float | None = None) -> Told:
+        """Sign, send, and return the answer; one refused for its time is asked again after a new measurement.
+
+        ``max_wait_s``: it is not sent later than that (RateLimited is raised then), however long it had to wait.
+        """
         try:
-            return await self._ask(request, urgent)
+            return await self._ask(request, urgent, max_wait_s)
         except ExchangeError as error:
             if not self._api.clock_error(error):
                 raise
             self._log.warning("clock refused", product=request.product, error=str(error))
         await self._measure_again(request.product)
-        return await self._ask(request, urgent)
+        return await self._ask(request, urgent, max_wait_s)
 
-    async def _ask(self, request: Request, urgent: bool) -> Told:
+    async def _ask(self, request: Request, urgent: bool, max_wait_s: float | None) -> Told:
         sent_s = 0.0
+        asked_s = self._clock.monotonic_s()
 
         def sign(request: Request) -> Request:
             nonlocal sent_s
             sent_s = self._clock.monotonic_s()
+            if max_wait_s is not None and sent_s - asked_s > max_wait_s:
+                raise RateLimited(f"{request} waited for {sent_s - asked_s:.1f} s and is not sent any more", 0.0)
             return self._api.sign(request, self.now_ms(request.product))
 
         cost = self._api_limits.key_cost(request) if self._api_limits is not None else 0.0
-        async with self._gate.passing(cost, urgent=urgent) if self._gate is not None else nullcontext():
-            answer = await self._rest.send(request, urgent=urgent, prepare=sign)
+        async with (
+            self._gate.passing(cost, urgent=urgent, max_wait_s=max_wait_s) if self._gate is not None else nullcontext()
+        ):
+            answer = await self._rest.send(request, urgent=urgent, prepare=sign, max_wait_s=max_wait_s)
         self.last_answer_ns = answer.recv_ns
         return Told(answer.raw, self.at_least_ms(request.product, sent_s), answer.recv_ns)
 

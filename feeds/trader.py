@@ -9,7 +9,8 @@ Refusals are told in the exchange's words. Cancelling is never refused for a sta
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import msgspec
 import structlog
@@ -23,13 +24,16 @@ from feeds.exchange import MarketIndex, Request
 from feeds.journal import Journal
 from feeds.signed_rest import SignedRest
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
-from feeds.trading import FindsInTwo, TradingApi
+from feeds.trading import FindsInTwo, FindsOpen, TradingApi
 
 log = structlog.get_logger(__name__)
 
 LATE_S = 15.0
 """What was sent so long ago does not arrive any more: its signature's time is over (5 s with most exchanges), its
 connection is closed (10 s), and the exchange's own copies have caught up."""
+
+SEND_S = 3.0
+"""An order that has waited so long for its turn is not sent any more: the price that was confirmed is gone."""
 
 ASK_S = 60.0
 """So long the exchange is asked at once what became of an order; then every :data:`LATER_S`."""
@@ -84,6 +88,9 @@ class Trader:
         self._log = log.bind(exchange=spec.exchange, account=spec.id)
         self._at_work: dict[str, asyncio.Task[Ticket]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._begun_s = clock.monotonic_s()
+        self._sent_s: dict[str, float] = {}  # by key: nothing of ours was sent after that
+        self._armed: set[str] = set()  # markets whose dead man's switch was set
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -92,8 +99,12 @@ class Trader:
         if self._task is None:
             self._task = asyncio.create_task(self._look_after(), name=f"orders of account {self._spec.id}")
 
-    async def stop(self) -> None:
-        """End; what is under way is found out at the next start. Cancels all orders if so configured. Idempotent."""
+    async def stop(self, then: AccountSpec | None = None) -> None:
+        """End; what is under way is found out at the next start. Idempotent.
+
+        ``then``: how the account goes on at once; orders are left alone if it still trades. Else they are cancelled if
+        so configured.
+        """
         task, self._task = self._task, None
         if task is None:
             return
@@ -102,14 +113,15 @@ class Trader:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._spec.trading:
-            await self._leave()
+            await self._leave(goes_on=then is not None and then.trading, held=then is not None and then.dead_man_s > 0)
 
-    async def _leave(self) -> None:
-        """The account is not watched any more: its orders go if so wished, else its dead man's switch is put off."""
+    async def _leave(self, *, goes_on: bool, held: bool) -> None:
+        """The account is not watched any more: its orders go if so wished, else its dead man's switch is put off.
+        Where it ``goes_on``, only a switch that is not ``held`` any more is."""
         try:
-            if self._spec.cancel_on_stop:
+            if self._spec.cancel_on_stop and not goes_on:
                 self._log.info("orders cancelled at stop", orders=await self.cancel_all())
-            elif self._spec.dead_man_s:
+            elif self._spec.dead_man_s and not (goes_on and held):
                 await self._hold_dead_man(0)
         except FeedError as error:
             self._log.error("orders not cancelled at stop", error=self._said(error))
@@ -119,29 +131,43 @@ class Trader:
         if self._spec.trading and self._spec.dead_man_s:
             every_s = min(every_s, self._spec.dead_man_s / 3)
         looked_s = float("-inf")
-        failed = False
         loaded = False
+        failing: set[str] = set()
         while True:
-            try:
-                if not loaded:
-                    self._ids |= await self._store.client_ids(self._spec.id)
-                    loaded = True
-                if self._spec.trading and self._spec.dead_man_s:
-                    await self._hold_dead_man(self._spec.dead_man_s)
-                if self._clock.monotonic_s() - looked_s >= LATER_S:
-                    looked_s = self._clock.monotonic_s()
-                    for ticket in await self._store.open_tickets(self._spec.id):
-                        if ticket.key not in self._at_work:
-                            await self._find_once(ticket)
-            except Exception as error:  # whatever it is: a trader who looked after nothing would be worse
-                if not failed:
-                    self._log.error("orders not looked after", error=self._said(error))
-                failed = True
-            else:
-                if failed:
-                    self._log.info("orders looked after again")
-                failed = False
+            if not loaded:
+                loaded = await self._managed("client ids", self._load_ids(), failing)
+            if self._spec.trading and self._spec.dead_man_s:
+                await self._managed("dead man's switch", self._hold_dead_man(self._spec.dead_man_s), failing)
+            if self._clock.monotonic_s() - looked_s >= LATER_S:
+                looked_s = self._clock.monotonic_s()
+                await self._managed("orders under way", self._find_open(failing), failing)
             await asyncio.sleep(every_s)
+
+    async def _managed(self, what: str, work: Coroutine[Any, Any, None], failing: set[str]) -> bool:
+        """Did it work? Whatever fails, the rest goes on: a trader who looked after nothing would be worse. Logged once
+        when it breaks and once when it recovers."""
+        try:
+            await work
+        except Exception as error:
+            if what not in failing:
+                self._log.error("orders not looked after", part=what, error=self._said(error))
+            failing.add(what)
+            return False
+        if what in failing:
+            self._log.info("orders looked after again", part=what)
+        failing.discard(what)
+        return True
+
+    async def _load_ids(self) -> None:
+        self._ids |= await self._store.client_ids(self._spec.id)
+
+    async def _find_open(self, failing: set[str]) -> None:
+        for ticket in await self._store.open_tickets(self._spec.id):
+            if ticket.key not in self._at_work:
+                await self._managed(f"order {ticket.client_id}", self._find_again(ticket), failing)
+
+    async def _find_again(self, ticket: Ticket) -> None:
+        await self._find_once(ticket)
 
     # -- placing -----------------------------------------------------------------------------------------------------
 
@@ -179,24 +205,27 @@ class Trader:
         ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
         self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
-        return await self._send(trading, ticket, request)
+        return await self._send(trading, ticket, request, again=known is not None)
 
-    async def _send(self, trading: TradingApi, ticket: Ticket, request: Request) -> Ticket:
+    async def _send(self, trading: TradingApi, ticket: Ticket, request: Request, *, again: bool) -> Ticket:
+        """``again``: it was sent before under this client id, and the exchange did not have it."""
         order = ticket.wish.order(ticket.client_id)
         try:
-            told = await self._rest.ask(request, urgent=True)
+            told = await self._rest.ask(request, urgent=True, max_wait_s=SEND_S)
             placed = trading.parse_placed(order, told.raw, told.asof_ms)
         except RateLimited as error:  # before or instead of being processed
             return await self._ended(ticket, "refused", error.sentence)
         except ExchangeError as error:
             if not trading.leaves_open(error):
-                return await self._ended(ticket, "refused", self._said(error))
+                found = await self._find_once(ticket) if again else ticket  # refused because it is there after all?
+                return found if found.state == "placed" else await self._ended(ticket, "refused", self._said(error))
             self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))
         except (TransportError, ParseError) as error:
             self._log.warning("order not answered", client_id=ticket.client_id, error=str(error))
         else:
             self._tell(placed)
             return await self._ended(ticket, "placed", order_id=placed.id)
+        self._sent_s[ticket.key] = self._clock.monotonic_s()
         return await self._find(trading, ticket)
 
     async def _find(self, trading: TradingApi, ticket: Ticket) -> Ticket:
@@ -204,7 +233,11 @@ class Trader:
         began_s = self._clock.monotonic_s()
         for delay_s in self._delays():
             await asyncio.sleep(delay_s)
-            found = await self._find_once(ticket)
+            try:
+                found = await self._find_once(ticket)
+            except CredentialsError as error:
+                sentence = f"Whether the order stands is not known: {self._said(error)} Look before you order again."
+                return await self._ended(ticket, "unsure", sentence)
             if found.state in ("placed", "absent"):
                 return found
             if self._clock.monotonic_s() - began_s >= ASK_S:
@@ -215,7 +248,7 @@ class Trader:
     async def _find_once(self, ticket: Ticket) -> Ticket:
         """Ask once; the ticket as it is then."""
         trading = self._trading()
-        asked_ns = self._clock.now_ns()
+        asked_s = self._clock.monotonic_s()
         try:
             told = await self._rest.ask(trading.find_request(ticket.wish.symbol, ticket.client_id), urgent=True)
             order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
@@ -234,7 +267,7 @@ class Trader:
         if order is not None:
             self._tell(order)
             return await self._ended(ticket, "placed", order_id=order.id)
-        if asked_ns - ticket.sent_ns >= LATE_S * 1e9:
+        if asked_s - self._sent_s.get(ticket.key, self._begun_s) >= LATE_S and not isinstance(trading, FindsOpen):
             return await self._ended(ticket, "absent", "The exchange does not have this order: it was not placed.")
         return ticket
 
@@ -306,9 +339,10 @@ class Trader:
         return orders
 
     async def _hold_dead_man(self, timeout_s: int) -> None:
+        """Also where nothing is open any more: a switch that was set there strikes all that comes later."""
         trading = self._trading()
-        symbols = tuple(sorted({order.symbol for order in await self._open_orders()}))
-        for request in trading.dead_man_requests(timeout_s, symbols):
+        self._armed |= {order.symbol for order in await self._open_orders()}
+        for request in trading.dead_man_requests(timeout_s, tuple(sorted(self._armed))):
             await self._rest.ask(request, urgent=True)
 
     # -- words -------------------------------------------------------------------------------------------------------

@@ -89,3 +89,11 @@ class FindsInTwo(Protocol):
 
     def find_closed_request(self, symbol: str, client_id: str) -> Request:
         """Asks for the order among those that are open no more; ``TradingApi.parse_found`` reads the answer."""
+
+
+@runtime_checkable
+class FindsOpen(Protocol):
+    """A :class:`TradingApi` whose exchange is not known to find an order that has been filled: one that it does not
+    have may have been, and is never said to be absent."""
+
+    finds_open_only: bool

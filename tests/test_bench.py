@@ -97,7 +97,7 @@ def test_the_demo_counts_what_rose_and_names_the_trouble(clock: Clock) -> None:
 
 def test_the_summary_of_faults_tells_who_did_not_come_back() -> None:
     live, down = StreamState.LIVE, StreamState.DOWN
-    base = Outcome("cut", 20, [], 0.5, [1.25], 0.0, {"A": [(0.0, live)]}, {"A": ""}, 0, 1, 0, 0)
+    base = Outcome("cut", 20, [], 0.5, [1.25], 0.0, {"A": [(0.0, live)]}, {"A": ""}, 0, 0, 1, 0, 0)
     away = base._replace(
         fault="reject",
         outages=[float("inf")],

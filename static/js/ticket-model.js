@@ -9,9 +9,14 @@ export const TIMES = [
   ["FOK", "Fill or kill: all of it at once, or nothing"],
 ];
 
-/** A number that was typed; null if it is none. "1 000,5" is none: a comma may mean either. */
+/**
+ * A number that was typed; null if it is none. A comma may mean either: it groups thousands only where a point comes
+ * after it, or there are two. "0,001" and "1,234" are none.
+ */
 export function typed(text) {
-  const plain = text.trim().replaceAll(/(?<=\d),(?=\d{3}(\D|$))/g, "");
+  const given = text.trim();
+  const grouped = /^[1-9]\d{0,2}((,\d{3})+\.\d*|(,\d{3}){2,})$/.test(given);
+  const plain = grouped ? given.replaceAll(",", "") : given;
   return /^\d{1,15}(\.\d{0,15})?$|^\.\d{1,15}$/.test(plain) ? decimal.parse(plain.replace(/^\./, "0.")) : null;
 }
 

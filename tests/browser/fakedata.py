@@ -222,6 +222,7 @@ class Account:
         self.state, self.sentence = "LIVE", ""
         self.trading, self.role = False, "owner"
         self.options = {"poll_s": 30, "trading": False, "only_here": False, "cancel_on_stop": False, "dead_man_s": 0}
+        self.options["dead_man"] = [10, 3600]
         self.placed: dict[str, dict[str, Any]] = {}
         self.cancelled: set[str] = set()
         self.hedge = False

@@ -70,7 +70,7 @@ def test_an_order_is_told_to_the_worker_with_every_field(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[("size", value) for value in (0.01, "", "x", "NaN", "Infinity", None, "1" * 50)],
+        *[("size", value) for value in (0.01, "", "x", "NaN", "Infinity", None, "1" * 50, "1e9999999999", "1E5")],
         *[("price", value) for value in (60000, "", "1e", [])],
         *[("side", value) for value in ("BUY", None)],
         *[("key", value) for value in ("short", "with space", "x" * 65, 7, None)],

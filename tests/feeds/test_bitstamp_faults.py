@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 BTC = BITSTAMP.symbols[0]
 STALE_S, RECONNECT_S = 1.5, 3.0
 CONNECTED_S = 2.0 + 1.5
-SHORT = {"none": 2.5, "drop_depth": 2.5, "crossed": 2.5, "garbage": 2.5, "delay": 4.0, "cut": 4.0, "reject": 4.0}
+SHORT = {"none": 2.5, "drop_depth": 2.5, "crossed": 2.5, "garbage": 2.5, "delay": 4.0, "cut": 5.0, "reject": 7.0}
 TROUBLES = {name: each._replace(seconds=SHORT[name]) for name, each in troubles(BTC).items() if name in SHORT}
 ALLOWED_S = dict.fromkeys(SHORT, 0.0) | {"crossed": 0.5, "cut": CONNECTED_S}
 

@@ -10,7 +10,7 @@ import ccxt.async_support as ccxt
 import msgspec
 import pytest
 
-from feeds import fill_history
+from feeds import owed_fills
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
@@ -218,7 +218,7 @@ async def test_orders_are_placed_found_filled_in_part_and_cancelled():
 
 async def test_a_fill_that_the_history_does_not_have_yet(monkeypatch):
     """What the stream told is looked for until it is there; meanwhile the account does not say that all is well."""
-    monkeypatch.setattr(fill_history, "OWED_S", 0.5)
+    monkeypatch.setattr(owed_fills, "OWED_S", 0.5)
     async with followed() as account:
         await account.live()
         late, parse = True, account.api.parse_fills

@@ -107,7 +107,7 @@ class TestOne:
 
     async def test_trading(self, shared):
         """Placed, found, cancelled; unknown; all at once; the switch."""
-        rest, api = shared.follower._rest, shared.api
+        rest, api = shared.follower.rest, shared.api
         market = shared.client.server.market.markets["kraken", "spot", "BTC/USD"]
         price = (market.top.bid - 5000) * market.instrument.tick
         new = NewOrder(
@@ -149,7 +149,7 @@ class TestOne:
     async def test_an_order_without_an_answer_is_looked_for_in_both_lists(self, shared, monkeypatch, arrives):
         """It was filled at once: the open orders do not have it, the closed ones do."""
         monkeypatch.setattr("feeds.trader.LATE_S", 0.5)
-        rest, journal, tickets = shared.follower._rest, shared.follower._journal, Tickets()
+        rest, journal, tickets = shared.follower.rest, shared.follower.journal, Tickets()
         spec = msgspec.structs.replace(shared.follower.spec, trading=True)
         trader = Trader(
             spec,
@@ -178,7 +178,7 @@ class TestOne:
     async def test_the_transfers_that_opened_the_account(self, shared):
         told = {}
         for request in shared.api.transfers_requests(0):
-            for transfer in shared.api.parse_transfers(request, (await shared.follower._rest.ask(request)).raw):
+            for transfer in shared.api.parse_transfers(request, (await shared.follower.rest.ask(request)).raw):
                 told.setdefault(transfer.asset, Decimal(0))
                 told[transfer.asset] += transfer.amount
         assert told == {asset: amount for asset, amount in shared.account.spot.deposited.items() if amount}

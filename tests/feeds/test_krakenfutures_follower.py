@@ -114,7 +114,7 @@ class TestOne:
 
     async def test_trading(self, shared):
         """Placed, found, cancelled; refused; all at once; the switch."""
-        rest, api = shared.follower._rest, shared.api
+        rest, api = shared.follower.rest, shared.api
         market = shared.client.server.market.markets["krakenfutures", "futures", "PF_XBTUSD"]
         price = (market.top.bid - 900) * market.instrument.tick
         size = Decimal("0.001")

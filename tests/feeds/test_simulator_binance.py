@@ -366,7 +366,16 @@ async def test_rest_errors(client, path, params, code):
 async def test_exchange_info_lists_what_was_asked_for():
     async with simulator(instruments=listings(FIRST)) as client:
         spot = await client.get(f"{REST['spot']}/exchangeInfo")
-        assert [row["baseAsset"] for row in spot["symbols"]] == ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK"]
+        assert [row["baseAsset"] for row in spot["symbols"]] == [
+            "BTC",
+            "ETH",
+            "SOL",
+            "XRP",
+            "DOGE",
+            "ADA",
+            "LINK",
+            "BNB",
+        ]
         futures = await client.get(f"{REST['usdm']}/exchangeInfo")
         assert [row["symbol"] for row in futures["symbols"]] == ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
         assert {row["contractType"] for row in futures["symbols"]} == {"PERPETUAL"}

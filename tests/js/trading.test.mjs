@@ -55,7 +55,7 @@ describe("numbers that are typed", () => {
   it("are decimals with or without thousands, never guessed", () => {
     assert.equal(shown(typed("61,837.50")), "61837.50");
     assert.equal(shown(typed(" .5 ")), "0.5");
-    for (const bad of ["", "1,5", "1e5", "-1", "1.2.3", "abc", "1,2345", "Infinity", "0x10"])
+    for (const bad of ["", "0,001", "1,234", "0,015", "1234567,890", "0,123.5", "1,5", "1e5", "-1", "1.2.3", "abc", "1,2345", "Infinity", "0x10"])
       assert.equal(typed(bad), null, bad);
   });
 });

@@ -35,6 +35,8 @@ class LmexTrading:
     _markets: MarketIndex
     hedged: set[str]
 
+    finds_open_only = True  # of filled orders the documentation does not say that they are found
+
     def _market(self, symbol: str) -> Market:
         market = self._markets.get(symbol)
         if market is None:
