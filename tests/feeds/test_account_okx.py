@@ -521,7 +521,6 @@ DOCUMENTED = Documented(
                 "an affiliate's customers are not shown": ("GetAffiliateInviteeDetails",),
                 "what the exchange says of coins is not asked for": ("GetAssets",),
                 "older ones of the funding account: GET /api/v5/asset/bills is asked alone": ("GetFundingBillHistory",),
-                "fees are told with each fill": ("GetFeeRates",),
                 "options are not followed": ("GetGreeks",),
                 "how much could be bought is not asked for": ("GetMaximumAmount", "GetMaximumAvailableAmount"),
             },
