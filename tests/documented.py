@@ -1,17 +1,20 @@
 """Which test covers each documented example of the exchanges in ../shared/fixtures, or why none does.
 
-    python -m tests.documented              the table; exit code 1 if a public example is in neither
+    python -m tests.documented              the table; exit code 1 if an example is in neither
     python -m tests.documented --exchange kraken
 
 A test module declares what it covers, or leaves out and why, as ``DOCUMENTED = Documented(...)``; it is found by that.
-A declared test must be one of that module. Examples of accounts may be declared as well, but need not be.
+A declared test must be one of that module: ``test_this``, or ``TestThat.test_this`` where a name stands for several.
+What is left out may be a pattern, for groups of requests that nothing here makes; it must fit an example, and none that
+a test covers. The counts are by folder: some private streams stand among the public ones.
 """
 
 import argparse
 import ast
 import importlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +29,19 @@ PRIVATE = {
 
 
 class Documented(NamedTuple):
-    """Of one module, by path below ``folder`` (an exchange's): which test covers an example, or why none does."""
+    """Of one module, by path below ``folder`` (an exchange's): which test covers an example, or why none does.
+
+    Paths of ``unused`` may be patterns as those of :mod:`fnmatch`.
+    """
 
     folder: str
     tests: Mapping[str, str]
     unused: Mapping[str, str] = {}
+
+
+def because(folder: str, reasons: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """For ``unused``: the reason of each example, from the names or patterns that share one."""
+    return {f"{folder}{name}.txt": reason for reason, names in reasons.items() for name in names}
 
 
 def below(folder: str, names: str) -> list[str]:
@@ -57,12 +68,15 @@ def declarations() -> Iterator[tuple[str, set[str], Documented]]:
         text = path.read_text("utf-8")
         if "DOCUMENTED = Documented(" in text:
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            known = {
-                node.name
-                for node in ast.walk(ast.parse(text))
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-            }
-            yield name, known, importlib.import_module(name).DOCUMENTED
+            yield name, set(_tests(ast.parse(text))), importlib.import_module(name).DOCUMENTED
+
+
+def _tests(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for name in _tests(ast.Module(node.body, [])))
 
 
 def table() -> tuple[list[Row], list[str]]:
@@ -76,7 +90,10 @@ def table() -> tuple[list[Row], list[str]]:
             by.setdefault(f"{declared.folder}/{path}", []).append(f"{module.rpartition('.')[2]}.{test}")
             if test not in known:
                 faults.append(f"{module} declares {test}, which is not there.")
-        reasons |= {f"{declared.folder}/{path}": reason for path, reason in declared.unused.items()}
+        for path, reason in declared.unused.items():
+            full = f"{declared.folder}/{path}"
+            for fits in [name for name in files if fnmatchcase(name, full)] or [full]:
+                reasons.setdefault(fits, reason)
     faults += [f"{path} is declared, but is not there." for path in sorted({*by, *reasons} - files)]
     faults += [f"{path} is covered and left out at once." for path in sorted({*by} & {*reasons})]
     rows = [
@@ -87,7 +104,14 @@ def table() -> tuple[list[Row], list[str]]:
 
 
 def _missing(row: Row) -> bool:
-    return row.public and not row.by and not row.reason
+    return not row.by and not row.reason
+
+
+def _counts(exchange: str, public: bool, rows: Sequence[Row]) -> str:
+    chosen = [row for row in rows if row.path.startswith(f"{exchange}/") and row.public is public]
+    covered, left = sum(bool(row.by) for row in chosen), sum(bool(row.reason) for row in chosen)
+    missing = sum(map(_missing, chosen))
+    return f"{len(chosen):4} examples: {covered:3} covered, {left:3} left out with a reason, {missing:3} in neither"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,15 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("The fixtures are not in ../shared (or $SPREADBOARD_SHARED).", file=sys.stderr)
         return 2
     rows, faults = table()
-    shown = [row for row in rows if row.path.startswith(given.exchange) and (row.public or row.by or row.reason)]
+    shown = [row for row in rows if row.path.startswith(given.exchange)]
     width = max((len(row.path) for row in shown), default=0)
     for row in shown:
         print(f"{row.path:{width}}  {row.by or (f'not used: {row.reason}' if row.reason else 'IN NEITHER')}")
-    covered, left = sum(bool(row.by) for row in shown), sum(bool(row.reason) for row in shown)
-    private = sum(not row.public for row in rows if row not in shown and row.path.startswith(given.exchange))
-    print(
-        f"\n{len(shown)} examples: {covered} covered, {left} left out with a reason; {private} of accounts beside them"
-    )
+    print()
+    for exchange in sorted({row.path.partition("/")[0] for row in shown}):
+        for public, side in ((True, "public"), (False, "of accounts")):
+            print(f"{exchange:10}{side:12}{_counts(exchange, public, shown)}")
     for fault in faults:
         print(fault)
     return 1 if faults else 0

@@ -15,8 +15,8 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Paged, Request
 from feeds.exchanges.okx import Okx
 from feeds.trading import TradingApi
+from tests.documented import Documented, because, below
 from tests.feeds.okx_examples import KEY, NOW_MS, POSITION, account, answer, path, rows
-from tests.shared import shared_file
 
 STAMP = "2023-11-14T22:13:20.000Z"
 
@@ -250,7 +250,12 @@ class TestAnswers:
             )
         ]
         assert api.parse_transfers(funding, answer("Account/GetFundingBillDetails")) == []  # its deposit is told above
-        assert api.parse_transfers(bills, answer("Account/GetBillHistory")) == []  # a trade
+        for name in ("Account/GetBillHistory", "Account/GetBillArchive"):
+            assert api.parse_transfers(bills, answer(name)) == []  # a trade
+        [one] = json.loads(answer("Account/GetBillArchive"))["data"]
+        [told] = api.parse_transfers(bills, rows(one | {"type": "1"}))
+        assert (told.id, told.asset, told.amount) == ("623950854533513219", "USDT", Decimal("0.021933823221"))
+        assert told.exchange_ms == 1695033476167
         moved = {"billId": "7", "ccy": "USDT", "balChg": "-5.5", "ts": "1"}
         assert [t.amount for t in api.parse_transfers(bills, rows(moved | {"type": "1"}))] == [Decimal("-5.5")]
         [into] = api.parse_transfers(funding, rows(moved | {"type": "130", "balChg": "5.5"}))
@@ -276,14 +281,19 @@ class TestAnswers:
             *api.positions_requests(),
             *api.orders_requests(),
             *api.settings_requests(),
-            *api.transfers_requests(0)[:3],
+            *api.transfers_requests(0),
             api.fills_request("SPOT", None),
             api.fills_request("SPOT", "5"),
         ]
         names = (
             *("Account/GetAccountBalance", "Account/GetFundingBalance", "Account/GetAccountPositions"),
             *("Account/GetAccountConfiguration", "Account/GetDepositHistory", "Account/GetWithdrawalHistory"),
-            *("Account/GetFundingBillDetails", "Trading/GetOrders", "Trading/GetAlgoOrderList"),
+            *(
+                "Account/GetFundingBillDetails",
+                "Account/GetBillArchive",
+                "Trading/GetOrders",
+                "Trading/GetAlgoOrderList",
+            ),
             *("Trading/GetUserTrades", "Trading/GetUserTradesArchive"),
         )
         api.sign(requests[0], NOW_MS)
@@ -295,44 +305,6 @@ class TestAnswers:
         row = {"details": [{"ccy": "BTC", "cashBal": number}]}
         with pytest.raises(ParseError):
             account().parse_balances(account().balances_requests()[0], rows(row), 7)
-
-
-def test_every_private_answer_is_read_or_has_a_reason():
-    used = {
-        *("GetAccountBalance", "GetAccountConfiguration", "GetAccountPositions", "GetDepositHistory"),
-        *("GetWithdrawalHistory", "GetFundingBalance", "GetBillHistory", "GetFundingBillDetails", "GetOrders"),
-        *("GetOrderDetails", "GetOrderHistory", "GetUserTrades", "GetUserTradesArchive", "PlaceOrder", "CancelOrder"),
-        *("CancelMultipleOrders", "CancelAllAfter", "GetAlgoOrderList", "GetAlgoOrder", "CancelAlgoOrder"),
-    }
-    reasons = {
-        "orders are neither amended nor sent in batches, positions not closed by a word of their own": (
-            "AmendAlgoOrder AmendMultipleOrders AmendOrder CancelAdvanceAlgoOrder CheckOrder ClosePosition "
-            "PlaceAlgoOrder PlaceMultipleOrders GetAlgoOrderHistory GetOrderArchive"
-        ),
-        "money is not moved, lent, converted or withdrawn from here": (
-            "CancelWithdrawal ConvertDust GetEasyConvertDustAssets GetEasyConvertDustHistory ManualBorrowRepay "
-            "SavingPurchaseRedemption SetAutoRepay Transfer Withdraw GetTransfer OneClickRepay GetBorrowRepayHistory "
-            "GetOneClickRepayCurrencyList GetOneClickRepayHistory GetDepositAddress GetSavingBalances"
-        ),
-        "settings are the owner's": (
-            "PrecheckAccountModeSwitchAsync PresetAccountModeSwitch SetAccountLeverage SetAccountMode "
-            "SetAccountPositionMode SetGreeks SetIsolatedMarginMode SetMarginAmount"
-        ),
-        "figures that are not shown, or are told elsewhere": (
-            "GetAccountLeverage GetAccountPositionHistory GetAccountPositionRisk GetAccountRiskState GetAssetValuation "
-            "GetAffiliateInviteeDetails GetAssets GetBillArchive GetBorrowInterestLimit GetEstimatedLeverageInfo "
-            "GetFeeRates GetFundingBillHistory GetGreeks GetInterestAccrued GetInterestRate GetMaximumAmount "
-            "GetMaximumAvailableAmount GetMaximumLoanAmount GetMaximumWithdrawals GetAccountRateLimit "
-            "GetLightningDeposits GetLightningWithdrawals"
-        ),
-    }
-    files = {
-        file.stem
-        for folder in ("Account", "Trading")
-        for file in shared_file(f"fixtures/okx/Endpoints/UnifiedApi/{folder}").iterdir()
-    }
-    told = used | {name for names in reasons.values() for name in names.split()}
-    assert files == told
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
@@ -497,3 +469,81 @@ class TestBudget:
             **{"/api/v5/asset/deposit-history": 12, "/api/v5/asset/withdrawal-history": 12},
         }
         assert {name: 60 // weight for name, weight in WEIGHTS.items()} == documented
+
+
+DOCUMENTED = Documented(
+    "okx",
+    {
+        f"Endpoints/UnifiedApi/{name}": test
+        for test, names in {
+            "TestKey.test_a_key_that_may_withdraw_is_named_so": below("Account", "GetAccountConfiguration"),
+            "TestAnswers.test_balances": below("Account", "GetAccountBalance GetFundingBalance"),
+            "TestAnswers.test_positions_of_what_is_not_listed_are_left_out": below("Account", "GetAccountPositions"),
+            "TestAnswers.test_open_orders": below("Trading", "GetOrders"),
+            "TestAnswers.test_algo_orders": below("Trading", "GetAlgoOrderList GetAlgoOrder"),
+            "TestAnswers.test_an_order_by_value_has_the_size_that_was_filled": below("Trading", "GetOrderHistory"),
+            "TestAnswers.test_fills": below("Trading", "GetUserTrades GetUserTradesArchive"),
+            "TestAnswers.test_transfers": below(
+                "Account",
+                "GetDepositHistory GetWithdrawalHistory GetFundingBillDetails GetBillHistory GetBillArchive",
+            ),
+        }.items()
+        for name in names
+    },
+    {
+        "Endpoints/UnifiedApi/CopyTrading/*": "copied trading is not followed",
+        "Endpoints/UnifiedApi/SubAccounts/*": "an account here is that of its key alone",
+        **because(
+            "Endpoints/UnifiedApi/Account/",
+            {
+                "money is never moved": ("CancelWithdrawal", "GetTransfer", "Transfer", "Withdraw"),
+                "coins are not converted here": (
+                    *("ConvertDust", "GetEasyConvertDustAssets", "GetEasyConvertDustHistory"),
+                ),
+                "loans are neither taken nor shown": (
+                    *("GetBorrowInterestLimit", "GetBorrowRepayHistory", "GetInterestAccrued", "GetInterestRate"),
+                    *("GetMaximumLoanAmount", "ManualBorrowRepay", "SetAutoRepay"),
+                ),
+                "savings are not followed": ("GetSavingBalances", "SavingPurchaseRedemption"),
+                "where one may deposit to, and what one may withdraw, is not shown": (
+                    *("GetDepositAddress", "GetLightningDeposits", "GetLightningWithdrawals", "GetMaximumWithdrawals"),
+                ),
+                "settings are the owner's": (
+                    *("PrecheckAccountModeSwitchAsync", "PresetAccountModeSwitch", "SetAccountLeverage"),
+                    *("SetAccountMode", "SetAccountPositionMode", "SetGreeks", "SetIsolatedMarginMode"),
+                    "SetMarginAmount",
+                ),
+                "each position tells its leverage": ("GetAccountLeverage", "GetEstimatedLeverageInfo"),
+                "positions that were closed are not shown": ("GetAccountPositionHistory",),
+                "sums and risks over the whole account are not shown": (
+                    *("GetAccountPositionRisk", "GetAccountRiskState", "GetAssetValuation"),
+                ),
+                "an affiliate's customers are not shown": ("GetAffiliateInviteeDetails",),
+                "what the exchange says of coins is not asked for": ("GetAssets",),
+                "older ones of the funding account: GET /api/v5/asset/bills is asked alone": ("GetFundingBillHistory",),
+                "options are not followed": ("GetGreeks",),
+                "how much could be bought is not asked for": ("GetMaximumAmount", "GetMaximumAvailableAmount"),
+            },
+        ),
+        **because(
+            "Endpoints/UnifiedApi/Trading/",
+            {
+                "orders are not changed, but cancelled and placed": (
+                    *("AmendAlgoOrder", "AmendMultipleOrders", "AmendOrder"),
+                ),
+                "orders are placed one by one": ("PlaceMultipleOrders",),
+                "algo orders are cancelled by POST /api/v5/trade/cancel-algos, and not placed": (
+                    *("CancelAdvanceAlgoOrder", "PlaceAlgoOrder"),
+                ),
+                "orders are not tried out": ("CheckOrder",),
+                "positions are closed by orders": ("ClosePosition",),
+                "how many orders may be sent is not asked for": ("GetAccountRateLimit",),
+                "orders that ended come by stream": ("GetAlgoOrderHistory", "GetOrderArchive"),
+                "loans are neither taken nor shown": (
+                    *("GetOneClickRepayCurrencyList", "GetOneClickRepayHistory", "OneClickRepay"),
+                ),
+            },
+        ),
+        "Socket/UnifiedApi/*": "orders by WebSocket: ours go by REST",
+    },
+)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, UnknownMarket
 from feeds.domain import Ack, Closing, Notice, Rejected
 from feeds.errors import ParseError
+from tests.documented import Documented, below
 from tests.feeds.okx_examples import NOW_MS, ORDER, POSITION, account, answer, data, frame
-from tests.shared import shared_file
 
 LOGGED_IN = '{"event":"login","code":"0","msg":"","connId":"a4d3ae55"}'
 
@@ -209,15 +209,6 @@ class TestData:
         assert session().parse(frame("Account/Withdrawal")) == [AccountChanged(reason="withdrawal-info")]
 
 
-def test_every_private_frame_is_tried_above():
-    files = {
-        f"{folder}/{file.stem}"
-        for folder in ("Account", "Trading")
-        for file in shared_file(f"fixtures/okx/Subscriptions/Unified/{folder}").iterdir()
-    }
-    assert files == set(FRAMES)
-
-
 FRAMES = (
     *("Account/Balance", "Account/BalanceAndPosition", "Account/Deposit", "Account/Greeks", "Account/Withdrawal"),
     *("Trading/AdvancedAlgoOrder", "Trading/AlgoOrder", "Trading/LiquidationWarning", "Trading/Order"),
@@ -259,3 +250,24 @@ def test_mutated_answers_are_read_or_not_understood(data, cut, piece, length):
 def test_bytes_are_read_or_not_understood(raw):
     with contextlib.suppress(ParseError):
         session().parse(raw)
+
+
+DOCUMENTED = Documented(
+    "okx",
+    {
+        f"Subscriptions/Unified/{name}": test
+        for test, names in {
+            "TestData.test_balances_as_of_when_they_were_gathered": below("Account", "Balance"),
+            "TestData.test_what_happened_besides_trading_asks_again": below("Account", "BalanceAndPosition"),
+            "TestData.test_poorer_channels_and_new_ones": [
+                *below("Account", "Deposit Greeks Withdrawal"),
+                *below("Trading", "UserTrade"),
+            ],
+            "TestData.test_algo_orders": below("Trading", "AdvancedAlgoOrder AlgoOrder"),
+            "TestData.test_a_warning_of_liquidation": below("Trading", "LiquidationWarning"),
+            "TestData.test_the_documented_fill": below("Trading", "Order"),
+            "TestData.test_what_is_not_listed_is_named_and_never_shown_in_contracts": below("Trading", "Position"),
+        }.items()
+        for name in names
+    },
+)

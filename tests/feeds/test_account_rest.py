@@ -7,6 +7,7 @@ import pytest
 
 from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.errors import ExchangeError, ParseError
+from tests.documented import Documented, because
 from tests.feeds.binance_examples import account, answer, socket_result
 
 NOW_MS = 1_800_000_000_000
@@ -279,3 +280,171 @@ class TestFills:
 
         held = [balance("spot", "BTC"), balance("spot", "LTC"), balance("usdm", "BNB"), balance("spot", "XYZ")]
         assert account().candidates(held) == {"BTC/USDT", "BTC/USDC", "LTC/USDT", "LTC/BTC"}
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        "Endpoints/Spot/Account/GetAccountInfo.txt": "TestBalances.test_spot",
+        "Socket/Spot/Account/GetAccountInfo.txt": (
+            "TestBalances.test_spot_total_is_free_and_locked_and_zero_is_left_out"
+        ),
+        "Endpoints/UsdFutures/Account/GetBalances.txt": "TestBalances.test_usdm",
+        "Socket/UsdFutures/Account/GetBalances.txt": "TestBalances.test_usdm",
+        "Endpoints/UsdFutures/Account/GetSymbolConfiguration.txt": "TestPositions.test_hedge_mode_and_zero_left_out",
+        "Endpoints/UsdFutures/Trading/GetPositions.txt": "TestPositions.test_hedge_mode_and_zero_left_out",
+        "Endpoints/UsdFutures/Account/GetPositionInformation.txt": "TestPositions.test_none_open",
+        "Endpoints/Spot/Trading/GetOpenOrders.txt": "TestOrders.test_spot",
+        "Socket/Spot/Trading/GetOpenOrders.txt": "TestOrders.test_spot_average_of_a_part",
+        "Endpoints/UsdFutures/Trading/GetOpenOrders.txt": "TestOrders.test_usdm",
+        "Endpoints/UsdFutures/Trading/GetOpenConditionalOrders.txt": "TestOrders.test_usdm_conditional",
+        "Endpoints/UsdFutures/Trading/GetConditionalOrders.txt": (
+            "TestOrders.test_usdm_conditional_that_was_triggered"
+        ),
+        "Endpoints/Spot/Trading/GetUserTrades.txt": "TestFills.test_spot",
+        "Socket/Spot/Trading/GetUserTrades.txt": "TestFills.test_spot_maker_without_fee",
+        "Endpoints/UsdFutures/Trading/GetUserTrades.txt": "TestFills.test_usdm",
+    },
+    {
+        "Endpoints/General/AutoInvest/*": "plans that buy by themselves are neither made nor shown",
+        "Endpoints/General/Brokerage/*": "a broker's sub-accounts: an account here is that of its key alone",
+        "Endpoints/General/CopyTrading/*": "copied trading is not followed",
+        "Endpoints/General/CryptoLoans/*": "loans are neither taken nor shown",
+        "Endpoints/General/Futures/*": "transfers between the own wallets are not asked for: see capital.py",
+        "Endpoints/General/GiftCard/*": "gift cards are neither made nor shown",
+        "Endpoints/General/Mining/*": "mining is not followed",
+        "Endpoints/General/Nft/*": "tokens that are single pieces are not followed",
+        "Endpoints/General/SimpleEarn/*": "earning: such wallets are not followed, and nothing is put into them",
+        **dict.fromkeys(
+            (f"{side}/CoinFutures/{folder}/*" for side in ("Endpoints", "Socket") for folder in ("Account", "Trading")),
+            "coin-margined futures are not followed",
+        ),
+        **because(
+            "Endpoints/Spot/Account/",
+            {
+                "margin accounts are not followed": ("*Margin*",),
+                "coins are not converted here": (
+                    *("ConvertBusd", "DustTransfer", "GetAssetsForDustTransfer", "GetBusdConvertHistory", "GetDustLog"),
+                    *("GetAutoConvertStableCoinConfig", "SetAutoConvertStableCoinConfig"),
+                ),
+                "the state and level of an account as a whole are not shown": (
+                    *("GetAccountStatus", "GetAccountVipLevelAndStatus", "GetTradingStatus"),
+                ),
+                "income beside trading is not told apart": (
+                    *("GetAssetDividendRecords", "GetRebateHistory", "GetCloudMiningHistory"),
+                ),
+                "balances of spot are asked by GET /api/v3/account": (
+                    *("GetBalances", "GetUserAssets", "GetWalletBalances"),
+                ),
+                "the funding wallet is not followed": ("GetFundingWallet",),
+                "settings are the owner's": ("GetBnbBurnStatus", "SetBnbBurnStatus"),
+                "fees are told with each fill": ("GetCommissionRates", "GetTradeFee"),
+                "balances of past days are not asked for": (
+                    *("GetDailyFutureAccountSnapshot", "GetDailySpotAccountSnapshot"),
+                ),
+                "where one may deposit or withdraw to": (
+                    *("GetDepositAddress", "GetDepositAddressesList", "GetWithdrawalAddresses"),
+                ),
+                "payments by bank and card are not asked for": (
+                    *("GetFiatDepositWithdrawHistory", "GetFiatPaymentHistory"),
+                ),
+                "leveraged tokens are not shown": ("GetLeveragedTokensUserLimit",),
+                "how many orders were sent is not asked for": ("GetOrderRateLimitStatus",),
+                "transfers between the own wallets are not asked for: see capital.py": ("GetTransfers",),
+                "withdrawals are asked by GET /sapi/v1/capital/withdraw/history": ("GetTravelRuleWithdrawalHistory",),
+                "money is never moved": ("Transfer", "Withdraw"),
+            },
+        ),
+        **because(
+            "Endpoints/Spot/Trading/",
+            {
+                "margin accounts are not followed": ("*Margin*",),
+                "coins are not converted here": (
+                    *("ConvertAcceptQuote", "ConvertQuoteRequest", "GetConvertOrderStatus", "GetConvertTradeHistory"),
+                ),
+                "orders that the exchange splits over time are not offered": (
+                    *("CancelAlgoOrder", "GetAlgoSubOrders", "GetClosedAlgoOrders", "GetOpenAlgoOrders"),
+                    "PlaceTimeWeightedAveragePriceOrder",
+                ),
+                "leveraged tokens are not shown": ("*LeveragedToken*",),
+                "lists of orders are not offered; their orders are told among the others": (
+                    *("CancelOcoOrder", "GetOcoOrder", "GetOcoOrders", "GetOpenOcoOrders", "PlaceOcoOrderList"),
+                    *("PlaceOtoOrderList", "PlaceOtocoOrderList"),
+                ),
+                "orders are not changed, but cancelled and placed": ("AmendOrder", "ReplaceOrder"),
+                "payments and deals between people are not asked for": (
+                    *("GetC2CTradeHistory", "GetPayTradeHistory", "GetPayTradeHistory2"),
+                ),
+                "orders that ended come by stream": ("GetOrders",),
+                "trades that were prevented are none": ("GetPreventedTrades",),
+                "orders are not tried out": ("PlaceTestOrder",),
+            },
+        ),
+        **because(
+            "Endpoints/UsdFutures/Account/",
+            {
+                "settings are the owner's": (
+                    *("ChangeInitialLeverage", "ChangeMarginType", "GetBnbBurnStatus", "SetBnbBurnStatus"),
+                    *("ModifyPositionMargin", "ModifyPositionMode", "SetMultiAssetsMode"),
+                ),
+                "settings of the account as a whole are not asked for": (
+                    *("GetAccountConfiguration", "GetMultiAssetsMode"),
+                ),
+                "balances are asked by GET /fapi/v3/balance, positions by GET /fapi/v3/positionRisk": (
+                    *("GetAccountInfo", "GetAccountInfoV3"),
+                ),
+                "limits of leverage are not shown": ("GetBrackets",),
+                "histories as files are not asked for": ("GetDownload*",),
+                "profit is reckoned from fills": ("GetIncomeHistory",),
+                "changes of margin are not asked for: the position tells its margin": ("GetMarginChangeHistory",),
+                "how many orders may be sent is not asked for": ("GetOrderRateLimit",),
+                "the place in the queue of forced reductions is not shown": ("GetPositionAdlQuantileEstimation",),
+                "the state of an account as a whole is not shown": ("GetTradingStatus",),
+                "fees are told with each fill": ("GetUserCommissionRate",),
+                "its answer is empty": ("KeepAliveUserStream", "StopUserStream"),
+            },
+        ),
+        **because(
+            "Endpoints/UsdFutures/Trading/",
+            {
+                "orders that the exchange splits over time are not offered": (
+                    *("CancelAlgoOrder", "GetAlgoSubOrders", "GetClosedAlgoOrders", "GetOpenAlgoOrders"),
+                    *("PlaceTimeWeightedAveragePriceOrder", "PlaceVolumeParticipationOrder"),
+                ),
+                "coins are not converted here": (
+                    *("ConvertAcceptQuote", "ConvertQuoteRequest", "GetConvertOrderStatus"),
+                ),
+                "orders go one by one, and all of a market are cancelled by one request": (
+                    *("CancelMultipleOrders", "PlaceMultipleOrders"),
+                ),
+                "orders are not changed, but cancelled and placed": (
+                    *("EditMultipleOrders", "EditOrder", "GetOrderEditHistory"),
+                ),
+                "conditional orders are asked for as a list, and not placed": (
+                    *("GetConditionalOrder", "PlaceConditionalOrder"),
+                ),
+                "forced orders come by stream as fills": ("GetForcedOrders",),
+                "one order is asked for by GET /fapi/v1/order, open or not": ("GetOpenOrder",),
+                "orders that ended come by stream": ("GetOrders",),
+            },
+        ),
+        **because(
+            "Socket/",
+            {
+                "orders by WebSocket: ours go by REST": (
+                    *("Spot/Trading/AmendOrder", "Spot/Trading/CancelAllOrders", "Spot/Trading/CancelOcoOrder"),
+                    *("Spot/Trading/CancelOrder", "Spot/Trading/PlaceOcoOrder", "Spot/Trading/PlaceOrder"),
+                    *("Spot/Trading/PlaceTestOrder", "Spot/Trading/ReplaceOrder", "UsdFutures/Trading/CancelOrder"),
+                    *("UsdFutures/Trading/CancelConditionalOrder", "UsdFutures/Trading/EditOrder"),
+                    *("UsdFutures/Trading/PlaceConditionalOrder", "UsdFutures/Trading/PlaceOrder"),
+                ),
+                "questions by WebSocket: ours go by REST": (
+                    *("Spot/Account/GetOrderRateLimits", "Spot/Trading/GetOcoOrder", "Spot/Trading/GetOpenOcoOrders"),
+                    *("Spot/Trading/GetOrder", "Spot/Trading/GetPreventedTrades", "UsdFutures/Account/GetAccountInfo"),
+                    *("UsdFutures/Trading/GetOrder", "UsdFutures/Trading/GetPositions"),
+                ),
+            },
+        ),
+        **because("Subscriptions/Spot/Account/", {"margin accounts are not followed": ("Liability", "MarginCall")}),
+    },
+)

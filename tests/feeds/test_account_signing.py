@@ -12,6 +12,7 @@ from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Request
 from feeds.rest import encode
+from tests.documented import Documented
 from tests.feeds.binance_examples import KEY, NOW_MS, account, answer, route, spot_session
 from tests.shared import shared_file
 
@@ -161,3 +162,12 @@ class TestRoutes:
             shared_file(f"fixtures/binance/Endpoints/{name}.txt").read_text().splitlines()[1].strip() for name in names
         }
         assert paths == documented
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        "Endpoints/Spot/Account/GetAPIKeyPermissions.txt": "test_rights",
+        "Endpoints/UsdFutures/Account/StartUserStream.txt": "test_listen_key",
+    },
+)

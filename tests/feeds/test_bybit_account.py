@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,55 +15,16 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Request
 from feeds.exchanges import create
 from feeds.rest import encode
+from tests.documented import Documented, because, below
 from tests.feeds.bybit_examples import KEY, MARKETS, NOW_MS, account, answer, body, session
 from tests.shared import shared_file
 
 D = Decimal
 
-NOT_USED = {
-    "Account": {
-        "GetAccountTypes": "which wallets an account has: the unified one is asked by its name",
-        "GetFundingTransactionHistory": "of the funding wallet, which is not followed",
-        "GetTransactionHistory": "test_transfers reads such rows; these are trades and funding",
-        "GetWithdrawals": "of the funding wallet: what leaves the followed one is a transfer before",
-    },
-    "Trading": {
-        "GetAssetExchangeHistory": "conversions are told by the wallet",
-        "GetClosedProfitLoss": "profit is reckoned from fills",
-        "GetDeliveryHistory": "deliveries are executions too",
-        "GetOrderHistory": "test_orders reads its row; ended orders come by stream",
-        "GetSettlementHistory": "sessions are told by wallet and position",
-        "SetDisconnectCancelAll": "is not used: see trading.py",
-    },
-}
-"""Documented private answers that no request of ours brings, and why."""
-
-OTHER_FIELDS = (
-    *("Convert", "SmallBalance", "Borrow", "SpotMargin", "Spread", "Option", "Greeks", "Collateral", "Broker", "Earn"),
-    *("Leverage", "Multiple", "Edit", "Set", "Switch", "PreCheck", "Delete", "Sign", "Repay", "Withdraw"),
-    *("AddOrReduce", "Asset", "FeeRate", "SpotSymbols", "AnalysisTradeInfo"),
-)
-"""Words in the names of answers about what accounts here do not do: convert, lend, earn, amend, options, spreads, the
-account's own settings, lists that the public side reads."""
-
-USED = {
-    "Account": {"GetApiKeyInfo", "GetBalances", "GetMarginAccountInfo"},
-    "Trading": {"GetOrders", "GetPositions", "GetUserTrades", "PlaceOrder", "CancelOrder", "CancelAllOrder"},
-}
-"""Documented answers whose figures are asserted here or in test_bybit_trading.py."""
-
 
 def test_registry() -> None:
     spec = AccountSpec(id=1, exchange="bybit", label="Main", credentials=KEY, products=("spot",))
     assert isinstance(REGISTRY["bybit"](spec, MARKETS, create("bybit").endpoints), BybitAccount)
-
-
-@pytest.mark.parametrize("folder", ["Account", "Trading"])
-def test_every_documented_answer_is_read_or_left_for_a_reason(folder: str) -> None:
-    names = {path.stem for path in Path(shared_file(f"fixtures/bybit/Endpoints/V5Api/{folder}")).glob("*.txt")}
-    left = names - USED[folder] - NOT_USED[folder].keys()
-    assert not {name for name in left if not any(word in name for word in OTHER_FIELDS)}
-    assert USED[folder] | NOT_USED[folder].keys() <= names
 
 
 class TestSigning:
@@ -546,3 +506,88 @@ class TestTransfers:
 
 def test_credentials_are_not_shown() -> None:
     assert "SECRET" not in repr(Credentials(KEY.key, KEY.secret))
+
+
+DOCUMENTED = Documented(
+    "bybit",
+    {
+        **{
+            f"Endpoints/V5Api/{name}": test
+            for test, names in {
+                "TestKey.test_rights": below("Account", "GetApiKeyInfo"),
+                "TestBalances.test_the_documented_one_is_empty": below("Account", "GetBalances"),
+                "TestBalances.test_the_documented_margin_mode": below("Account", "GetMarginAccountInfo"),
+                "TestTransfers.test_trades_and_funding_are_none": below("Account", "GetTransactionHistory"),
+                "TestPositions.test_the_documented_one": below("Trading", "GetPositions"),
+                "TestOrders.test_the_documented_one": below("Trading", "GetOrders"),
+                "TestOrders.test_an_ended_one": below("Trading", "GetOrderHistory"),
+                "TestFills.test_the_documented_one": below("Trading", "GetUserTrades"),
+            }.items()
+            for name in names
+        },
+        **dict.fromkeys(
+            below("JsonResponses/V5/Trading", "GetPositionsAsync GetPositionsAsync2"),
+            "TestPositions.test_other_documented_ones",
+        ),
+    },
+    {
+        "Endpoints/V5Api/CryptoLoan/*": "loans are neither taken nor shown",
+        "Endpoints/V5Api/Earn/*": "earning: nothing is put into it, and what is there is not followed",
+        "JsonResponses/V5/SubAccount/*": "an account here is that of its key alone",
+        "Socket/V5Api/Private/*": "orders by WebSocket: ours go by REST",
+        **because(
+            "Endpoints/V5Api/Account/",
+            {
+                "coins are not converted here": ("*Convert*", "*SmallBalance*"),
+                "loans are neither taken nor shown": ("GetBorrow*", "RepayLiabilities"),
+                "margin of spot is not managed here": ("*SpotMargin*",),
+                "options are not followed": ("GetAssetGreeks", "GetOptionAssetInfo"),
+                "spreads are not followed": ("GetSpreadMaxOrderQuantity",),
+                "a broker's own figures": ("GetBroker*",),
+                "settings are the owner's": (
+                    *("AddOrReduceMargin", "SetAutoAddMargin", "SetCollateralAsset", "SetLeverage", "SetMarginMode"),
+                    *("SetMultipleCollateralAssets", "SetPriceLimitBehavior", "SetRiskLimit", "SetSpotHedgingMode"),
+                    *("SetTakeProfitStopLossMode", "SignAgreement", "Switch*"),
+                ),
+                "keys are not managed here": ("DeleteApiKey", "EditApiKey"),
+                "instruments come by the public side": ("GetAccountSpotSymbols",),
+                "which wallets an account has: the unified one is asked by its name": ("GetAccountTypes",),
+                "sums over trades and wallets are not shown": ("GetAnalysisTradeInfo", "GetAssetOverview"),
+                "what the exchange says of coins is not asked for": ("GetAssetInfo", "GetCollateralInfo"),
+                "fees are told with each fill": ("GetFeeRate",),
+                "of the funding wallet, which is not followed": (
+                    *("GetDelayedWithdrawQuantity", "GetFundingTransactionHistory", "GetWithdrawAddressList"),
+                ),
+                "of the funding wallet: what leaves the followed one is a transfer before": ("GetWithdrawals",),
+                "money is never moved": ("CancelWithdrawal", "Withdraw"),
+            },
+        ),
+        **because(
+            "Endpoints/V5Api/Trading/",
+            {
+                "spreads are not followed": ("*Spread*",),
+                "leveraged tokens are not shown": ("*LeverageToken*",),
+                "orders go one by one": ("CancelMultipleOrders", "PlaceMultipleOrders"),
+                "orders are not changed, but cancelled and placed": ("EditMultipleOrders", "EditOrder"),
+                "conversions are told by the wallet": ("GetAssetExchangeHistory",),
+                "loans are neither taken nor shown": ("GetBorrowQuota",),
+                "profit is reckoned from fills": ("GetClosedProfitLoss",),
+                "deliveries are executions too": ("GetDeliveryHistory",),
+                "sessions are told by wallet and position": ("GetSettlementHistory",),
+                "orders are not tried out": ("PreCheckOrder",),
+                "is not used: see trading.py": ("SetDisconnectCancelAll",),
+                "stops of a position are not set here": ("SetTradingStop",),
+            },
+        ),
+        **because(
+            "JsonResponses/V5/",
+            {
+                "settings are the owner's": ("Account/AddOrReduceMarginAsync",),
+                "which wallets an account has: the unified one is asked by its name": ("Account/GetAccountTypesAsync",),
+                "a broker's own figures": ("Account/GetBroker*",),
+                "of the funding wallet, which is not followed": ("Account/GetInternalDepositsAsync",),
+                "leveraged tokens are not shown": ("Trading/*LeverageToken*",),
+            },
+        ),
+    },
+)

@@ -21,6 +21,7 @@ from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited
 from feeds.exchange import Request
 from feeds.exchanges.coinbase import Coinbase
+from tests.documented import Documented, because
 from tests.feeds.coinbase_account import (
     ED25519,
     KEY,
@@ -407,15 +408,6 @@ class TestFills:
         return found
 
 
-USED = {
-    "Trading/GetOrders",
-    "Trading/GetOrder",
-    "Trading/PlaceOrder",
-    "Trading/CancelOrders",
-    "Trading/GetUserTrades",
-    "Account/GetAccounts",
-    "Account/GetApiKeyInfo",
-}
 UNUSED = {
     "futures, which are another product": {
         "Trading/ClosePosition",
@@ -429,6 +421,7 @@ UNUSED = {
         "Account/SetIntradayMarginSetting",
         "Account/SetPerpetualMultiAssetCollateralMode",
     },
+    "orders are asked for as lists": {"Trading/GetOrder"},
     "orders are not changed, but cancelled and placed": {"Trading/EditOrder"},
     "portfolios: a key sees its own alone": {
         "Account/CreatePortfolio",
@@ -438,7 +431,11 @@ UNUSED = {
         "Account/GetPortfolios",
         "Account/TransferPortfolioFunds",
     },
-    "conversions": {"Account/CreateConvertQuote", "Account/CommitConvertTrade", "Account/GetConvertTrade"},
+    "coins are not converted here": {
+        "Account/CreateConvertQuote",
+        "Account/CommitConvertTrade",
+        "Account/GetConvertTrade",
+    },
     "fees come with the fills": {"Account/GetFeeInfo", "Account/GetFeeInfo2"},
     "moves money, which is never asked for": {
         "Account/Deposit",
@@ -447,7 +444,7 @@ UNUSED = {
         "Account/WithdrawCrypto",
         "Account/CreateDepositAddress",
     },
-    "the interface v2, wallet by wallet": {
+    "of the interface v2, wallet by wallet, which is not asked": {
         "Account/GetAddressTransactions",
         "Account/GetDeposit",
         "Account/GetDepositAddress",
@@ -460,14 +457,6 @@ UNUSED = {
         "Account/GetWithdrawals",
     },
 }
-
-
-def test_every_documented_answer_is_used_or_has_a_reason():
-    root = shared_file("fixtures/coinbase/Endpoints/AdvancedTrade")
-    found = {
-        f"{path.parent.name}/{path.stem}" for part in ("Account", "Trading") for path in (root / part).glob("*.txt")
-    }
-    assert found == USED.union(*UNUSED.values())
 
 
 READERS = {
@@ -493,3 +482,17 @@ def test_damaged_answers_are_parse_errors(data, name):
 def test_the_key_is_shown_nowhere():
     assert KEY.secret not in repr(KEY)
     assert ED25519 not in repr(account()._signer)
+
+
+DOCUMENTED = Documented(
+    "coinbase",
+    {
+        "Endpoints/AdvancedTrade/Account/GetAccounts.txt": "TestBalances.test_documented",
+        "Endpoints/AdvancedTrade/Account/GetApiKeyInfo.txt": (
+            "TestKey.test_a_key_that_may_transfer_is_named_as_coinbase_names_it"
+        ),
+        "Endpoints/AdvancedTrade/Trading/GetOrders.txt": "TestOrders.test_documented",
+        "Endpoints/AdvancedTrade/Trading/GetUserTrades.txt": "TestFills.test_documented",
+    },
+    because("Endpoints/AdvancedTrade/", UNUSED),
+)

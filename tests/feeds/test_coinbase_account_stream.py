@@ -12,6 +12,7 @@ from feeds.account_domain import AccountChanged, Expired, Order
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.errors import ExchangeError, ParseError
 from feeds.trading import NewOrder, TradingApi
+from tests.documented import Documented
 from tests.feeds.coinbase_account import account, answer, documented, order_row, session, told, user_frame
 from tests.feeds.coinbase_world import frames_of
 
@@ -292,3 +293,13 @@ class TestTrading:
         row |= {"failure_reason": "COMMANDER_REJECTED_CANCEL_ORDER"}
         with pytest.raises(ExchangeError, match="COMMANDER_REJECTED"):
             api.parse_cancelled_all(request, json.dumps({"results": [row]}).encode())
+
+
+DOCUMENTED = Documented(
+    "coinbase",
+    {
+        "Endpoints/AdvancedTrade/Trading/PlaceOrder.txt": "TestTrading.test_placed_as_documented",
+        "Endpoints/AdvancedTrade/Trading/CancelOrders.txt": "TestTrading.test_cancelled",
+        "Subscriptions/AdvancedTrade/User.txt": "TestStream.test_documented_orders_of_spot",
+    },
+)

@@ -1,11 +1,14 @@
 """Fees: which one holds, and what may be entered."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from feeds import exchanges
 from feeds.fees import DEFAULTS, UNKNOWN_SPOT, Fee, FeeTable, default_fee, read_bps
+from tests.documented import Documented
+from tests.feeds.okx_examples import answer
 
 
 def fee(maker: str, taker: str, source: str) -> Fee:
@@ -26,6 +29,14 @@ def test_the_users_own_win_over_the_file_and_that_over_the_default():
 
 def test_krakens_default_is_that_of_its_documented_listing():
     assert (default_fee("kraken", "spot").maker_bps, default_fee("kraken", "spot").taker_bps) == (25, 40)
+
+
+def test_okxs_default_is_that_of_its_documented_answer():
+    """What is charged is negative there."""
+    [told] = json.loads(answer("Account/GetFeeRates"))["data"]
+    assert (told["instType"], told["level"]) == ("SPOT", "lv1")
+    known = default_fee("okx", "spot")
+    assert [-Decimal(told[side]) * 10_000 for side in ("maker", "taker")] == [known.maker_bps, known.taker_bps]
 
 
 def test_every_default_says_where_it_is_from_and_what_is_not_known_is_dear():
@@ -53,3 +64,9 @@ def test_what_may_be_entered(good: str) -> None:
 def test_what_may_not(bad: object) -> None:
     with pytest.raises(ValueError, match="from -100 to 1000"):
         read_bps(bad)
+
+
+DOCUMENTED = Documented(
+    "okx",
+    {"Endpoints/UnifiedApi/Account/GetFeeRates.txt": "test_okxs_default_is_that_of_its_documented_answer"},
+)

@@ -21,8 +21,9 @@ from feeds.exchange import Request
 from feeds.exchanges import create
 from feeds.rest import encode
 from feeds.trading import FindsInTwo, NewOrder, TradingApi
+from tests.documented import Documented, because
 from tests.feeds.kraken_account import KEY, MARKETS, account, answer
-from tests.shared import SHARED, shared_file
+from tests.shared import SHARED
 
 D = Decimal
 ENDPOINT, JSON = "Endpoints/Spot", "JsonResponses"
@@ -289,7 +290,10 @@ class TestAnswers:
         pending, failed = api.parse_transfers(withdrawals, answer(f"{ENDPOINT}/Account/GetWithdrawalStatus"))
         assert (pending.amount, pending.fee, pending.status) == (D("-0.72485"), D("0.0002"), "pending")
         assert (failed.status, failed.exchange_ms) == ("failed", 1688015423000)
-        assert len(api.parse_transfers(deposits, answer(f"{JSON}/SpotAccount/GetDepositStatusAsync"))) == 2
+        others = api.parse_transfers(deposits, answer(f"{JSON}/SpotAccount/GetDepositStatusAsync"))
+        assert [(row.asset, row.amount, row.exchange_ms) for row in others] == [
+            ("BTC", D("0.78125"), 1546992722000)
+        ] * 2
         for name in (f"{ENDPOINT}/Account/GetLedgerInfo", f"{JSON}/SpotAccount/GetLedgerInfoAsync"):
             assert api.parse_transfers(internal, answer(name)) == []  # trades
         moved = {"refid": "R", "time": 1.5, "type": "transfer", "asset": "XBT.F", "amount": "-2", "fee": "0"}
@@ -314,6 +318,8 @@ class TestAnswers:
             api.parse_cancelled(order, answer(name))
         [everything] = api.cancel_all_requests(())
         api.parse_cancelled_all(everything, answer(f"{ENDPOINT}/Trading/CancelAllOrders"))
+        with pytest.raises(ParseError, match="count"):
+            api.parse_cancelled_all(everything, b'{"error":[],"result":{}}')
         with pytest.raises(ExchangeError) as nothing:
             api.parse_cancelled(order, b'{"error":[],"result":{"count":0}}')
         assert api.unknown_order(nothing.value)
@@ -542,66 +548,91 @@ class TestStream:
 
 
 USED = {
-    *(f"{ENDPOINT}/Account/{name}" for name in ("GetApiKeyInfo", "GetAvailableBalances", "GetOpenPositions")),
-    *(f"{ENDPOINT}/Account/{name}" for name in ("GetDepositStatus", "GetWithdrawalStatus", "GetLedgerInfo")),
-    *(f"{ENDPOINT}/Trading/{name}" for name in ("GetOpenOrders", "GetClosedOrders", "GetOrders", "GetOrders2")),
-    *(f"{ENDPOINT}/Trading/{name}" for name in ("GetUserTrades", "PlaceOrder", "CancelOrder", "CancelAllOrders")),
-    *(f"{JSON}/SpotAccount/{name}Async" for name in ("GetOpenPositions", "GetDepositStatus", "GetLedgerInfo")),
-    *(f"{JSON}/SpotTrading/{name}Async" for name in ("GetOpenOrders", "GetClosedOrders", "GetOrder", "GetUserTrades")),
-    *(f"{JSON}/SpotTrading/{name}Async" for name in ("PlaceOrder", "CancelOrder")),
+    f"{ENDPOINT}/Account/GetApiKeyInfo": "TestKey.test_rights",
+    f"{ENDPOINT}/Account/GetAvailableBalances": "TestAnswers.test_balances",
+    f"{ENDPOINT}/Account/GetOpenPositions": "TestAnswers.test_positions_are_put_together",
+    f"{JSON}/SpotAccount/GetOpenPositionsAsync": "TestAnswers.test_positions_are_put_together",
+    f"{ENDPOINT}/Trading/GetOpenOrders": "TestAnswers.test_open_orders",
+    f"{JSON}/SpotTrading/GetOpenOrdersAsync": "TestAnswers.test_open_orders",
+    **dict.fromkeys(
+        (
+            *(f"{ENDPOINT}/Trading/{name}" for name in ("GetClosedOrders", "GetOrders", "GetOrders2")),
+            *(f"{JSON}/SpotTrading/{name}Async" for name in ("GetClosedOrders", "GetOrder")),
+        ),
+        "TestAnswers.test_closed_and_queried_orders",
+    ),
+    f"{ENDPOINT}/Trading/GetUserTrades": "TestAnswers.test_fills",
+    f"{JSON}/SpotTrading/GetUserTradesAsync": "TestAnswers.test_fills_of_an_unlisted_pair_are_told",
+    **dict.fromkeys(
+        (
+            *(f"{ENDPOINT}/Account/{name}" for name in ("GetDepositStatus", "GetWithdrawalStatus", "GetLedgerInfo")),
+            *(f"{JSON}/SpotAccount/{name}Async" for name in ("GetDepositStatus", "GetLedgerInfo")),
+        ),
+        "TestAnswers.test_transfers",
+    ),
+    **dict.fromkeys(
+        (
+            *(f"{ENDPOINT}/Trading/{name}" for name in ("PlaceOrder", "CancelOrder", "CancelAllOrders")),
+            *(f"{JSON}/SpotTrading/{name}Async" for name in ("PlaceOrder", "CancelOrder")),
+        ),
+        "TestAnswers.test_placed_and_cancelled",
+    ),
 }
 NOT_ASKED = {
-    "totals without what is held: BalanceEx tells both": ("Account/GetBalances", "SpotAccount/GetBalancesAsync"),
-    "where one may deposit or withdraw to": (
-        *("Account/GetDepositAddresses", "Account/GetDepositMethods", "Account/GetWithdrawAddresses"),
-        *("Account/GetWithdrawAddressesAsync", "Account/GetWithdrawInfo", "Account/GetWithdrawMethods"),
-        *("SpotAccount/GetDepositAddressesAsync", "SpotAccount/GetDepositMethodsAsync"),
-        "SpotAccount/GetWithdrawInfoAsync",
+    "totals without what is held: BalanceEx tells both": (
+        f"{ENDPOINT}/Account/GetBalances",
+        f"{JSON}/SpotAccount/GetBalancesAsync",
+    ),
+    "where one may deposit or withdraw to is not shown": (
+        *(
+            f"{ENDPOINT}/Account/GetDepositAddresses",
+            f"{ENDPOINT}/Account/GetDepositMethods",
+            f"{ENDPOINT}/Account/GetWithdrawAddresses",
+        ),
+        *(
+            f"{ENDPOINT}/Account/GetWithdrawAddressesAsync",
+            f"{ENDPOINT}/Account/GetWithdrawInfo",
+            f"{ENDPOINT}/Account/GetWithdrawMethods",
+        ),
+        *(f"{JSON}/SpotAccount/GetDepositAddressesAsync", f"{JSON}/SpotAccount/GetDepositMethodsAsync"),
+        f"{JSON}/SpotAccount/GetWithdrawInfoAsync",
     ),
     "money is never moved": (
-        *("Account/Withdraw", "Account/CancelWithdrawal", "Account/Transfer", "SpotAccount/WithdrawAsync"),
-        *("Earn/AllocateEarnFunds", "Earn/DeallocateEarnFunds"),
+        *(
+            f"{ENDPOINT}/Account/Withdraw",
+            f"{ENDPOINT}/Account/CancelWithdrawal",
+            f"{ENDPOINT}/Account/Transfer",
+            f"{JSON}/SpotAccount/WithdrawAsync",
+        ),
+        *(f"{ENDPOINT}/Earn/AllocateEarnFunds", f"{ENDPOINT}/Earn/DeallocateEarnFunds"),
     ),
-    "sums over the account in dollars": (
-        *("Account/GetTradeBalance", "SpotAccount/GetTradeBalanceAsync"),
-        *("Account/GetTradeVolume", "SpotAccount/GetTradeVolumeAsync"),
+    "sums over the account in dollars are not shown": (
+        *(f"{ENDPOINT}/Account/GetTradeBalance", f"{JSON}/SpotAccount/GetTradeBalanceAsync"),
+        *(f"{ENDPOINT}/Account/GetTradeVolume", f"{JSON}/SpotAccount/GetTradeVolumeAsync"),
     ),
     "single entries by id; the lists tell them": (
-        *("Account/GetLedgersEntry", "SpotAccount/GetLedgersEntryAsync"),
-        *("Trading/GetUserTradeDetails", "SpotTrading/GetUserTradeDetailsAsync"),
+        *(f"{ENDPOINT}/Account/GetLedgersEntry", f"{JSON}/SpotAccount/GetLedgersEntryAsync"),
+        *(f"{ENDPOINT}/Trading/GetUserTradeDetails", f"{JSON}/SpotTrading/GetUserTradeDetailsAsync"),
     ),
     "earning: the balances of such wallets come with the others": (
-        *("Earn/GetAllocationStatus", "Earn/GetAllocations", "Earn/GetDeallocationStatus", "Earn/GetStrategies"),
-        "SpotEarn/GetAllocationsAsync",
+        *(
+            f"{ENDPOINT}/Earn/GetAllocationStatus",
+            f"{ENDPOINT}/Earn/GetAllocations",
+            f"{ENDPOINT}/Earn/GetDeallocationStatus",
+            f"{ENDPOINT}/Earn/GetStrategies",
+        ),
+        f"{JSON}/SpotEarn/GetAllocationsAsync",
     ),
-    "several orders at once, and changed ones: not offered": (
-        *("Trading/CancelMultipleOrders", "Trading/EditOrder", "Trading/PlaceMultipleOrders"),
+    "orders go one by one, and are not changed, but cancelled and placed": (
+        *(
+            f"{ENDPOINT}/Trading/CancelMultipleOrders",
+            f"{ENDPOINT}/Trading/EditOrder",
+            f"{ENDPOINT}/Trading/PlaceMultipleOrders",
+        ),
     ),
-    "its answer says nothing that is needed": ("Trading/CancelAllOrdersAfter",),
-    "orders by WebSocket: ours go by REST": tuple(
-        f"Socket/SpotApi/{name}"
-        for name in (
-            *("CancelAllOrders", "CancelAllOrdersAfter", "CancelOrders", "EditOrder", "PlaceMultipleOrders"),
-            *("PlaceOrder", "ReplaceOrder"),
-        )
-    ),
-    "WebSocket v1": ("Socket/OpenOrdersUpdate", "Socket/OwnTradeUpdate"),
+    "its answer, when it will act, is not read": (f"{ENDPOINT}/Trading/CancelAllOrdersAfter",),
+    "orders by WebSocket: ours go by REST": ("Socket/SpotApi/*",),
 }
-
-
-def test_every_documented_private_answer_is_used_or_has_a_reason():
-    root = shared_file("fixtures/kraken")
-    folders = ("Endpoints/Spot/Account", "Endpoints/Spot/Trading", "Endpoints/Spot/Earn", "JsonResponses/SpotAccount")
-    folders += ("JsonResponses/SpotTrading", "JsonResponses/SpotEarn", "Socket/SpotApi")
-    there = {str(p.relative_to(root).with_suffix("")) for folder in folders for p in (root / folder).glob("*.txt")}
-    there |= {f"JsonResponses/Socket/{name}" for name in ("OpenOrdersUpdate", "OwnTradeUpdate")}
-    reasons = {name for names in NOT_ASKED.values() for name in names}
-
-    def has_reason(name):
-        return any(name == reason or name.endswith(f"/{reason}") for reason in reasons)
-
-    assert {name for name in there if not has_reason(name)} == USED
-    assert not [name for name in USED if has_reason(name)]
 
 
 PARSERS = {
@@ -662,3 +693,6 @@ def test_what_is_damaged_is_a_parse_error_or_understood(damaged):
             PARSERS[name](account(), raw)
     except ParseError:
         pass
+
+
+DOCUMENTED = Documented("kraken", {f"{name}.txt": test for name, test in USED.items()}, because("", NOT_ASKED))

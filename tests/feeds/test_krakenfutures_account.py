@@ -17,6 +17,7 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import Request
 from feeds.exchanges import create
 from feeds.trading import NewOrder, TradingApi
+from tests.documented import Documented, because
 from tests.feeds.krakenfutures_account import KEY, account, answer
 from tests.shared import SHARED, shared_file
 
@@ -490,42 +491,55 @@ class TestStream:
 
 
 USED = {
-    f"{ENDPOINT}/Account/GetBalances",
-    *(f"{ENDPOINT}/Trading/{name}" for name in ("GetOpenPositions", "GetLeverage", "GetOpenOrders", "GetUserTrades")),
-    *(
-        f"{ENDPOINT}/Trading/{name}"
-        for name in ("GetSelfTradeStrategy", "PlaceOrder", "CancelOrder", "CancelAllOrders")
+    f"{ENDPOINT}/Account/GetBalances": "TestAnswers.test_balances_of_all_wallets",
+    f"{JSON}/FuturesAccount/GetBalancesAsync": "TestAnswers.test_balances_of_all_wallets",
+    f"{ENDPOINT}/Trading/GetOpenPositions": "TestAnswers.test_positions",
+    f"{JSON}/FuturesTrading/GetOpenPositionsAsync": "TestAnswers.test_positions",
+    f"{ENDPOINT}/Trading/GetLeverage": "TestAnswers.test_leverage",
+    f"{JSON}/FuturesTrading/GetLeverageAsync": "TestAnswers.test_leverage",
+    f"{ENDPOINT}/Trading/GetOpenOrders": "TestAnswers.test_orders",
+    f"{JSON}/FuturesTrading/GetOpenOrdersAsync": "TestAnswers.test_orders",
+    f"{JSON}/FuturesTrading/GetOpenOrdersAsync2": "TestAnswers.test_orders",
+    f"{ENDPOINT}/Trading/GetUserTrades": "TestAnswers.test_fills",
+    f"{ENDPOINT}/Trading/GetSelfTradeStrategy": "TestAnswers.test_fills",  # the file tells fills
+    f"{JSON}/FuturesTrading/GetUserTradesAsync": "TestAnswers.test_fills",
+    **dict.fromkeys(
+        (
+            *(f"{ENDPOINT}/Trading/{name}" for name in ("PlaceOrder", "CancelOrder", "CancelAllOrders")),
+            *(f"{JSON}/FuturesTrading/{name}Async" for name in ("PlaceOrder", "CancelOrder", "CancelAllOrders")),
+        ),
+        "TestAnswers.test_placed_and_cancelled",
     ),
-    f"{JSON}/FuturesAccount/GetBalancesAsync",
-    *(f"{JSON}/FuturesTrading/{name}Async" for name in ("GetOpenPositions", "GetLeverage", "GetOpenOrders")),
-    *(f"{JSON}/FuturesTrading/{name}" for name in ("GetOpenOrdersAsync2", "GetUserTradesAsync", "PlaceOrderAsync")),
-    *(f"{JSON}/FuturesTrading/{name}Async" for name in ("CancelOrder", "CancelAllOrders")),
-    *(f"Subscriptions/Futures/{name}" for name in ("OrderUpdate", "UserTrade")),
+    "Subscriptions/Futures/OrderUpdate": "TestStream.test_orders",
+    "Subscriptions/Futures/UserTrade": "TestStream.test_fills",
 }
 NOT_ASKED = {
-    "another service, with a budget of its own": ("GetAccountLog", "GetAccountLogAsync", "GetExecutionEvents"),
+    "another service, with a budget of its own": (
+        *(f"{ENDPOINT}/Account/GetAccountLog", f"{JSON}/FuturesAccount/GetAccountLogAsync"),
+        f"{ENDPOINT}/Trading/GetExecutionEvents",
+    ),
     "in what profit is paid: the stream tells it with the position": (
-        *("GetPnlCurrency", "SetPnlCurrency", "GetPnlCurrencyAsync"),
+        *(f"{ENDPOINT}/Account/GetPnlCurrency", f"{JSON}/FuturesAccount/GetPnlCurrencyAsync"),
     ),
-    "money is never moved": ("Transfer",),
-    "settings are never changed": ("SetLeverage", "SetSelfTradeStrategy", "GetSelfTradeStrategyAsync"),
-    "its answer says nothing that is needed": ("CancelAllOrderAfter", "CancelAllOrderAfterAsync"),
-    "orders are not changed, but cancelled and placed": ("EditOrder", "EditOrderAsync"),
+    "money is never moved": (f"{ENDPOINT}/Account/Transfer",),
+    "settings are never changed": (
+        *(f"{ENDPOINT}/Account/SetPnlCurrency", f"{ENDPOINT}/Trading/SetLeverage"),
+        f"{ENDPOINT}/Trading/SetSelfTradeStrategy",
+    ),
+    "what is done with orders of one owner that meet is not shown": (
+        f"{JSON}/FuturesTrading/GetSelfTradeStrategyAsync",
+    ),
+    "its answer, when it will act, is not read": (
+        *(f"{ENDPOINT}/Trading/CancelAllOrderAfter", f"{JSON}/FuturesTrading/CancelAllOrderAfterAsync"),
+    ),
+    "orders are not changed, but cancelled and placed": (
+        *(f"{ENDPOINT}/Trading/EditOrder", f"{JSON}/FuturesTrading/EditOrderAsync"),
+    ),
     "it forgets orders that ended some seconds ago, and by which id it finds them is not documented": (
-        *("GetOrders", "GetOrdersAsync"),
+        *(f"{ENDPOINT}/Trading/GetOrders", f"{JSON}/FuturesTrading/GetOrdersAsync"),
     ),
-    "fees are told with each fill": ("GetFeeScheduleVolumeAsync",),
-    "market data": ("Ticker",),
+    "fees are told with the fills of the stream": (f"{JSON}/FuturesAccount/GetFeeScheduleVolumeAsync",),
 }
-
-
-def test_every_documented_private_answer_is_used_or_has_a_reason():
-    root = shared_file("fixtures/kraken")
-    folders = (f"{ENDPOINT}/Account", f"{ENDPOINT}/Trading", "Subscriptions/Futures")
-    folders += (f"{JSON}/FuturesAccount", f"{JSON}/FuturesTrading")
-    there = {str(p.relative_to(root).with_suffix("")) for folder in folders for p in (root / folder).glob("*.txt")}
-    reasons = {name for names in NOT_ASKED.values() for name in names}
-    assert {name for name in there if name.rpartition("/")[2] not in reasons} == USED
 
 
 PARSERS = {
@@ -572,3 +586,6 @@ def test_what_is_damaged_is_a_parse_error_or_understood(damaged):
             PARSERS[name](account(), raw)
     except ParseError:
         pass
+
+
+DOCUMENTED = Documented("kraken", {f"{name}.txt": test for name, test in USED.items()}, because("", NOT_ASKED))

@@ -10,6 +10,7 @@ from feeds.account_domain import Order
 from feeds.errors import ExchangeError, ParseError, TransportError
 from feeds.exchanges.okx import Okx
 from feeds.trading import NewOrder
+from tests.documented import Documented
 from tests.feeds.okx_examples import ORDER, POSITION, account, answer, data, rows
 
 CONFIG = {"acctLv": "2", "posMode": "net_mode", "perm": "read_only,trade"}
@@ -230,3 +231,19 @@ class TestCancelling:
         for wrong in (5, 121):
             with pytest.raises(ExchangeError, match="10 to 120 s"):
                 made.dead_man_requests(wrong, ())
+
+
+DOCUMENTED = Documented(
+    "okx",
+    {
+        f"Endpoints/UnifiedApi/Trading/{name}.txt": test
+        for name, test in {
+            "PlaceOrder": "TestPlacing.test_the_answer",
+            "GetOrderDetails": "TestFinding.test_by_client_id",
+            "CancelOrder": "TestCancelling.test_one",
+            "CancelAlgoOrder": "TestCancelling.test_an_algo_order",
+            "CancelMultipleOrders": "TestCancelling.test_all_that_are_known_in_batches",
+        }.items()
+    },
+    {"Endpoints/UnifiedApi/Trading/CancelAllAfter.txt": "its answer, when it will act, is not read"},
+)

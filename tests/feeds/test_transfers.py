@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from feeds.accounts.binance import capital
 from feeds.errors import ParseError
+from tests.documented import Documented
 from tests.feeds.binance_examples import NOW_MS, account, answer
 from tests.feeds.peer import until
 from tests.feeds.test_follower_simulator import followed
@@ -86,3 +87,12 @@ async def test_the_simulated_ones_are_stored() -> None:
         assert len(told() - both) == sum(row.wallet == "spot" for row in opening)  # it was paid in before
         await world.must_agree()
         assert world.store.findings == {}
+
+
+DOCUMENTED = Documented(
+    "binance",
+    {
+        "Endpoints/Spot/Account/GetDepositHistory.txt": "test_the_documented_deposits",
+        "Endpoints/Spot/Account/GetWithdrawalHistory.txt": "test_the_documented_withdrawals",
+    },
+)
