@@ -22,7 +22,7 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
 FACTS: dict[str, AccountFacts] = {
     "binance": AccountFacts(
         dead_man=(10, 3600),
-        how="API Management, Create API, System generated; leave Enable Reading as the only restriction that is ticked.",
+        how="API Management, Create API, System generated; leave Enable Reading as the only permission that is ticked.",
     ),
     "bybit": AccountFacts(
         how="API, Create New Key, System-generated API Keys; Read-Only, with Orders, Positions and Wallet ticked."

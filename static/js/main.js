@@ -77,7 +77,6 @@ const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?
 app.settings = new Settings(api.get, (path, body) => api.change("PUT", path, csrf(), body));
 const toast = new Toast(byId("toast"));
 app.toast = (text, ms) => toast.show(text, ms);
-const csrf = () => document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 const question = new ConfirmDialog(byId("question"));
 app.cancelling = new Cancelling(app, csrf, (...asked) => question.ask(...asked));
 app.alerts = new FillAlerts(app);

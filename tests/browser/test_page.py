@@ -58,16 +58,16 @@ def test_grouping_keeps_the_rows_and_is_remembered(open_page: Any) -> None:
     page = live(open_page())
     assert page.locator(".ladder-row").count() == 50
     page.get_by_label("Group more").click()
-    assert page.locator("select.step-menu").input_value() == "0.02"
+    assert page.locator("select[aria-label='Grouping step']").input_value() == "0.02"
     page.keyboard.press("]")
     live(page)
-    assert page.locator("select.step-menu").input_value() == "0.05"
+    assert page.locator("select[aria-label='Grouping step']").input_value() == "0.05"
     prices = texts(page, ".ladder-price")
     assert len(prices) == 50 and "" not in prices
     assert all(int(text.replace(",", "").replace(".", "")) % 5 == 0 for text in prices)
     page.reload()
     live(page)
-    assert page.locator("select.step-menu").input_value() == "0.05"
+    assert page.locator("select[aria-label='Grouping step']").input_value() == "0.05"
 
 
 def test_change_of_market_clears_the_rows_at_once(open_page: Any, fake: Any) -> None:

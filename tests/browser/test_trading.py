@@ -132,6 +132,7 @@ def test_positions_in_hedge_mode(open_page: Any, fake: Any) -> None:
 
 def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     fake.tell("wishes", sound=True, notifications=True, title_profit=True)
+    fake.tell("own", complete=True)
     script = """
     Document.prototype.hasFocus = () => false;
     globalThis.told = []; globalThis.tones = 0;
