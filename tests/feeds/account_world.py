@@ -40,7 +40,12 @@ class FakeRest:
         self.sent: list[Request] = []
 
     async def send(
-        self, request: Request, *, urgent: bool = False, prepare: Callable[[Request], Request] | None = None
+        self,
+        request: Request,
+        *,
+        urgent: bool = False,
+        prepare: Callable[[Request], Request] | None = None,
+        max_wait_s: float | None = None,
     ) -> Answer:
         if prepare:
             request = prepare(request)

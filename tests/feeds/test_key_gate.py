@@ -93,7 +93,7 @@ class Seconds:
     def parse_time(self, product, raw):
         return int(raw)
 
-    async def send(self, request, *, urgent=False, prepare=None):
+    async def send(self, request, *, urgent=False, prepare=None, max_wait_s=None):
         request = prepare(request)
         self.asked += 1
         await asyncio.sleep(0.02)

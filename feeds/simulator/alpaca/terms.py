@@ -36,6 +36,12 @@ TERMS = Terms(
     },
     keys=make_keys(_form),
     client_id="sim-",
+    opening={
+        "demo": {  # no shares: those called ETH and SOL are no coins, and the demo follows coins alone
+            CRYPTO: {CASH: "58000", "BTC": "0.42", "ETH": "6.5", "SOL": "95", "LINK": "420", "DOGE": "24000"},
+            STOCKS: {CASH: "58000"},
+        }
+    },
 )
 """All keys may do everything, as at Alpaca; that of ``read`` opens an account on which trading is blocked."""
 
