@@ -257,6 +257,14 @@ class Remarks(Protocol):
         """As a sentence, from the last answers; "" if there is nothing to say."""
 
 
+@runtime_checkable
+class HasWallets(Protocol):
+    """What an :class:`AccountApi` has besides, that tells several wallets, none of which is a traded product."""
+
+    def wallet_of(self, product: str) -> str:
+        """The product of the balances that what is traded as ``product`` is paid from."""
+
+
 def supersedes(new: Order, old: Order) -> bool:
     """May ``new`` replace ``old``, both of one order?
 

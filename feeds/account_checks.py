@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from feeds.account import AccountApi, AccountSpec
+from feeds.account import AccountApi, AccountSpec, HasWallets
 from feeds.account_domain import Balance, Fill, Finding, Order, Transfer
 from feeds.journal import Journal
 from feeds.reconcile import BalanceCheck, Movement, OrderCheck, Outcome, movements
@@ -140,7 +140,10 @@ class AccountChecks:
                 self._journal.resolved(cause, sentence)
 
     def _wallet(self, product: str) -> BalanceCheck | None:
-        """Where what is traded as ``product`` is paid from: its own wallet, or the only one there is."""
+        """Where what is traded as ``product`` is paid from: its own wallet, the only one there is, or as the account's
+        side says."""
+        if isinstance(self._api, HasWallets) and product not in self._balances:
+            return self._balances.get(self._api.wallet_of(product))
         if product in self._balances or len(self._balances) != 1:
             return self._balances.get(product)
         return next(iter(self._balances.values()))

@@ -28,6 +28,11 @@ async def test_every_figure_is_the_exchanges(account):
     await account.must_agree()
     assert account.follower.position_symbols() == set(account.store.sizes()) == {"BTC/USDT:USDT"}
     await account.live()
+    # each balance follows from the one before and the fills, though these name another product than the wallet
+    assert {"trading"} == {account.follower._api.wallet_of(product) for product in ("spot", "swap")}
+    read = account.follower.rest.last_answer_ns
+    await until(lambda: account.follower.rest.last_answer_ns > read + 3_500_000_000, within_s=30, what="three readings")
+    assert account.store.findings == {}
     # cut while fills come: each of them once
     working = asyncio.create_task(account.fills(120, per_s=80))
     for _ in range(2):

@@ -206,6 +206,9 @@ class OkxAccount(OkxTrading):
         """The account's mode and its mode of positions, which orders must fit."""
         self.parse_rights(raw)
 
+    def wallet_of(self, product: str) -> str:
+        return TRADING
+
     def balances_requests(self) -> list[Request]:
         return [
             Request(path=BALANCE, product=HOST, about=TRADING),
