@@ -59,7 +59,7 @@ def _within(readings: list[_Reading]) -> tuple[float, float, _Reading]:
 
 
 class SignedRest:
-    """Asks for one account. The clock of a product must be measured before its first question."""
+    """Asks for one account. A product whose clock was not measured yet is measured before its first question."""
 
     def __init__(self, exchange: str, api: AccountApi, rest: RestClient, *, clock: Clock = SYSTEM) -> None:
         self.last_answer_ns: int | None = None
@@ -139,6 +139,8 @@ class SignedRest:
     async def _ask(self, request: Request, urgent: bool, max_wait_s: float | None) -> Told:
         sent_s = 0.0
         asked_s = self._clock.monotonic_s()
+        if request.product not in self._readings:  # who cancels does not wait until the account is followed
+            await self.measure(request.product)
 
         def sign(request: Request) -> Request:
             nonlocal sent_s
