@@ -1,4 +1,4 @@
-"""2,000 fills at 100/s while the worker is killed (-9) five times and its connections are cut five times.
+"""10,000 fills at 200/s while the worker is killed (-9) ten times and its connections are cut ten times.
 
 What must come out: exactly the exchange's fills in the database, none twice, every balance equal. Beside it: how many
 of them came by stream first; the others were read from the exchange's history, and a client without that lacks most.
@@ -13,9 +13,9 @@ from typing import Any
 from bench.common import row
 from tests.killtest.drill import drill
 
-FILLS = 2000
-PER_S = 100.0
-KILLS = CUTS = 5
+FILLS = 10_000
+PER_S = 200.0
+KILLS = CUTS = 10
 
 
 def run() -> list[dict[str, Any]]:
