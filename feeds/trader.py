@@ -148,7 +148,7 @@ class Trader:
         when it breaks and once when it recovers."""
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # of the store, the exchange, or our own
             if what not in failing:
                 self._log.error("orders not looked after", part=what, error=self._said(error))
             failing.add(what)

@@ -162,7 +162,7 @@ class Library:
                     flushed_s = time.monotonic()
                     for volume in list(self._files):
                         self._flush(volume)
-            except Exception:
+            except Exception:  # a full disk, a folder that is gone, a fault of ours
                 log.exception("recorder failed")  # its own fault, in one record: the others must be written
             if isinstance(item, Item):
                 self.taken_bytes += item.size

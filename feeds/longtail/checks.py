@@ -117,7 +117,7 @@ class Checks:
         try:
             raw = await self._venue.desk.fetch_order_book(watched.symbol)
             theirs = convert.book(watched.of, raw, self._venue.depth)
-        except Exception as error:
+        except Exception as error:  # ccxt raises errors of every kind
             self._failed(watched, error)
             return None
         if theirs.bids and theirs.asks and theirs.bids[0][0] >= theirs.asks[0][0]:
@@ -203,7 +203,7 @@ class Checks:
             watched.feed.on_polled(snapshot, asof_ns, self._clock.now_ns(), every_s)
         except SyncError as error:
             log.info("book by REST not taken", exchange=self._venue.name, market=watched.symbol, error=str(error))
-        except Exception as error:
+        except Exception as error:  # ccxt raises errors of every kind
             self._failed(watched, error)
         else:
             self._works(watched)

@@ -97,7 +97,7 @@ async def close(exchange: Any) -> None:
             await exchange.close()
     except TimeoutError:
         log.warning("ccxt did not close in time", exchange=exchange.id, seconds=CLOSE_S)
-    except Exception as error:
+    except Exception as error:  # ccxt raises errors of every kind
         log.warning("ccxt did not close well", exchange=exchange.id, error=repr(error))
     owners = [exchange, *exchange.made, *(client.throttle for client in exchange.made)]
     if not exchange.borrows:

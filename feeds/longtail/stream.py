@@ -65,7 +65,7 @@ class Stream:
             if task is None or task.cancelling():
                 raise
             return ENDED  # ccxt cancels what it gave us when it closes a socket by itself
-        except Exception as error:
+        except Exception as error:  # ccxt raises errors of every kind
             trouble = trouble_of(error)
             if trouble.kind == "broken":
                 log.warning("ccxt failed", error=repr(error), exc_info=error)

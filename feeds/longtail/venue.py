@@ -134,7 +134,7 @@ class LongTail:
                 await self.desk.load_markets(True)
                 lasts = await self._last_prices()
                 self._take_markets(lasts)
-            except Exception as error:
+            except Exception as error:  # ccxt raises errors of every kind
                 trouble = library.trouble_of(error)
                 if not failed:
                     log.warning("instruments not loaded", exchange=self.name, reason=trouble.sentence)
@@ -224,7 +224,7 @@ class LongTail:
                 for interval, number in lacking.items():
                     try:
                         bars = await self.fetch_candles(watched.symbol, interval, number)
-                    except Exception as error:
+                    except Exception as error:  # ccxt raises errors of every kind
                         log.warning("history failed", exchange=self.name, market=watched.symbol, error=str(error))
                         continue
                     watched.feed.on_history(interval, bars, self.clock.now_ns())
@@ -301,7 +301,7 @@ class LongTail:
             sent_ns = self.clock.now_ns()
             try:
                 theirs_ms = int(await self.desk.fetch_time())
-            except Exception as error:
+            except Exception as error:  # ccxt raises errors of every kind
                 log.info("the exchange does not tell its time", exchange=self.name, error=str(error))
                 await asyncio.sleep(TIME_S)
                 continue
@@ -314,5 +314,5 @@ class LongTail:
             rows = await self.desk.fetch_ohlcv(symbol, interval, limit=limit)
             begun_ms = self.clock.now_ns() // 1_000_000 - INTERVALS[interval]
             return convert.candles(self._listed[symbol], interval, rows, begun_ms)[-limit:]
-        except Exception as error:
+        except Exception as error:  # ccxt raises errors of every kind
             raise library.feed_error(error) from error

@@ -264,7 +264,7 @@ class Watched:
         try:
             if self._live is not None and _marks(self._live) != self._copied:
                 self._book(self._live)  # changed between two of our questions
-        except Exception as error:
+        except Exception as error:  # ccxt raises errors of every kind
             self._book_failed(trouble_of(error), 1)
         if self._waited_s() > FIRST_BOOK_S:
             sentence = f"No order book within {FIRST_BOOK_S:g} s; it is asked for on a new connection."

@@ -110,7 +110,7 @@ def plan(query: Any) -> str:
         return " | ".join(row[3] for row in cursor.fetchall())
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="reads SQLite's words about its plan")
 def test_a_page_deep_in_100_000_fills_is_read_from_an_index(make_account: Any) -> None:
     """By what the database says that it does, not by time: it seeks to the place, and sorts nothing."""
     account = make_account()
@@ -135,7 +135,7 @@ def assert_a_page_from_an_index(account: ExchangeAccount, newest_first: bool, sy
     assert all((row.exchange_ms, row.pk) < after if newest_first else (row.exchange_ms, row.pk) > after for row in page)
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'")
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="reads SQLite's words about its plan")
 def test_the_pages_by_row_and_of_orders_are_too(make_account: Any) -> None:
     account = make_account()
     steps = plan(Fill.objects.filter(account=account, pk__lt=500).order_by("-pk")[:100])

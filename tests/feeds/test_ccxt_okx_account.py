@@ -10,7 +10,7 @@ from feeds.errors import ExchangeError
 from feeds.simulator import endpoints
 from feeds.trading import NewOrder
 from tests.feeds.okx_world import TEST, followed
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.test_ccxt import TIMEOUT_S
 
 SWAP = "BTC/USDT:USDT"

@@ -30,7 +30,7 @@ from feeds.trading import NewOrder
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.coinbase_account import ED25519
 from tests.feeds.coinbase_world import FEW
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import Client, simulator
 
 TEST = Credentials(COINBASE_KEYS.test.key, COINBASE_KEYS.test.secret)

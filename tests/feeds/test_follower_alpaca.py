@@ -26,7 +26,7 @@ from feeds.simulator.alpaca.terms import TERMS
 from feeds.simulator.keys import ApiKey
 from feeds.trading import NewOrder
 from tests.feeds.account_store import MemoryStore, StoreHandle
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import Client, simulator
 from tests.feeds.test_simulator_alpaca import FEW
 

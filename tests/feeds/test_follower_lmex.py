@@ -27,7 +27,7 @@ from feeds.simulator.lmex.terms import LMEX_KEYS
 from feeds.simulator.venues import listings
 from feeds.trading import NewOrder
 from tests.feeds.account_store import MemoryStore, StoreHandle
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import Client, simulator
 
 LMEX = tuple(each for each in listings(["lmex"]) if each.native in ("BTC-USDT", "BTC-PERP", "ETH-PERP"))

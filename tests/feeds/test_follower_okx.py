@@ -9,7 +9,7 @@ from feeds.account import Credentials
 from feeds.domain import StreamState
 from feeds.simulator.okx.terms import KEYS
 from tests.feeds.okx_world import FEW, TEST, Account, credentials, followed
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import simulator
 
 
@@ -29,7 +29,8 @@ async def test_every_figure_is_the_exchanges(account):
     assert account.follower.position_symbols() == set(account.store.sizes()) == {"BTC/USDT:USDT"}
     await account.live()
     # each balance follows from the one before and the fills, though these name another product than the wallet
-    assert {"trading"} == {account.follower._api.wallet_of(product) for product in ("spot", "swap")}
+    checks = account.follower._checks
+    assert [checks._wallet(product) for product in ("spot", "swap")] == [checks._balances["trading"]] * 2
     read = account.follower.rest.last_answer_ns
     await until(lambda: account.follower.rest.last_answer_ns > read + 3_500_000_000, within_s=30, what="three readings")
     assert account.store.findings == {}

@@ -13,7 +13,7 @@ from feeds.tickets import Wish
 from feeds.trader import Trader
 from feeds.trading import NewOrder
 from tests.feeds.kraken_account import followed
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import simulator
 from tests.feeds.test_trader import Tickets
 

@@ -11,7 +11,7 @@ from feeds.errors import ExchangeError
 from feeds.simulator.krakenfutures.terms import READ, order_id
 from feeds.trading import NewOrder
 from tests.feeds.krakenfutures_account import FEW, followed
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import simulator
 
 SYMBOL = "BTC/USD:USD"

@@ -15,7 +15,7 @@ from feeds.pricing import Price
 from feeds.risk import liquidation_distance
 from feeds.wealth import Wealth
 from tests.feeds.binance_examples import MARKETS, spot
-from tests.feeds.peer import no_task_left, until  # noqa: F401
+from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 
 PRICES = {"BTC": "60000", "SOL": "150", "USDT": "1"}
 
