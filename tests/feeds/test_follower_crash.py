@@ -48,23 +48,28 @@ async def life(kill_at: int | None, when: str) -> int:
             died.set()
             await asyncio.get_running_loop().create_future()
 
+    async def live() -> None:
+        await busy(world)
+        await settle(world)
+
     setattr(world.handle, when, die)
-    trading = asyncio.create_task(busy(world))
+    living = asyncio.create_task(live())
     dying = asyncio.create_task(died.wait())
-    await asyncio.wait([trading, dying], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([living, dying], return_when=asyncio.FIRST_COMPLETED)
     calls = len(world.handle.calls)
     if died.is_set():
-        trading.cancel()
-        await asyncio.gather(trading, return_exceptions=True)
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
         await world.kill()
         for number in range(8):  # nobody listens
             world.exchange.trade(MARKETS[number % 4], "0.3")
         await world.begin()
         await settle(world)
         await busy(world)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
-    await settle(world)
+        await settle(world)
+    else:
+        dying.cancel()
+        await living
     assert world.agrees()
     assert len(world.store.rows) == len(world.exchange.true_fills())
     await world.follower.stop()
