@@ -172,7 +172,7 @@ async def candles(request: HttpRequest, exchange: str, symbol: str) -> HttpRespo
 
 async def _market(exchange: str, symbol: str) -> None:
     if not await MarketRow.objects.filter(exchange=exchange, symbol=symbol).aexists():
-        raise ApiError(404, "not_found", f"There is no market {symbol!r} of {exchange!r}.")
+        raise ApiError(404, "not_found", f"No market {symbol!r} of {exchange!r} is known.")
 
 
 # -- accounts --------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ async def matrix(request: HttpRequest, symbol: str) -> HttpResponse:
 
 async def _symbol(symbol: str) -> None:
     if not await MarketRow.objects.filter(symbol=symbol).aexists():
-        raise ApiError(404, "not_found", f"No exchange has a market {symbol[:64]!r}.")
+        raise ApiError(404, "not_found", f"No exchange is known to have a market {symbol[:64]!r}.")
 
 
 async def _frame(topic: str, field: str) -> dict[str, Any]:

@@ -123,7 +123,8 @@ class Doorkeeper(PerLoop):
     async def check(self, identity: Identity, topics: Iterable[Topic]) -> None:
         """Raises UnknownTopic for the first topic that does not exist for this user.
 
-        Before a worker has told the first markets, whether one exists is left for it to say.
+        Whether there is an exchange of which no market is known (yet), or a symbol that no known exchange has, is left
+        for the worker to say: it knows whose instruments are still to come.
         """
         for topic in topics:
             if topic.account is not None:
@@ -132,24 +133,19 @@ class Doorkeeper(PerLoop):
             elif topic.user is not None:
                 if topic.user != identity.user:
                     raise UnknownTopic(f"{str(topic)!r}: this is another user's; yours is portfolio:{identity.user}.")
-            elif topic.kind in SYMBOL_KINDS:
-                known = any(topic.symbol in symbols for symbols in self._markets.values())
-                if not known and not await database_sync_to_async(_listed)(topic.symbol):  # perhaps it is new
-                    raise UnknownTopic(f"{str(topic)!r}: no exchange has a market {topic.symbol!r}.")
-            elif topic.kind not in GLOBAL_KINDS and topic.symbol not in self._markets.get(topic.exchange, ()):
-                if not await database_sync_to_async(_exists)(topic.exchange, topic.symbol):  # perhaps it is new
-                    if not self._markets:
-                        await self._load_markets()
-                    if not self._markets:
-                        continue
-                    raise UnknownTopic(self._no_market(topic))
-                self._markets.setdefault(topic.exchange, set()).add(topic.symbol)
+            elif topic.kind not in (*SYMBOL_KINDS, *GLOBAL_KINDS) and topic.symbol not in self._known(topic):
+                await self._look_for(topic)
 
-    def _no_market(self, topic: Topic) -> str:
-        if topic.exchange in self._markets:
-            return f"{str(topic)!r}: {topic.exchange} has no market {topic.symbol!r}."
-        known = ", ".join(sorted(self._markets))
-        return f"{str(topic)!r}: there is no exchange {topic.exchange!r}; there are {known}."
+    def _known(self, topic: Topic) -> Collection[str]:
+        return self._markets.get(topic.exchange, ())
+
+    async def _look_for(self, topic: Topic) -> None:
+        """Ask the database for a market that is not known: perhaps it is new."""
+        loaded = bool(self._known(topic))  # before the question: all of an exchange's come at once
+        if await database_sync_to_async(_exists)(topic.exchange, topic.symbol):
+            self._markets.setdefault(topic.exchange, set()).add(topic.symbol)
+        elif loaded:
+            raise UnknownTopic(f"{str(topic)!r}: {topic.exchange} has no market {topic.symbol!r}.")
 
     async def simulated(self) -> list[str]:
         """Exchanges whose data are made up."""
@@ -244,7 +240,3 @@ def _markets() -> list[tuple[str, str]]:
 
 def _exists(exchange: str, symbol: str) -> bool:
     return MarketRow.objects.filter(exchange=exchange, symbol=symbol).exists()
-
-
-def _listed(symbol: str) -> bool:
-    return MarketRow.objects.filter(symbol=symbol).exists()
