@@ -25,15 +25,15 @@ from typing import Any
 import structlog
 
 from bench.common import row
-from feeds.across_config import AcrossConfig
+from feeds.across.fees import default_fee
+from feeds.across.settings import AcrossConfig
+from feeds.across.together import Together
 from feeds.clock import SYSTEM
 from feeds.domain import BookDelta, BookSnapshot, Level, Market, StreamState
 from feeds.exchange import MarketIndex
-from feeds.fees import default_fee
-from feeds.market import MarketFeed
+from feeds.markets.market import MarketFeed
 from feeds.publisher import Picture, Publisher
 from feeds.sync import BookSync
-from feeds.together import Together
 from feeds.topics import leg_topic, parse_topic
 
 EXCHANGES = ("binance", "kraken", "bybit", "okx", "coinbase", "lmex", "gate", "bitstamp")

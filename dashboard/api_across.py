@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from dashboard import live, spreads
 from dashboard.api import OPENING_S, ApiError, answer, bad_field, endpoint, whole_number
 from dashboard.models import ArbitrageThreshold, FeeRow, MarketRow
-from feeds.across import merge
-from feeds.arbitrage import HIGHEST_BPS, LONGEST_S, LOWEST_BPS
-from feeds.fees import read_bps
+from feeds.across.arbitrage import HIGHEST_BPS, LONGEST_S, LOWEST_BPS
+from feeds.across.consolidated import merge
+from feeds.across.fees import read_bps
 from feeds.topics import ACROSS, FEES, MATRIX, parse_topic
 
 MOST_EVENTS = 1000

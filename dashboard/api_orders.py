@@ -1,7 +1,8 @@
 """The REST API of orders: placing and cancelling, where the account allows it. docs/protocol.md section 3.
 
-Only who owns an account, the first owner or one by sharing, orders on it. The worker does it (``feeds.trader``); what
-is not answered in time may have been done all the same, so the same request, with the same key, may be sent again.
+Only who owns an account, the first owner or one by sharing, orders on it. The worker does it
+(``feeds.following.trader``); what is not answered in time may have been done all the same, so the same request, with
+the same key, may be sent again.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ from dashboard.forms import FieldError
 from dashboard.models import ExchangeAccount
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
 from dashboard.rows import Moment
-from feeds.pricing import CURRENCIES
+from feeds.worth.pricing import CURRENCIES
 
 DAY_MS = 86_400_000
 GRAINS = ((2 * DAY_MS, worth.MINUTE_S), (60 * DAY_MS, worth.HOUR_S))

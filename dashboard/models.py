@@ -274,7 +274,7 @@ class ArbitrageThreshold(models.Model):
 
 
 class ArbitrageEvent(models.Model):
-    """A spread that stayed above the threshold (``feeds.arbitrage``). Open while ``ended_ns`` is empty."""
+    """A spread that stayed above the threshold (``feeds.across.arbitrage``). Open while ``ended_ns`` is empty."""
 
     key = models.CharField(max_length=48, unique=True)  # the worker's, so that nothing is stored twice
     symbol = models.CharField(max_length=64)

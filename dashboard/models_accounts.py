@@ -52,7 +52,7 @@ class Transfer(models.Model):
 
 
 class AccountNotice(models.Model):
-    """Something about an account that did not agree (see ``feeds.reconcile``): one open row per ``cause``."""
+    """Something about an account that did not agree (see ``feeds.following.reconcile``): one open row per ``cause``."""
 
     account = models.ForeignKey(ACCOUNT, on_delete=models.CASCADE)
     kind = models.CharField(max_length=32)

@@ -8,7 +8,7 @@ import msgspec
 
 from dashboard.forms import FieldError, flag
 from dashboard.models_accounts import UserSettings
-from feeds.pricing import CURRENCIES
+from feeds.worth.pricing import CURRENCIES
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):

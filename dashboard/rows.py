@@ -17,7 +17,7 @@ from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
 from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
 from feeds.account_facts import facts_of
-from feeds.risk import liquidation_distance
+from feeds.worth.risk import liquidation_distance
 
 SILENT_S = 5.0
 """A worker that has not reported for this long is taken for dead: everything of it is STALE."""

@@ -15,8 +15,8 @@ from django.db.models import F, Q, QuerySet
 
 from dashboard.fields import canonical
 from dashboard.models import ArbitrageEvent, ArbitrageThreshold, FeeRow
-from feeds.arbitrage import Event, Threshold
-from feeds.fees import Fee
+from feeds.across.arbitrage import Event, Threshold
+from feeds.across.fees import Fee
 
 Row = dict[str, Any]
 

@@ -18,10 +18,10 @@ from dashboard import holdings, ledger, notes, orders, spreads, worth
 from dashboard.rows import Moment, Row
 from feeds import account_domain
 from feeds.account import KeyRights
-from feeds.arbitrage import Event, Threshold
-from feeds.fees import Fee
-from feeds.portfolio import EquityPoint, Held, Person
+from feeds.across.arbitrage import Event, Threshold
+from feeds.across.fees import Fee
 from feeds.tickets import Ticket
+from feeds.worth.portfolio import EquityPoint, Held, Person
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class DjangoAccountStore:
     async def account_frame(self, account: int, kind: str) -> Row:
         return await self.run(holdings.account_frame, account, kind, self._moment())
 
-    # feeds.portfolio.WealthStore
+    # feeds.worth.portfolio.WealthStore
 
     async def people(self) -> list[Person]:
         return await self.run(worth.people)
@@ -163,7 +163,7 @@ class DjangoAccountStore:
 
 
 class DjangoAcrossStore:
-    """``feeds.arbitrage.AcrossStore``, in the thread of the account store."""
+    """``feeds.across.arbitrage.AcrossStore``, in the thread of the account store."""
 
     def __init__(self, store: DjangoAccountStore) -> None:
         self._run = store.run

@@ -32,11 +32,11 @@ from feeds.config import Config, load_config
 from feeds.engine import Engine
 from feeds.errors import ConfigError
 from feeds.keys import KeyPair
-from feeds.opening import MakesVenue, make_venue
-from feeds.player import Player
-from feeds.recorder import Limits, Recorder
-from feeds.recording import RecordingError
-from feeds.replay import PlayedVenue
+from feeds.markets.opening import MakesVenue, make_venue
+from feeds.recordings.player import Player
+from feeds.recordings.recorder import Limits, Recorder
+from feeds.recordings.recording import RecordingError
+from feeds.recordings.replay import PlayedVenue
 from feeds.simulator import SimulatorProcess
 
 log = structlog.get_logger(__name__)

@@ -10,8 +10,9 @@ from dashboard import access, preferences
 from dashboard.holdings import FillFilter, fill_query
 from dashboard.models import Balance, ExchangeAccount, Fill, Position
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
-from feeds import account_domain, portfolio
-from feeds.portfolio import Held
+from feeds import account_domain
+from feeds.worth import portfolio
+from feeds.worth.portfolio import Held
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 KEPT_MS = {MINUTE_S: 7 * DAY_S * 1000, HOUR_S: 91 * DAY_S * 1000}

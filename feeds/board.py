@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from feeds.at_work import ExchangeAtWork, LaneAtWork
 from feeds.clock import Clock
 from feeds.domain import StreamState
 from feeds.latency import BOUNDS_MS
-from feeds.market import MarketFeed
+from feeds.markets.at_work import ExchangeAtWork, LaneAtWork
+from feeds.markets.market import MarketFeed
 from feeds.publisher import Picture, Publisher
-from feeds.replay import played_of
+from feeds.recordings.replay import played_of
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import NamedTuple
 
-from feeds.tap import Spool
+from feeds.recordings.tap import Spool
 
 
 class Frame(NamedTuple):

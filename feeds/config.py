@@ -17,7 +17,7 @@ import msgspec
 from feeds import accounts, demo, exchanges
 from feeds.account import Credentials
 from feeds.account_config import AccountConfig, account_configs
-from feeds.across_config import AcrossConfig, across_config
+from feeds.across.settings import AcrossConfig, across_config
 from feeds.domain import INTERVALS
 from feeds.errors import ConfigError
 from feeds.longtail import convert

@@ -14,19 +14,19 @@ import msgspec
 import structlog
 
 from feeds.account import AccountSpec, AccountStore
-from feeds.arbitrage import AcrossStore
-from feeds.at_work import ExchangeAtWork
+from feeds.across.arbitrage import AcrossStore
+from feeds.across.together import Together
 from feeds.board import Board
 from feeds.clock import SYSTEM, Clock
 from feeds.config import Config
-from feeds.desk import Desk
 from feeds.domain import StreamState
 from feeds.errors import ConfigError, FeedError
-from feeds.opening import MakesVenue, make_venue
-from feeds.pictures import candle_row, market_row
+from feeds.following.desk import Desk
+from feeds.markets.at_work import ExchangeAtWork
+from feeds.markets.opening import MakesVenue, make_venue
+from feeds.markets.pictures import candle_row, market_row
 from feeds.publisher import Publisher, Render, Sink
 from feeds.state import SavedMarket, StateFile, recall, remember
-from feeds.together import Together
 from feeds.topics import ARBITRAGE, LEG, PORTFOLIO, STREAMS, SYMBOL_KINDS, Topic, parse_topic, read_leg
 
 log = structlog.get_logger(__name__)

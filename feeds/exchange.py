@@ -78,7 +78,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     polled_routes: tuple[str, ...] = ()  # what has no stream goes by these: see PolledExchange
     round_s: float = 5.0  # how often that is asked for
     candles_by_trades: bool = False  # no candle stream: polled candles are led on by the trades, see feeds.led_bars
-    fresh_book_s: float | None = None  # a stream's book is compared with a fresh one this often: feeds.fresh_books
+    fresh_book_s: float | None = None  # a stream's book is compared with a fresh one this often: markets.fresh_books
     origin: str | None = None  # header "Origin" of WebSockets
     options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
     recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange

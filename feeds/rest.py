@@ -21,7 +21,7 @@ from feeds.errors import ExchangeError, FeedError, RateLimited, TransportError
 from feeds.exchange import Budget, Request
 from feeds.hosts import is_local
 from feeds.pacing import wait_s
-from feeds.tap import Tap
+from feeds.recordings.tap import Tap
 
 log = structlog.get_logger(__name__)
 

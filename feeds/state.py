@@ -12,7 +12,7 @@ import structlog
 
 from feeds.book import OrderBook
 from feeds.domain import BookSnapshot, Candle, Level, Trade
-from feeds.market import MarketFeed
+from feeds.markets.market import MarketFeed
 
 log = structlog.get_logger(__name__)
 

@@ -34,7 +34,7 @@ from feeds.hosts import is_local
 from feeds.ledger import Ledger
 from feeds.link import Link
 from feeds.pacing import ConnectGate, SendGate, backoff, wait_s
-from feeds.tap import Tap
+from feeds.recordings.tap import Tap
 from feeds.wire import Counters, Ending, Setup, Timing, WireSession
 
 __all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]

@@ -12,58 +12,35 @@ from feeds import accounts, exchanges
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON_LINES, SCRIPT_LINES = 400, 300
 
-LAYERS: list[set[str]] = [
+LAYERS: list[tuple[str, ...]] = [
     # values and errors, what time it is, which machine is this one
-    {"domain", "account_domain", "errors", "clock", "hosts"},
+    ("domain", "account_domain", "errors", "clock", "hosts"),
     # what an exchange, an account, a book, a connection's parts are
-    {
-        *("bars", "led_bars", "book", "sync", "levels", "topics", "exchange", "account", "trading", "tickets", "keys"),
-        *("account_facts", "key_gate"),
-        *("rest", "signed_rest", "budget", "pacing", "latency", "buffer", "ledger", "wire", "journal", "recording"),
-        *(
-            "reconcile",
-            "pricing",
-            "cost",
-            "risk",
-            "history",
-            "tap",
-            "redaction",
-            "volumes",
-            "findings",
-            "settings_table",
-        ),
-        *("reading", "bar_polls"),
-    },
+    ("book", "sync", "levels", "bars", "led_bars", "topics", "pacing", "latency", "ledger", "settings_table"),
+    ("exchange", "reading", "bar_polls", "account", "account_facts", "trading", "tickets", "keys"),
+    ("recordings.tap", "recordings.findings", "recordings.redaction", "buffer", "budget", "rest", "history", "wire"),
     # one exchange each
-    {"exchanges", "accounts"},
+    ("exchanges", "accounts"),
+    # one connection, and a frame for each topic
+    ("publisher", "stream", "link"),
     # what several exchanges show together: pure, of whatever holds a book
-    {"fees", "walk", "legs"},
-    # the settings; one connection, one market, one account, one exchange at work; what is shown of them
-    {
-        *("config", "account_config", "demo", "across_config"),
-        *("across", "matrix", "pairs", "arbitrage", "together"),
-        *("stream", "link", "rest_rounds", "market", "judgement", "polled", "tape", "watched", "pictures"),
-        *("publisher", "state", "board", "desk", "portfolio", "wealth"),
-        *("venue", "lane", "keeper", "arrival", "handover", "renewals", "fresh_books", "fallback"),
-        *("inquiry", "skew", "notices", "alarm", "opening", "replay", "player", "played"),
-        *("at_work", "longtail"),
-        *(
-            "follower",
-            "trader",
-            "account_polls",
-            "account_state",
-            "account_words",
-            "account_checks",
-            "key_rights",
-            "poller",
-        ),
-        *("key_rights", "poller", "private_stream", "fill_history", "owed_fills"),
-    },
+    ("across.fees", "across.walk", "across.legs", "across.matrix", "across.pairs", "across.arbitrage"),
+    ("across.consolidated", "across.settings"),
+    # the settings
+    ("demo", "account_config", "config", "longtail.settings", "longtail.library", "longtail.convert"),
+    # one exchange at work, of whichever kind it is
+    ("markets", "longtail", "poller"),
+    ("across.together",),
+    # one account at work, and what all of them are worth
+    ("worth.risk", "worth.cost", "worth.pricing", "worth.portfolio"),
+    ("following", "worth.wealth"),
+    # a recording in the place of an exchange
+    ("recordings",),
     # all of it put together
-    {"engine", "verify", "recorder", "record"},
+    ("state", "board", "engine", "recordings.record", "recordings.recorder", "recordings.verify"),
 ]
-"""The modules of ``feeds``, lowest first: each imports from its own layer and those before it. ``simulator`` stands
-beside them: it is the other side of the wire."""
+"""The modules of ``feeds``, lowest first; of two names that fit the longer one counts. Each imports from its own layer
+and those before it. ``simulator`` stands beside them: it is the other side of the wire."""
 
 WEB = [
     "dashboard.views",
@@ -74,7 +51,7 @@ WEB = [
     "dashboard.consumers",
     "dashboard.relay",
 ]
-WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.venue", "feeds.exchanges", "feeds.accounts"]
+WORKERS_ONLY = ["feeds.engine", "feeds.stream", "feeds.markets", "feeds.following", "feeds.exchanges", "feeds.accounts"]
 
 
 def module_name(path: Path) -> str:
@@ -124,10 +101,12 @@ def imports(module: str, *, types: bool = True) -> set[str]:
 
 
 def layer(module: str) -> int:
-    name = module.split(".")[1]
-    for number, names in enumerate(LAYERS):
-        if name in names:
-            return number
+    name = module.removeprefix("feeds.")
+    while name:
+        for number, names in enumerate(LAYERS):
+            if name in names:
+                return number
+        name = name.rpartition(".")[0]
     raise AssertionError(f"{module} has no layer: add it to LAYERS, and to docs/architecture.md if it is new")
 
 
@@ -152,7 +131,7 @@ from . import sync
 from .exchanges import binance
 from typing import TYPE_CHECKING
 if TYPE_CHECKING:
-    from feeds.market import MarketFeed
+    from feeds.markets.market import MarketFeed
 def late():
     from django.conf import settings
 """
@@ -160,9 +139,9 @@ def late():
         assert found == {
             *("asyncio", "os.path", "typing", "django.conf"),
             *("feeds.book", "feeds.domain", "feeds.errors", "feeds.exchanges.kraken", "feeds.sync"),
-            *("feeds.exchanges.binance", "feeds.market"),
+            *("feeds.exchanges.binance", "feeds.markets.market"),
         }
-        assert "feeds.market" not in imports_of(source, "feeds.venue", types=False)
+        assert "feeds.markets.market" not in imports_of(source, "feeds.venue", types=False)
         assert "django.conf" in imports_of(source, "feeds.venue", types=False)
 
     def test_relative_ones_of_a_package(self) -> None:

@@ -11,7 +11,7 @@ and the ping are options (``[exchanges.lmex.options]``), and what is tried in tu
   what was refused**; the oss socket also sends errors that name the topic. There are no request numbers.
 * Book: ``update:<market>_0``. A snapshot of up to 50 levels, then changes, ``prevSeqNum`` of each being ``seqNum`` of
   the one before. On a break, or when the book is crossed, it is subscribed anew. No checksum: so a fresh book is
-  fetched beside the running one every minute, compared and put in its place (``feeds.fresh_books``).
+  fetched beside the running one every minute, compared and put in its place (``feeds.markets.fresh_books``).
 * Perpetuals are ``BTC-PERP``; old topics still say ``BTCPFC``. ``tradeHistoryApiV3`` is tried first, then ``V2``, then
   the unnumbered one. ``snapshotL1`` of futures is tried with ``_0``, then without.
 * **Sizes of futures are contracts** of ``contractSize`` base currency, which differs between documents (0.001 to

@@ -3,15 +3,15 @@
 import asyncio
 from typing import Any
 
-from feeds.alarm import LatencyAlarm
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
 from feeds.domain import StreamState, Subscription
 from feeds.latency import Histogram
 from feeds.longtail import library
 from feeds.longtail.library import Trouble
+from feeds.markets.alarm import LatencyAlarm
+from feeds.markets.skew import RECORDED_MS, ClockOffset
 from feeds.pacing import Gate
-from feeds.skew import RECORDED_MS, ClockOffset
 
 MOST_MARKETS = 50
 """More of them get an object of their own, so that one that breaks does not take them all."""

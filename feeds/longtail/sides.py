@@ -14,7 +14,7 @@ from feeds.longtail.convert import Listed
 from feeds.longtail.lane import Lane
 from feeds.longtail.library import Trouble
 from feeds.longtail.stream import Stream
-from feeds.market import MarketFeed
+from feeds.markets.market import MarketFeed
 
 if TYPE_CHECKING:
     from feeds.longtail.venue import LongTail

@@ -1,4 +1,4 @@
-"""One exchange followed through ccxt. Fits ``at_work.ExchangeAtWork`` as ``feeds.venue.Venue`` does.
+"""One exchange followed through ccxt. Fits ``at_work.ExchangeAtWork`` as ``feeds.markets.venue.Venue`` does.
 
 ``desk`` is the ccxt object that is asked by REST: for instruments, history, and whether the books are right. Markets
 are watched by others, the lanes; a market that goes wrong on one goes on on another, and an empty one is closed.
@@ -23,10 +23,10 @@ from feeds.longtail.checks import AUDIT_S, Checks
 from feeds.longtail.convert import Listed
 from feeds.longtail.lane import Lane
 from feeds.longtail.watched import Watched
-from feeds.market import MarketFeed
-from feeds.notices import Notices
+from feeds.markets.market import MarketFeed
+from feeds.markets.notices import Notices
+from feeds.markets.skew import ClockOffset
 from feeds.pacing import Gate, backoff
-from feeds.skew import ClockOffset
 from feeds.sync import BookSync, Want
 
 log = structlog.get_logger(__name__)

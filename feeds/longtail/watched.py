@@ -18,7 +18,7 @@ from feeds.longtail.lane import Lane
 from feeds.longtail.library import Trouble, trouble_of
 from feeds.longtail.sides import Sides, watching
 from feeds.longtail.stream import Stream
-from feeds.market import MarketFeed
+from feeds.markets.market import MarketFeed
 
 if TYPE_CHECKING:
     from feeds.longtail.venue import LongTail

@@ -15,19 +15,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bench.longtail import pointed
-from feeds import keeper, pacing
+from feeds import pacing
 from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.exchange import Exchange, Facts
 from feeds.longtail import checks as longtail_checks
 from feeds.longtail import watched as longtail
+from feeds.markets import keeper
+from feeds.markets.venue import Venue
 from feeds.simulator import Settings, SimulatorServer
 from feeds.simulator.faults import Fault, Kind
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.keys import DATA_KEYS
 from feeds.simulator.sockets import SocketRules
-from feeds.venue import Venue
 from tests.conformance.between import Proxy
 from tests.conformance.check import waived
 from tests.conformance.judge import Judge, until

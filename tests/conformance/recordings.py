@@ -11,8 +11,8 @@ from feeds.domain import Channel, Market, Subscription
 from feeds.errors import ParseError
 from feeds.exchange import Exchange, MarketIndex, Session
 from feeds.exchanges import REGISTRY
-from feeds.recording import Record, Recording
-from feeds.verify import Report, verify
+from feeds.recordings.recording import Record, Recording
+from feeds.recordings.verify import Report, verify
 from tests.conformance.mutations import varied
 from tests.shared import SHARED
 

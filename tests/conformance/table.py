@@ -7,7 +7,7 @@ tests hold every cell that says "yes", so a committed table that equals the expe
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from feeds.recording import RecordingError
+from feeds.recordings.recording import RecordingError
 from tests.conformance.check import CHECKS, Outcome, not_applicable
 from tests.conformance.recordings import faults, recordings, report_of, venue_of, waits_for_an_adapter
 from tests.conformance.run import Outcomes

@@ -12,8 +12,8 @@ from django.test import Client
 
 from dashboard import live, records, spreads
 from dashboard.models import ArbitrageEvent, FeeRow
-from feeds.arbitrage import Threshold
-from feeds.fees import Fee, default_fee
+from feeds.across.arbitrage import Threshold
+from feeds.across.fees import Fee, default_fee
 from tests.conftest import market
 from tests.dashboard.rest import PROTOCOL, error, get
 from tests.dashboard.test_api_accounts import drained

@@ -20,10 +20,10 @@ from dashboard.management.commands.runfeeds import recording
 from dashboard.worker import FeedsWorker
 from feeds.config import DEMO, Config, ExchangeConfig
 from feeds.errors import ConfigError
-from feeds.record import chosen, limits_of
-from feeds.recorder import Limits
+from feeds.recordings.record import chosen, limits_of
+from feeds.recordings.recorder import Limits
+from feeds.recordings.verify import verify
 from feeds.simulator import endpoints, start_server
-from feeds.verify import verify
 from tests.dashboard.realtime import fresh_layer
 from tests.feeds.recordings import grown, lines, recordings
 from tests.shared import ROOT, shared_file

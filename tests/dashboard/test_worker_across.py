@@ -16,7 +16,7 @@ from django.test import AsyncClient
 from dashboard import auth, simulated
 from dashboard.models import ArbitrageEvent, FeeRow
 from dashboard.worker import FeedsWorker, configuration, host_feeds
-from feeds.arbitrage import ABANDONED
+from feeds.across.arbitrage import ABANDONED
 from feeds.config import Config
 from feeds.simulator import SimulatorServer, endpoints, start_server
 from feeds.simulator.faults import Fault

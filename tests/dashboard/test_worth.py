@@ -10,7 +10,8 @@ from django.test import Client
 from dashboard import ledger, notes, preferences, worth
 from dashboard.models import EquityPoint, ExchangeAccount
 from dashboard.rows import Moment
-from feeds import account_domain, portfolio
+from feeds import account_domain
+from feeds.worth import portfolio
 from tests.dashboard.rest import error, get
 from tests.dashboard.values import balance, fill, position
 

@@ -16,7 +16,7 @@ from feeds.domain import StreamState
 from feeds.errors import FeedError, TransportError, Verdict
 from feeds.exchange import Request
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
 from feeds.rest import Answer, encode
 from tests.feeds import warp
 from tests.feeds.account_store import MemoryStore, StoreHandle
@@ -221,7 +221,7 @@ class World:
         def connect(**given: Any) -> FakeConnection:
             return FakeConnection(exchange=self.exchange, **given)
 
-        with patch("feeds.private_stream.Connection", connect):
+        with patch("feeds.following.private_stream.Connection", connect):
             self.follower = AccountFollower(
                 spec,
                 BinanceAccount(spec, self.markets, ENDPOINTS),

@@ -12,7 +12,7 @@ from feeds.accounts.kraken.api import LIMITS
 from feeds.domain import Market, StreamState
 from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
 from feeds.pacing import ConnectGate
 from feeds.rest import RestClient, rest_bases
 from feeds.simulator import endpoints
@@ -132,7 +132,7 @@ async def followed(key=TEST, client=None, *, limits=QUICK, poll_s=1.0, secret=No
     )
     api = KrakenAccount(spec, markets, adapter.endpoints)
     api.key_limits = msgspec.structs.replace(LIMITS, poll_s=0) if limits is None else limits
-    with patch("feeds.signed_rest.HALVINGS", 1):
+    with patch("feeds.following.signed_rest.HALVINGS", 1):
         follower = AccountFollower(
             spec,
             api,

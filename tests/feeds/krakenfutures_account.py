@@ -8,7 +8,7 @@ from feeds.accounts.krakenfutures import KrakenFuturesAccount
 from feeds.domain import Market, StreamState
 from feeds.exchange import MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
 from feeds.pacing import ConnectGate
 from feeds.rest import RestClient, rest_bases
 from feeds.simulator import endpoints

@@ -3,9 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
+from feeds.across.legs import Leg, Rate, Source
 from feeds.book import OrderBook
 from feeds.domain import BookSnapshot, Level, Market, StreamState
-from feeds.legs import Leg, Rate, Source
 
 LIVE, STALE, POLLED = StreamState.LIVE, StreamState.STALE, StreamState.POLLED
 

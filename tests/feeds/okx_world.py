@@ -9,9 +9,9 @@ from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
 from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import endpoints
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.okx.listing import LISTING

@@ -10,8 +10,8 @@ from typing import Any
 
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
-from feeds.opening import make_venue
-from feeds.recorder import Limits, Recorder
+from feeds.markets.opening import make_venue
+from feeds.recordings.recorder import Limits, Recorder
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.venues import listings
 from tests.feeds.test_engine import Sink, until

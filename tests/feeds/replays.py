@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from feeds.engine import Engine
-from feeds.player import Player, Reel
-from feeds.replay import PlayedVenue
+from feeds.recordings.player import Player, Reel
+from feeds.recordings.replay import PlayedVenue
 from tests.feeds.test_engine import Sink, until
 
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from feeds.account_domain import Order
-from feeds.account_polls import AccountPolls
 from feeds.exchange import Request
-from feeds.signed_rest import Told
+from feeds.following.polls import AccountPolls
+from feeds.following.signed_rest import Told
 
 
 class Exchange:

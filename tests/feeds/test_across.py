@@ -7,9 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.across import Consolidated, group, merge
+from feeds.across.consolidated import Consolidated, group, merge
+from feeds.across.legs import Rate
 from feeds.clock import FakeClock
-from feeds.legs import Rate
 from tests.feeds.legs_help import LIVE, POLLED, STALE, Place
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from feeds.across_config import ACROSS_KEYS, FEE_KEYS, AcrossConfig
-from feeds.arbitrage import Threshold
+from feeds.across.arbitrage import Threshold
+from feeds.across.fees import Fee
+from feeds.across.legs import Ties
+from feeds.across.settings import ACROSS_KEYS, FEE_KEYS, AcrossConfig
 from feeds.config import Config, load_config
 from feeds.errors import ConfigError
-from feeds.fees import Fee
-from feeds.legs import Ties
 from tests.feeds.test_config import uncommented
 
 BOTH = "[exchanges.binance]\n[exchanges.kraken]\n"

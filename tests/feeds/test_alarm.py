@@ -3,9 +3,9 @@
 import pytest
 import structlog
 
-from feeds.alarm import ACCEPTED_S, LEARN, LatencyAlarm
 from feeds.clock import FakeClock
 from feeds.latency import BOUNDS_MS, Histogram
+from feeds.markets.alarm import ACCEPTED_S, LEARN, LatencyAlarm
 from feeds.simulator.faults import Fault
 from tests.feeds.test_engine import until
 from tests.feeds.test_renewal import world
@@ -121,7 +121,7 @@ def test_counts_since_the_beginning_do_not_fade():
 
 
 async def test_on_the_board_and_in_the_log(tmp_path, monkeypatch):
-    monkeypatch.setattr("feeds.alarm.LEARN", 2)
+    monkeypatch.setattr("feeds.markets.alarm.LEARN", 2)
     with structlog.testing.capture_logs() as logs:
         async with world(tmp_path, None, alarm_s=1.0) as (server, engine, sink, _):
             engine.lease("relay", ["streams"], 30)

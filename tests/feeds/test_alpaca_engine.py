@@ -55,7 +55,7 @@ _seen: dict[str, Seen] = {}
 def seen(trouble: str) -> Seen:
     """All of them are run in one go, some at once, when the first of them is asked for."""
     if not _seen:
-        with patch("feeds.keeper.SNAPSHOT_S", SNAPSHOT_S):
+        with patch("feeds.markets.keeper.SNAPSHOT_S", SNAPSHOT_S):
             runs = run_troubles(ALPACA, TROUBLES, at_once=8, stale_s=STALE_S, reconnect_s=RECONNECT_S)
             _seen.update(asyncio.run(runs))
         for each in _seen.values():
@@ -175,7 +175,7 @@ async def test_a_silence_that_rest_contradicts_is_a_mute_stream(tmp_path: Path) 
 
 async def test_a_market_whose_book_never_comes_does_not_cost_the_others_theirs(tmp_path: Path) -> None:
     async with simulated() as server, running(config(server, tmp_path)) as (engine, sink):
-        with patch("feeds.keeper.SNAPSHOT_S", 0.1):
+        with patch("feeds.markets.keeper.SNAPSHOT_S", 0.1):
             await until(lambda: sink.state(f"book:alpaca:{BTC}") == "LIVE")
             server.faults.add(Fault(exchange="alpaca", kind="mute", symbol="ETH/USD"))
             engine.lease("relay", ["book:alpaca:ETH/USD"], 60)

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from feeds.arbitrage import ABANDONED, Event, Recorder, Threshold, Watch
+from feeds.across.arbitrage import ABANDONED, Event, Recorder, Threshold, Watch
+from feeds.across.fees import Fee
+from feeds.across.matrix import Matrix
 from feeds.clock import FakeClock
-from feeds.fees import Fee
-from feeds.matrix import Matrix
 from tests.feeds.legs_help import STALE, Place
 from tests.feeds.test_engine import until
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from feeds import inquiry
 from feeds.config import Config, ExchangeConfig
 from feeds.domain import (
     Ack,
@@ -28,6 +27,7 @@ from feeds.engine import Engine
 from feeds.errors import ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex
 from feeds.exchanges.bitstamp import Bitstamp
+from feeds.markets import inquiry
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.bitstamp import Bitstamp as Simulated
 from feeds.simulator.faults import Fault

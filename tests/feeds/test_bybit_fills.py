@@ -12,8 +12,8 @@ from feeds.account_domain import Fill
 from feeds.accounts.bybit import pages
 from feeds.errors import ParseError, TransportError
 from feeds.exchange import Request
-from feeds.fill_history import FillHistory
-from feeds.signed_rest import Told
+from feeds.following.fill_history import FillHistory
+from feeds.following.signed_rest import Told
 from tests.feeds.bybit_examples import account, answer, body, pushed, session
 from tests.feeds.test_fill_lists import Store, read
 
@@ -113,7 +113,7 @@ def test_all_fills_once(
         cursor = int(store.cursors.get("linear", exchange.now_ms - 40 * DAY_MS))
         assert exchange.now_ms - cursor <= 40 * DAY_MS + 30_000
 
-    with patch.object(pages, "KEPT_MS", 40 * DAY_MS), patch("feeds.fill_history.GAP_S", 0.0):
+    with patch.object(pages, "KEPT_MS", 40 * DAY_MS), patch("feeds.following.fill_history.GAP_S", 0.0):
         asyncio.run(run())
 
 

@@ -188,7 +188,7 @@ async def test_the_refused_market_is_found_among_several(tmp_path):
 
 async def test_a_book_is_waited_for_while_others_still_come(tmp_path, monkeypatch):
     """Whole books are megabytes, and come one after the other: a new connection would begin with the first again."""
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 0.5)
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 0.5)
     async with world(tmp_path) as w:
         w.fault("mute", symbol="ETH-USD")
         await w.live(BTC)
@@ -213,7 +213,7 @@ async def test_a_second_name_shows_the_same_book_and_says_so(tmp_path):
 
 
 async def test_mute_is_stale_and_then_renewed(tmp_path, monkeypatch):
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 1.0)
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 1.0)
     async with world(tmp_path) as w:
         await w.live(BTC)
         w.fault("mute")

@@ -17,9 +17,9 @@ from feeds.domain import StreamState
 from feeds.errors import ExchangeError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import endpoints
 from feeds.simulator.coinbase.auth import Gatekeeper, Unauthorized
 from feeds.simulator.coinbase.terms import COINBASE_KEYS
@@ -115,7 +115,7 @@ async def followed(credentials: Credentials = TEST, client: Client | None = None
 
 async def test_a_session(monkeypatch):
     """One after the other on one account: fills as they happen, a cut, a lost frame, too many requests."""
-    monkeypatch.setattr("feeds.private_stream.MUTE_S", 0.5)
+    monkeypatch.setattr("feeds.following.private_stream.MUTE_S", 0.5)
     async with followed() as account:
         await account.live()
         stream, history = account.follower.streams[0], account.follower._history._markets["fills"]
@@ -159,8 +159,8 @@ async def test_what_happened_before_is_read_page_by_page():
 
 async def test_a_mute_stream_is_replaced(monkeypatch):
     """Heartbeats go on: only the fills that REST tells, and it does not, prove that it is mute."""
-    monkeypatch.setattr("feeds.private_stream.MUTE_S", 0.5)
-    monkeypatch.setattr("feeds.fill_history.ACTIVE_ROUNDS", 0)
+    monkeypatch.setattr("feeds.following.private_stream.MUTE_S", 0.5)
+    monkeypatch.setattr("feeds.following.fill_history.ACTIVE_ROUNDS", 0)
     async with followed() as account:
         await account.live()
         account.follower._history._idle_s = account.follower._history._active_s = 0.5

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds import verify
 from feeds.book import OrderBook
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Heartbeat, Lost, Ticker, Trade
 from feeds.errors import ParseError
 from feeds.exchanges.coinbase import Coinbase
+from feeds.recordings import verify
 from tests.feeds.coinbase_world import RECORDING, session, sub
 from tests.shared import shared_file
 

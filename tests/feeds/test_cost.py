@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from feeds.account_domain import Fill, Transfer
-from feeds.cost import CostBook
+from feeds.worth.cost import CostBook
 
 
 def book(*events) -> CostBook:

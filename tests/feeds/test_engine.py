@@ -268,7 +268,7 @@ async def test_the_status_board_names_every_connection_and_market(tmp_path):
 
 async def test_a_book_whose_snapshot_never_comes_is_asked_for_on_a_new_connection(tmp_path, monkeypatch):
     """Kraken acknowledges and goes on with its heartbeats, but the book stays away: nothing else would notice."""
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 0.5)
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 0.5)
     topic = "book:kraken:BTC/USD"
     async with simulator() as server, running(config(server, tmp_path)) as (engine, sink):
         await until(engine.venues["kraken"].markets_loaded.is_set)

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from feeds import inquiry, keeper
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
-from feeds.market import MarketFeed
+from feeds.markets import inquiry, keeper
+from feeds.markets.market import MarketFeed
+from feeds.markets.venue import Venue
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import Fault
 from feeds.simulator.venues import listings
-from feeds.venue import Venue
 from tests.feeds.test_engine import Sink, until
 
 SPOT, PERP, USDC = "BTC/USDT", "BTC/USDT:USDT", "BTC/USDC:USDC"

@@ -33,7 +33,7 @@ from bench.fault_runs import (
     Scene,
     run_all,
 )
-from feeds import keeper
+from feeds.markets import keeper
 from tests.shared import in_time, shared_file
 
 pytestmark = pytest.mark.slow

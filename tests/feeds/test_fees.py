@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from feeds import exchanges
-from feeds.fees import DEFAULTS, UNKNOWN_SPOT, Fee, FeeTable, default_fee, read_bps
+from feeds.across.fees import DEFAULTS, UNKNOWN_SPOT, Fee, FeeTable, default_fee, read_bps
 from tests.documented import Documented
 from tests.feeds.okx_examples import answer
 

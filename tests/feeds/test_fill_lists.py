@@ -12,8 +12,8 @@ from feeds.account import FillPage
 from feeds.account_domain import Fill, UnknownMarket
 from feeds.errors import TransportError
 from feeds.exchange import Request
-from feeds.fill_history import LATE_ROUNDS, FillHistory
-from feeds.signed_rest import Told
+from feeds.following.fill_history import LATE_ROUNDS, FillHistory
+from feeds.following.signed_rest import Told
 
 LIST = "linear"
 PAGE = 3
@@ -73,7 +73,7 @@ class NewestFirst:
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
 
-    # feeds.signed_rest.SignedRest
+    # feeds.following.signed_rest.SignedRest
 
     async def ask(self, request: Request) -> Told:
         if self.break_after is not None:
@@ -143,7 +143,7 @@ async def test_fills_that_may_still_change_do_not_move_it() -> None:
 
 
 async def test_what_cannot_be_named_is_read_when_it_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+    monkeypatch.setattr("feeds.following.fill_history.GAP_S", 0.0)
     exchange, store = NewestFirst(), Store()
     exchange.fills = [fill(1, 10)]
     exchange.now_ms = 1000
@@ -161,7 +161,7 @@ async def test_what_cannot_be_named_is_read_when_it_is_listed(monkeypatch: pytes
 
 
 async def test_a_fill_that_only_rest_tells_is_read_at_once_and_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+    monkeypatch.setattr("feeds.following.fill_history.GAP_S", 0.0)
     exchange, store = NewestFirst(), Store()
     exchange.now_ms = 1000
     made = history(exchange, store)
@@ -179,7 +179,7 @@ async def test_a_fill_that_rest_tells_late_is_waited_for(
     tells_at: int | None, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not without end: the second look does the rest."""
-    monkeypatch.setattr("feeds.fill_history.GAP_S", 0.0)
+    monkeypatch.setattr("feeds.following.fill_history.GAP_S", 0.0)
 
     class Late(NewestFirst):
         async def ask(self, request: Request) -> Told:

@@ -10,16 +10,16 @@ import ccxt.async_support as ccxt
 import msgspec
 import pytest
 
-from feeds import owed_fills
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
 from feeds.errors import CredentialsError, ExchangeError, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following import owed_fills
+from feeds.following.follower import AccountFollower
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import DATA_KEY, DATA_SECRET, endpoints
 from feeds.simulator.alpaca import rows
 from feeds.simulator.alpaca.terms import TERMS
@@ -238,7 +238,7 @@ async def test_a_fill_that_the_history_does_not_have_yet(monkeypatch):
 
 
 async def test_a_mute_stream_is_replaced(monkeypatch):
-    monkeypatch.setattr("feeds.private_stream.MUTE_S", 0.5)
+    monkeypatch.setattr("feeds.following.private_stream.MUTE_S", 0.5)
     async with followed() as account:
         await account.live()
         [stream] = account.follower.streams

@@ -16,9 +16,9 @@ from feeds.accounts.bybit import pages
 from feeds.domain import StreamState
 from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import endpoints
 from feeds.simulator.bybit import frames
 from feeds.simulator.bybit.terms import BYBIT_KEYS
@@ -175,7 +175,7 @@ async def test_cut_while_fills_come(account: Account) -> None:
 
 
 async def test_a_mute_stream_is_found_by_what_rest_tells(account: Account) -> None:
-    with patch("feeds.private_stream.MUTE_S", 0.5), patch.object(account.follower._history, "_active_s", 0.5):
+    with patch("feeds.following.private_stream.MUTE_S", 0.5), patch.object(account.follower._history, "_active_s", 0.5):
         await asyncio.sleep(1.1)  # what is younger than a second by the clock may be told either way
         await account.fault("mute", value="private")
         await account.fills(3)

@@ -3,7 +3,7 @@
 import asyncio
 from decimal import Decimal
 
-from feeds.account_polls import TRANSFERS_S
+from feeds.following.polls import TRANSFERS_S
 from tests.feeds.account_world import World, scenario
 
 

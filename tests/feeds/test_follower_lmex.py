@@ -17,9 +17,9 @@ from feeds.domain import StreamState
 from feeds.errors import ExchangeError
 from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import endpoints
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.lmex import rows
@@ -174,7 +174,7 @@ async def test_what_happened_before_is_read_page_by_page() -> None:
 
 
 async def test_a_mute_stream_is_found_by_what_rest_tells(account: Account) -> None:
-    with patch("feeds.private_stream.MUTE_S", 0.5):
+    with patch("feeds.following.private_stream.MUTE_S", 0.5):
         await asyncio.sleep(1.1)  # what is younger than a second by the clock may be told either way
         await account.fault("mute", value="private")
         await account.fills(3)

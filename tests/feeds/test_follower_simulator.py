@@ -14,7 +14,7 @@ from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
 from feeds.exchange import MarketIndex
 from feeds.exchanges import create
-from feeds.follower import AccountFollower
+from feeds.following.follower import AccountFollower
 from feeds.rest import RestClient, rest_bases
 from feeds.simulator import endpoints
 from feeds.simulator.keys import READ_KEY, READ_SECRET, TEST_KEY, TEST_SECRET, WITHDRAW_KEY, WITHDRAW_SECRET

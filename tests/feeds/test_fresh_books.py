@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from feeds.book import OrderBook
 from feeds.domain import BookSnapshot, Level
-from feeds.fresh_books import difference
+from feeds.markets.fresh_books import difference
 
 
 def book(bids: list[Level], asks: list[Level], depth: int | None = None) -> OrderBook:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from feeds import inquiry
 from feeds.domain import Notice, Ticker
 from feeds.errors import ParseError, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.exchanges.binance import Binance
 from feeds.exchanges.bitstamp import Bitstamp
 from feeds.exchanges.bybit import Bybit
-from feeds.inquiry import fetch_markets, watch_day, watch_status
+from feeds.markets import inquiry
+from feeds.markets.inquiry import fetch_markets, watch_day, watch_status
 from feeds.rest import Answer
 
 

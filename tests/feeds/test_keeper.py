@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from feeds.clock import SYSTEM
-from feeds.keeper import LOOK_S, BookKeeper
+from feeds.markets.keeper import LOOK_S, BookKeeper
 
 
 async def test_what_came_while_the_loop_was_held_up_is_read_before_a_market_is_looked_at() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from feeds.account import KeyLimits
 from feeds.errors import RateLimited
 from feeds.exchange import Request
-from feeds.key_gate import Counter, KeyGate
+from feeds.following.key_gate import Counter, KeyGate
+from feeds.following.signed_rest import SignedRest
 from feeds.rest import Answer
-from feeds.signed_rest import SignedRest
 from tests.feeds import warp
 from tests.feeds.warp import EPOCH_NS, LoopClock
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, UnknownMarket
-from feeds.account_polls import TRANSFERS_S
 from feeds.accounts import REGISTRY
 from feeds.accounts.kraken import KrakenAccount, rest
 from feeds.accounts.kraken.api import FILLS, LIMITS
@@ -19,6 +18,7 @@ from feeds.domain import Ack, Heartbeat, Notice, Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited
 from feeds.exchange import Request
 from feeds.exchanges import create
+from feeds.following.polls import TRANSFERS_S
 from feeds.rest import encode
 from feeds.trading import FindsInTwo, NewOrder, TradingApi
 from tests.documented import Documented, because

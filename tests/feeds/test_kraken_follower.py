@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from feeds.domain import StreamState
+from feeds.following.trader import Trader
 from feeds.simulator.kraken.terms import READ, WITHDRAW, order_id
 from feeds.tickets import Wish
-from feeds.trader import Trader
 from feeds.trading import NewOrder
 from tests.feeds.kraken_account import followed
 from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
@@ -148,7 +148,7 @@ class TestOne:
     @pytest.mark.parametrize("arrives", [True, False])
     async def test_an_order_without_an_answer_is_looked_for_in_both_lists(self, shared, monkeypatch, arrives):
         """It was filled at once: the open orders do not have it, the closed ones do."""
-        monkeypatch.setattr("feeds.trader.LATE_S", 0.5)
+        monkeypatch.setattr("feeds.following.trader.LATE_S", 0.5)
         rest, journal, tickets = shared.follower.rest, shared.follower.journal, Tickets()
         spec = msgspec.structs.replace(shared.follower.spec, trading=True)
         trader = Trader(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from feeds.domain import BookDelta, BookSnapshot, Closing
 from feeds.errors import SyncError
+from feeds.recordings.verify import verify
 from feeds.sync import BookSync, Need
-from feeds.verify import verify
 from tests.feeds import krakenfutures_frames as frames
 from tests.feeds.simulator_help import simulator
 from tests.feeds.test_krakenfutures import BTC_USD, EXCHANGE, new_session

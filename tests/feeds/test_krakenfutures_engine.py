@@ -51,7 +51,7 @@ _seen: dict[str, Seen] = {}
 def seen(trouble: str) -> Seen:
     """All of them are run in one go, some at once, when the first of them is asked for."""
     if not _seen:
-        with patch("feeds.keeper.SNAPSHOT_S", SNAPSHOT_S):
+        with patch("feeds.markets.keeper.SNAPSHOT_S", SNAPSHOT_S):
             runs = run_troubles(KRAKEN_FUTURES, troubles(BTC), at_once=8, stale_s=STALE_S, reconnect_s=RECONNECT_S)
             _seen.update(asyncio.run(runs))
         for each in _seen.values():

@@ -86,7 +86,7 @@ class TestOne:
 
     async def test_a_mute_stream_is_replaced(self, shared, monkeypatch):
         """What it does not tell, REST does."""
-        monkeypatch.setattr("feeds.private_stream.MUTE_S", 1.0)
+        monkeypatch.setattr("feeds.following.private_stream.MUTE_S", 1.0)
         [stream] = shared.follower.streams
         before = stream.connection.reconnects
         await shared.fault("mute", value="private")

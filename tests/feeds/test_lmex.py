@@ -33,8 +33,8 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import MarketIndex, Session
 from feeds.exchanges import recorded_as
 from feeds.exchanges.lmex import Lmex
+from feeds.recordings.verify import verify
 from feeds.sync import BookSync
-from feeds.verify import verify
 from tests.feeds import lmex_frames as frames
 from tests.feeds.lmex_frames import MARKETS, PERP, SPOT
 from tests.shared import shared_file

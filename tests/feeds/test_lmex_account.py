@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, Transfer, UnknownMarket
-from feeds.account_polls import RARE
 from feeds.accounts import REGISTRY
 from feeds.accounts.lmex import LmexAccount
 from feeds.accounts.lmex.stream import LmexPrivateSession
@@ -19,6 +18,7 @@ from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Request
 from feeds.exchanges import create
+from feeds.following.polls import RARE
 from feeds.trading import TradingApi
 from tests.feeds import lmex_examples as examples
 from tests.feeds.lmex_examples import KEY, MARKETS, NOW_MS, account, text

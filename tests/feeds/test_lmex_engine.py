@@ -24,7 +24,7 @@ from feeds.config import Config, ExchangeConfig
 from feeds.domain import StreamState
 from feeds.engine import Engine
 from feeds.exchanges.lmex import Lmex
-from feeds.market import MarketFeed
+from feeds.markets.market import MarketFeed
 from feeds.pacing import ConnectGate
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import ACTIONS, Fault
@@ -80,7 +80,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         adapter.facts = msgspec.structs.replace(adapter.facts, **quick)
 
     monkeypatch.setattr(Lmex, "__init__", hurried)
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 1.0)
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 1.0)
     return quick
 
 

@@ -7,9 +7,9 @@ from msgspec import structs
 
 from feeds.clock import FakeClock
 from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Market, MarkPrice, StreamState, Ticker, Trade
-from feeds.keeper import agrees
-from feeds.market import MarketFeed
-from feeds.pictures import last_price
+from feeds.markets.keeper import agrees
+from feeds.markets.market import MarketFeed
+from feeds.markets.pictures import last_price
 from feeds.state import recall, remember
 from feeds.sync import BookSync, Want
 from feeds.topics import parse_topic

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feeds.across.fees import Fee, default_fee
+from feeds.across.legs import Leg, Rate
+from feeds.across.matrix import Matrix
+from feeds.across.pairs import HourMax, Pair
 from feeds.clock import FakeClock
-from feeds.fees import Fee, default_fee
-from feeds.legs import Leg, Rate
-from feeds.matrix import Matrix
-from feeds.pairs import HourMax, Pair
 from tests.feeds.legs_help import LIVE, POLLED, STALE, Place
 
 FEES = {"alpha": ("2", "10"), "beta": ("25", "40"), "gamma": ("-1", "0")}

@@ -5,7 +5,7 @@ import structlog
 
 from feeds.clock import FakeClock
 from feeds.domain import Notice
-from feeds.notices import REMARK_S, Notices
+from feeds.markets.notices import REMARK_S, Notices
 from feeds.simulator.faults import Fault
 from tests.feeds.test_engine import until
 from tests.feeds.test_renewal import world

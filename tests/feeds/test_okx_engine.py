@@ -164,7 +164,7 @@ async def test_a_refused_market_is_named_and_leaves_the_others_alone(tmp_path: P
 
 async def test_a_mute_market_is_told_from_a_quiet_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither WebSocket pings nor heartbeats help here: a text ping, and the best prices by REST."""
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 0.5)
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 0.5)
     async with world(tmp_path, stale_s=1.0) as w:
         await w.live(BTC)
         w.server.market.advance = lambda now_ms: []  # type: ignore[method-assign]

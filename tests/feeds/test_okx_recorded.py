@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from feeds import verify
 from feeds.book import OrderBook
 from feeds.domain import Ack, BookDelta, BookSnapshot, Candle, Channel, Event, Market, Subscription, Ticker, Trade
 from feeds.errors import ChecksumError, GapError, ParseError, SyncError
 from feeds.exchange import MarketIndex
 from feeds.exchanges.okx import Okx
+from feeds.recordings import verify
 from feeds.sync import BookSync, Need
 from tests.documented import Documented, below
 from tests.shared import SHARED, shared_file

@@ -9,8 +9,8 @@ from feeds.clock import FakeClock
 from feeds.domain import BookSnapshot, Channel, StreamState, Subscription
 from feeds.engine import Engine
 from feeds.errors import CrossedError
-from feeds.fallback import Fallback
-from feeds.polled import PolledBook
+from feeds.markets.fallback import Fallback
+from feeds.markets.polled import PolledBook
 from feeds.simulator import SimulatorServer
 from feeds.simulator.faults import Fault
 from tests.feeds.test_engine import until
@@ -78,7 +78,7 @@ async def test_from_live_to_polled_and_back(tmp_path, quick):
 
 async def test_a_book_that_never_comes_by_stream(tmp_path, quick, monkeypatch):
     """Kraken acknowledges and stays mute; its answers have no ids, so each is compared with what was answered."""
-    monkeypatch.setattr("feeds.keeper.SNAPSHOT_S", 2.0)  # a new connection is tried although it is polled
+    monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 2.0)  # a new connection is tried although it is polled
     async with world(tmp_path, None, **SETTINGS) as (server, engine, sink, _):
         venue, answers = engine.venues["kraken"], []
         parse = venue.adapter.parse_snapshot

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from feeds.account_domain import Balance, Fill
 from feeds.errors import CredentialsError, FeedError, RateLimited, TransportError
-from feeds.journal import BATCH, Journal
-from feeds.poller import RETRY_S, Poller
+from feeds.following.journal import BATCH, Journal
+from feeds.following.poller import RETRY_S, Poller
 from tests.feeds import warp
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.warp import LoopClock

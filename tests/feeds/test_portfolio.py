@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from feeds.account_domain import Balance, Fill, Position, Transfer
-from feeds.cost import Lot
 from feeds.domain import StreamState
 from feeds.exchange import MarketIndex
-from feeds.portfolio import Day, EquityPoint, Held, Person, statement, worth
-from feeds.pricing import Price
-from feeds.risk import liquidation_distance
-from feeds.wealth import Wealth
+from feeds.worth.cost import Lot
+from feeds.worth.portfolio import Day, EquityPoint, Held, Person, statement, worth
+from feeds.worth.pricing import Price
+from feeds.worth.risk import liquidation_distance
+from feeds.worth.wealth import Wealth
 from tests.feeds.binance_examples import MARKETS, spot
 from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 
@@ -153,7 +153,7 @@ class HandClock:
 
 
 class Store:
-    """In memory, as ``feeds.portfolio.WealthStore``."""
+    """In memory, as ``feeds.worth.portfolio.WealthStore``."""
 
     def __init__(self) -> None:
         self.fills: list[tuple[int, Fill]] = []

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from feeds.domain import Market
-from feeds.pricing import Pricer, Quote
+from feeds.worth.pricing import Pricer, Quote
 
 
 def market(exchange: str, symbol: str, **fields) -> Market:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.account_domain import Balance, Fill, Order, Transfer
-from feeds.reconcile import HOLDS_MS, LATE_MS, SETTLE_MS, BalanceCheck, Movement, OrderCheck, Outcome, movements
+from feeds.following.reconcile import (
+    HOLDS_MS,
+    LATE_MS,
+    SETTLE_MS,
+    BalanceCheck,
+    Movement,
+    OrderCheck,
+    Outcome,
+    movements,
+)
 
 
 def fill(number: int, at_ms: int, **fields) -> Fill:

@@ -14,10 +14,10 @@ import pytest
 from feeds.clock import FakeClock
 from feeds.config import ExchangeConfig
 from feeds.exchange import Request
-from feeds.findings import Report
-from feeds.recorder import Limits, Recorder
-from feeds.recording import RecordingError
-from feeds.verify import verify
+from feeds.recordings.findings import Report
+from feeds.recordings.recorder import Limits, Recorder
+from feeds.recordings.recording import RecordingError
+from feeds.recordings.verify import verify
 from tests.feeds import recordings as help
 from tests.feeds.recordings import MARKETS, lines, place, recorded, simulated
 from tests.feeds.test_engine import until
@@ -238,7 +238,7 @@ class TestWhatIsLost:
         report = verify(path)
         assert (report.not_recorded, report.ok) == (6, False)
         assert "6  frames were not recorded" in " ".join(
-            __import__("feeds.findings").findings.describe(report).split("\n")
+            __import__("feeds.recordings.findings").findings.describe(report).split("\n")
         )
 
     async def test_after_a_loss_a_new_file_begins(self, tmp_path: Path) -> None:

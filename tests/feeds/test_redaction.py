@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from feeds.account import AccountSpec, Credentials
 from feeds.config import Config
 from feeds.engine import Engine
-from feeds.opening import make_venue
-from feeds.recorder import Recorder
-from feeds.redaction import HIDDEN, HIDDEN_FIELDS, Redactor, hides
+from feeds.markets.opening import make_venue
+from feeds.recordings.recorder import Recorder
+from feeds.recordings.redaction import HIDDEN, HIDDEN_FIELDS, Redactor, hides
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.recordings import everything, lines, place, recordings, simulated
 from tests.feeds.test_engine import Sink, until

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from feeds.arrival import not_behind
 from feeds.book import OrderBook
 from feeds.config import Config, ExchangeConfig
 from feeds.domain import BookSnapshot
 from feeds.engine import Engine
+from feeds.markets.arrival import not_behind
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import Fault
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet

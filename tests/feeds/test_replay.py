@@ -15,8 +15,8 @@ from bench.fault_runs import Truth, number_of
 from bench.truths import REPLAYS
 from bench.truths.scene import SHARED, Scene
 from feeds.exchanges import recorded_as
-from feeds.player import Player, Reel
-from feeds.recording import RecordingError
+from feeds.recordings.player import Player, Reel
+from feeds.recordings.recording import RecordingError
 from feeds.stream import Connection
 from tests.feeds.recordings import MARKETS, grown, place, recorded, recordings, simulated
 from tests.feeds.replays import Frames, ended, replayed

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from feeds.recordings.verify import verify
 from feeds.simulator.faults import Fault
 from feeds.simulator.market import World
 from feeds.simulator.okx.frames import Quoted, Window
 from feeds.simulator.okx.listing import LISTING
 from feeds.simulator.sockets import SocketRules
-from feeds.verify import verify
 from tests.feeds.simulator_help import receive, simulator
 
 FEW = tuple(i for i in LISTING if i.native in {"BTC-USDT", "XRP-USDT", "BTC-USDT-SWAP", "XRP-USDT-SWAP"})

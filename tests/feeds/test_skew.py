@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from feeds.clock import FakeClock
 from feeds.errors import ParseError
 from feeds.exchanges import create
+from feeds.markets.skew import WINDOW_S, ClockOffset
 from feeds.simulator import server as simulator_server
-from feeds.skew import WINDOW_S, ClockOffset
 from tests.feeds.test_engine import until
 from tests.feeds.test_renewal import world
 
@@ -110,7 +110,7 @@ async def test_a_clock_that_is_off_does_not_show_in_the_latency(tmp_path, monkey
     """Binance is asked, Kraken pinged; on one machine both are quick."""
     right = simulator_server.clock_ms
     monkeypatch.setattr(simulator_server, "clock_ms", lambda: right() + shift_ms)
-    monkeypatch.setattr("feeds.skew.FIRST_QUESTIONS_S", 0.2)
+    monkeypatch.setattr("feeds.markets.skew.FIRST_QUESTIONS_S", 0.2)
     async with world(tmp_path, None) as (_, engine, _, _):
         offsets = {name: venue.clock_offset for name, venue in engine.venues.items()}
         await until(lambda: all(offset.offset_ms is not None for offset in offsets.values()))
@@ -130,7 +130,7 @@ async def test_a_clock_that_is_off_does_not_show_in_the_latency(tmp_path, monkey
 async def test_times_of_years_ago_break_nothing(tmp_path, monkeypatch):
     right = simulator_server.clock_ms
     monkeypatch.setattr(simulator_server, "clock_ms", lambda: right() - 2 * 365 * 86_400_000)
-    monkeypatch.setattr("feeds.skew.FIRST_QUESTIONS_S", 0.1)
+    monkeypatch.setattr("feeds.markets.skew.FIRST_QUESTIONS_S", 0.1)
     async with world(tmp_path, None) as (_, engine, sink, _):
         await until(lambda: len(sink.frames.get("book:binance:BTC/USDT", [])) > 10)
         engine.board.measure()

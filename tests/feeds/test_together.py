@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from feeds.across_config import AcrossConfig
-from feeds.arbitrage import Threshold
+from feeds.across.arbitrage import Threshold
+from feeds.across.fees import default_fee
+from feeds.across.legs import Ties
+from feeds.across.settings import AcrossConfig
 from feeds.book import BookSide
 from feeds.config import Config
 from feeds.engine import Engine
-from feeds.fees import default_fee
-from feeds.legs import Ties
 from feeds.simulator import Settings, SimulatorServer
 from feeds.simulator.faults import Fault
 from feeds.simulator.settings import FIRST

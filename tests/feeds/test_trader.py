@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from feeds import trader as module
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
@@ -17,16 +16,17 @@ from feeds.domain import Market, StreamState
 from feeds.errors import ExchangeError, TransportError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import create
-from feeds.journal import Journal
+from feeds.following import trader as module
+from feeds.following.journal import Journal
+from feeds.following.signed_rest import SignedRest
+from feeds.following.trader import Trader
 from feeds.rest import RestClient, rest_bases
-from feeds.signed_rest import SignedRest
 from feeds.simulator import endpoints
 from feeds.simulator.desk import Desk
 from feeds.simulator.faults import Fault
 from feeds.simulator.keys import READ_KEY, READ_SECRET, TEST_KEY, TEST_SECRET
 from feeds.simulator.market import LiveMarket
 from feeds.tickets import Refused, Ticket, Wish, check
-from feeds.trader import Trader
 from feeds.trading import TradingApi
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.peer import no_task_left, until  # noqa: F401  # a fixture for every test here

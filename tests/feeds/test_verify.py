@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from feeds import verify
-from feeds.recording import RecordingError
+from feeds.recordings import verify
+from feeds.recordings.recording import RecordingError
 from tests.shared import shared_file
 
 HEADER = {"capture": 1, "venue": "binance", "product": "spot", "recorded": "2026-11-21"}
@@ -534,7 +534,7 @@ class TestFiles:
 
 
 class TestCommand:
-    """``manage.py verify`` and ``python -m feeds.verify`` are one."""
+    """``manage.py verify`` and ``python -m feeds.recordings.verify`` are one."""
 
     def recording(self, folder: Path, *, good: bool) -> str:
         tape = Tape()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds import walk
+from feeds.across.consolidated import walk
+from feeds.across.walk import Taken, Wanted, plain
 from feeds.book import BookSide
-from feeds.walk import Taken, Wanted, plain
 
 
 def asks(levels: list[tuple[float, float]]) -> BookSide:

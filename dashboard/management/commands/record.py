@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard import simulated
 from dashboard.worker import configuration
-from feeds import record
 from feeds.config import Config, load_config
 from feeds.errors import ConfigError
-from feeds.recorder import Limits
-from feeds.recording import RecordingError
+from feeds.recordings import record
+from feeds.recordings.recorder import Limits
+from feeds.recordings.recording import RecordingError
 
 
 class Command(BaseCommand):

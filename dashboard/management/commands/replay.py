@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard import environment
-from feeds.recording import Recording, RecordingError
+from feeds.recordings.recording import Recording, RecordingError
 
 _SECRET_ENDS = ("_KEY", "_SECRET", "_PASSPHRASE")
 NOT_PASSED_ON = ("DATABASE_URL", "REDIS_URL", "SPREADBOARD_CONFIG", "SPREADBOARD_DEMO", "PORT")

@@ -16,8 +16,8 @@ from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
 from feeds.errors import ConfigError
-from feeds.record import add_limits, left_out, limits_of
-from feeds.recorder import Limits, recordable
+from feeds.recordings.record import add_limits, left_out, limits_of
+from feeds.recordings.recorder import Limits, recordable
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ from dashboard.worker import FeedsWorker, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
 from feeds.errors import ConfigError
-from feeds.player import Player, Reel
-from feeds.recording import RecordingError
+from feeds.recordings.player import Player, Reel
+from feeds.recordings.recording import RecordingError
 
 log = structlog.get_logger(__name__)
 reactor: Any = installed_reactor  # a module to the type checker, the running reactor in fact

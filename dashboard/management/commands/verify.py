@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from feeds import verify
+from feeds.recordings import verify
 
 
 class Command(BaseCommand):

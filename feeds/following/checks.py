@@ -1,0 +1,156 @@
+"""The checks of one account at work: ``reconcile`` told by streams and pollers, its findings into the journal.
+
+A finding is written when its content is new, and resolved when it holds again: never a flood, one notice per cause.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from feeds.account import AccountApi, AccountSpec, HasWallets
+from feeds.account_domain import Balance, Fill, Finding, Order, Transfer
+from feeds.following.journal import Journal
+from feeds.following.reconcile import BalanceCheck, Movement, OrderCheck, Outcome, movements
+
+log = structlog.get_logger(__name__)
+
+
+class AccountChecks:
+    """``ours``: have we placed this order? ``parts``: base, quote and settle asset of a symbol.
+
+    Times are the exchange's, in milliseconds.
+    """
+
+    def __init__(
+        self,
+        spec: AccountSpec,
+        api: AccountApi,
+        journal: Journal,
+        *,
+        ours: Callable[[Order], bool] = lambda order: False,
+        log: FilteringBoundLogger = log,
+    ) -> None:
+        self._api = api
+        self._journal = journal
+        self._log = log
+        self._balances: dict[str, BalanceCheck] = {r.subject: BalanceCheck(r.subject) for r in api.balances_requests()}
+        self._orders: dict[str, OrderCheck] = {
+            r.subject: OrderCheck(r.subject, only_here=spec.only_here, ours=ours) for r in api.orders_requests()
+        }
+        asked = [*api.balances_requests(), *api.orders_requests()]
+        self._hosts = {r.subject: r.product for r in asked}  # whose clock tells the time of a product's figures
+        self._open: dict[str, tuple[str, str]] = {}  # cause -> sentence and figure last written
+        self._missed: dict[str, int] = {}  # cause of missed fills -> how many
+
+    def take_over(self, causes: Iterable[str]) -> None:
+        """Notices that are open from before the start."""
+        known = set(causes)
+        self._open = dict.fromkeys(known, ("", ""))
+        self._missed = {cause: 0 for cause in known if cause.startswith("fills:")}
+        for wallet in self._balances.values():
+            wallet.take_over(known)
+        for orders in self._orders.values():
+            orders.take_over(known)
+
+    # What is told
+
+    def fills(self, fills: Iterable[Fill]) -> None:
+        """New fills, by stream or REST."""
+        for fill in fills:
+            wallet = self._wallet(fill.product)
+            if wallet is not None:
+                wallet.moved((fill.symbol, fill.id), moved_by(fill))
+
+    def transfers(self, transfers: Iterable[Transfer]) -> None:
+        for transfer in transfers:
+            wallet = self._balances.get(transfer.product)
+            if wallet is not None:
+                wallet.transferred(transfer)
+
+    def changed(self, products: Iterable[str], reason: str) -> None:
+        """The exchange says that something changed."""
+        for product in products:
+            wallet = self._wallet(product)
+            if wallet is not None:
+                wallet.named(reason)
+
+    def orders(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            if order.product in self._orders:
+                self._orders[order.product].streamed(order)
+
+    def all_balances(self, product: str, balances: Sequence[Balance], asof_ms: int, until_ms: int) -> None:
+        """A complete REST answer, made between ``asof_ms`` and ``until_ms``."""
+        self._balances[product].told(balances, asof_ms, until_ms)
+
+    def all_orders(self, product: str, orders: Sequence[Order], asof_ms: int) -> None:
+        self._write(self._orders[product].told(orders, asof_ms))
+
+    def missed(self, route: str, count: int, asof_ms: int) -> None:
+        """REST told so many fills that happened while the stream stood, and that it has not told."""
+        cause = f"fills:{route}"
+        total = self._missed[cause] = self._missed.get(cause, 0) + count
+        fills = f"{total} fill{'s' if total > 1 else ''}"
+        finding = Finding(
+            kind="missed_fill",
+            cause=cause,
+            sentence=f"REST told {fills} of which the stream {route} told nothing. They are stored; its connection was "
+            "replaced, and everything is read again.",
+            expected="0 by stream",
+            found=f"{fills} by REST",
+            asof_ms=asof_ms,
+            count=total,
+        )
+        self._write(Outcome([finding]))
+
+    # What follows
+
+    def judge(self, now_ms: Callable[[str], int], *, read: bool, standing: bool) -> set[str]:
+        """Look at everything; returns the products whose histories must be read again.
+
+        ``now_ms`` gives the clock of a host. ``read``: all histories have been read to the end. ``standing``: all
+        streams stand.
+        """
+        again = set()
+        for product, wallet in self._balances.items():
+            outcome = wallet.judge(now_ms(self._hosts[product]), read=read)
+            self._write(outcome)
+            if outcome.read_again:
+                again.add(product)
+        for product, orders in self._orders.items():
+            self._write(orders.judge(now_ms(self._hosts[product])))
+        if read and standing:
+            for cause in self._missed:
+                self._write(Outcome([], [(cause, "The stream stands again, and everything was read to the end.")]))
+            self._missed.clear()
+        return again
+
+    def _write(self, outcome: Outcome) -> None:
+        for finding in outcome.found:
+            content = finding.sentence, finding.found
+            if self._open.get(finding.cause) != content:
+                if finding.cause not in self._open:
+                    self._log.warning("account does not agree", kind=finding.kind, sentence=finding.sentence)
+                self._open[finding.cause] = content
+                self._journal.finding(finding)
+        for cause, sentence in outcome.resolved:
+            if self._open.pop(cause, None) is not None:
+                self._log.info("account agrees again", cause=cause)
+                self._journal.resolved(cause, sentence)
+
+    def _wallet(self, product: str) -> BalanceCheck | None:
+        """Where what is traded as ``product`` is paid from: its own wallet, the only one there is, or as the account's
+        side says."""
+        if isinstance(self._api, HasWallets) and product not in self._balances:
+            return self._balances.get(self._api.wallet_of(product))
+        if product in self._balances or len(self._balances) != 1:
+            return self._balances.get(product)
+        return next(iter(self._balances.values()))
+
+
+def moved_by(fill: Fill) -> list[Movement]:
+    """By the unified symbol: ``BTC/USDT`` is spot, ``BTC/USDT:USDT`` settles in USDT."""
+    base, _, rest = fill.symbol.partition("/")
+    quote, _, settle = rest.partition(":")
+    return movements(fill, base, quote, settle.partition("-")[0] or None)

@@ -1,0 +1,257 @@
+"""The accounts at work: a follower for each, and the pictures of their topics.
+
+The store is the truth for balances, orders and fills: a picture is what the store says after the follower reported a
+change. Positions get live marks: from the market's own mark price stream while that is usable, else the exchange's
+last one with its age.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeGuard
+
+import structlog
+
+from feeds import accounts
+from feeds.account import AccountSpec, AccountStore
+from feeds.clock import Clock
+from feeds.domain import MarkPrice
+from feeds.errors import FeedError
+from feeds.following.follower import AccountFollower
+from feeds.following.trader import Trader
+from feeds.markets.at_work import ExchangeAtWork
+from feeds.markets.venue import Venue
+from feeds.publisher import Picture, Render
+from feeds.tickets import Refused, TicketStore
+from feeds.topics import ACCOUNT_KINDS, Topic
+from feeds.worth.portfolio import WealthStore
+from feeds.worth.risk import liquidation_distance
+from feeds.worth.wealth import Wealth
+
+log = structlog.get_logger(__name__)
+
+MARK_FRESH_S = 10.0
+
+
+def _tells(store: AccountStore) -> TypeGuard[WealthStore]:
+    return isinstance(store, WealthStore)
+
+
+class Desk:
+    """All followed accounts. ``changed`` is called with topics whose content is new, ``lease_marks`` with the quote
+    topics that positions need."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        venues: Mapping[str, ExchangeAtWork],
+        changed: Callable[[str], None],
+        lease_marks: Callable[[set[str]], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._venues = venues
+        self._changed = changed
+        self._lease_marks = lease_marks
+        self._clock = clock
+        self.followers: dict[int, AccountFollower] = {}
+        self._traders: dict[int, Trader] = {}
+        self._content: dict[str, dict[str, Any]] = {}  # topic -> the store's answer
+        self._recv_ns: dict[str, int] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._mark_topics: set[str] = set()
+        self._price_topics: set[str] = set()
+        self.wealth = Wealth(store, venues, changed, self._lease_prices, self.mark, clock) if _tells(store) else None
+        self._marks: dict[str, tuple[int, ...]] = {}  # positions topic -> times of the marks last drawn
+
+    async def follow(self, spec: AccountSpec) -> None:
+        """Start to follow; an account that is followed already is started anew with the new details."""
+        await self.unfollow(spec.id, then=spec)
+        venue = self._venues.get(spec.exchange)
+        factory = accounts.REGISTRY.get(spec.exchange)
+        if not isinstance(venue, Venue) or factory is None:
+            raise FeedError(
+                f"account {spec.label!r}: {spec.exchange!r} is not configured, is followed through ccxt, "
+                "or has no account side"
+            )
+        api = factory(spec, venue.markets, venue.adapter.endpoints)
+        placed: set[str] = set()  # client ids
+        follower = AccountFollower(
+            spec,
+            api,
+            venue.rest,
+            self._store,
+            self.notify,
+            stale_s=venue.config.stale_s,
+            reconnect_s=venue.config.reconnect_s,
+            gate=venue.gate,
+            tap=venue.tap,
+            ours=lambda order: order.client_id in placed,
+            clock=self._clock,
+        )
+        self.followers[spec.id] = follower
+        if isinstance(self._store, TicketStore):
+            self._traders[spec.id] = Trader(
+                spec,
+                api,
+                follower.rest,
+                follower.journal,
+                venue.markets,
+                self._store,
+                state=lambda: follower.state,
+                on_orders=follower.polls.orders_again,
+                ids=placed,
+                clock=self._clock,
+            )
+        await venue.wait_for_markets(10.0)
+        await follower.start()
+        if spec.id in self._traders:
+            self._traders[spec.id].start()
+
+    def trader(self, account_id: int) -> Trader:
+        """Raises Refused, with a sentence, for an account that is not followed now."""
+        trader = self._traders.get(account_id)
+        if trader is None:
+            raise Refused("The worker does not follow this account at the moment. Nothing was sent.")
+        return trader
+
+    async def unfollow(self, account_id: int, then: AccountSpec | None = None) -> None:
+        """``then``: how it is followed at once again."""
+        trader = self._traders.pop(account_id, None)
+        if trader is not None:
+            await trader.stop(then)
+        follower = self.followers.pop(account_id, None)
+        if follower is not None:
+            await follower.stop()
+
+    async def stop(self) -> None:
+        """Stop every follower. Idempotent."""
+        for task in self._reading.values():
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        if self.wealth is not None:
+            await self.wealth.stop()
+        await asyncio.gather(*(self.unfollow(account_id) for account_id in list(self.followers)))
+
+    def states(self) -> dict[int, tuple[str, str]]:
+        return {account: (str(f.state), f.sentence) for account, f in self.followers.items()}
+
+    # -- pictures ----------------------------------------------------------------------------------------------------
+
+    async def notify(self, account: int, kind: str) -> None:
+        """The store has new content for this topic."""
+        if self.wealth is not None:
+            self.wealth.touched(account, kind)
+        self._read(f"{kind}:{account}")
+
+    def renderer(self, topic: Topic) -> Render:
+        """How an account's or a user's topic is drawn; reading begins now and is told through ``changed``.
+
+        Raises ValueError with a sentence if it never can be.
+        """
+        name = str(topic)
+        if topic.user is not None:
+            wealth, user = self.wealth, topic.user
+            if wealth is None:
+                raise ValueError("This worker knows no portfolios.")
+            return lambda: wealth.draw(user)
+        self._read(name)
+        return lambda: self._draw(name, topic.kind)
+
+    def _read(self, name: str) -> None:
+        """Read the store for one topic. A change that comes while it is read is read again, never missed."""
+        if name in self._reading:
+            self._again.add(name)
+            return
+        task = asyncio.create_task(self._read_store(name), name=f"read {name}")
+        self._reading[name] = task
+        task.add_done_callback(lambda done: self._was_read(name, done))
+
+    async def _read_store(self, name: str) -> None:
+        kind, _, account = name.partition(":")
+        self._recv_ns[name] = self._clock.now_ns()
+        self._content[name] = await self._store.account_frame(int(account), kind)
+
+    def _was_read(self, name: str, task: asyncio.Task[None]) -> None:
+        self._reading.pop(name, None)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("account not read", topic=name, exc_info=error)
+        elif name.startswith("positions:"):
+            self._lease_positions()
+        self._changed(name)
+        if name in self._again:
+            self._again.discard(name)
+            self._read(name)
+
+    def _lease_positions(self) -> None:
+        self._mark_topics = {
+            f"quote:{follower.spec.exchange}:{symbol}"
+            for follower in self.followers.values()
+            for symbol in follower.position_symbols()
+        }
+        self._lease_marks(self._mark_topics | self._price_topics)
+
+    def _lease_prices(self, topics: set[str]) -> None:
+        """What the portfolios are priced by."""
+        if topics != self._price_topics:
+            self._price_topics = topics
+            self._lease_marks(self._mark_topics | self._price_topics)
+
+    def _draw(self, name: str, kind: str) -> Picture | None:
+        content = self._content.get(name)
+        if content is None:
+            return None
+        if kind == "positions":
+            content = {**content, "positions": [self._with_mark(row) for row in content["positions"]]}
+        return Picture(data=content, recv_ns=self._recv_ns.get(name, 0))
+
+    def _mark(self, exchange: str, symbol: str) -> tuple[MarkPrice, int] | None:
+        """A live mark and when it came, or None if there is none that may be shown as live."""
+        venue = self._venues.get(exchange)
+        feed = venue.feeds.get(symbol) if venue is not None else None
+        if feed is None or feed.mark is None or self._clock.now_ns() - feed.mark_ns > MARK_FRESH_S * 1e9:
+            return None
+        return feed.mark, feed.mark_ns
+
+    def mark(self, exchange: str, symbol: str) -> tuple[Decimal, int] | None:
+        """A live mark price and its age in ms."""
+        live = self._mark(exchange, symbol)
+        return None if live is None else (live[0].mark, max(0, (self._clock.now_ns() - live[1]) // 1_000_000))
+
+    def _with_mark(self, row: dict[str, Any]) -> dict[str, Any]:
+        live = self._mark(row["exchange"], row["symbol"])
+        if live is None:
+            return row
+        mark, mark_ns = live
+        size, entry = Decimal(row["size"]), Decimal(row["entry"])
+        unrealised = (mark.mark - entry) * size  # linear: profit in quote, size in base, negative for a short
+        cost = entry * abs(size)
+        return row | {
+            "mark": f"{mark.mark:f}",
+            "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
+            "unrealised": f"{unrealised.normalize():f}",
+            "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
+            "liquidation_distance": liquidation_distance(
+                size, mark.mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])
+            ),
+        }
+
+    def tick(self) -> None:
+        """Redraw portfolios, positions whose marks moved, and every account topic's ages once in a while."""
+        if self.wealth is not None:
+            self.wealth.tick()
+        for account, follower in self.followers.items():
+            name = f"positions:{account}"
+            times = tuple(
+                live[1] if (live := self._mark(follower.spec.exchange, symbol)) else 0
+                for symbol in sorted(follower.position_symbols())
+            )
+            if times != self._marks.get(name):
+                self._marks[name] = times
+                self._changed(name)
+
+    def topics(self) -> list[str]:
+        return [f"{kind}:{account}" for account in self.followers for kind in ACCOUNT_KINDS]

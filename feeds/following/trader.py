@@ -1,0 +1,357 @@
+"""One account's orders, placed and cancelled by REST where the user has switched that on.
+
+Never two orders of one click. The ticket is stored with its client order id before anything is sent. What was not
+answered is not sent again: the exchange is asked for that client id until it tells. Only when it says, later than any
+request of ours can still arrive, that it does not have the order, is the ticket ``absent``; the same click may then be
+sent anew, under the same client id.
+
+Refusals are told in the exchange's words. Cancelling is never refused for a state of ours: who wants out gets out.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import msgspec
+import structlog
+
+from feeds.account import AccountApi, AccountSpec
+from feeds.account_domain import Order
+from feeds.clock import SYSTEM, Clock
+from feeds.domain import StreamState
+from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited, TransportError
+from feeds.exchange import MarketIndex, Request
+from feeds.following.journal import Journal
+from feeds.following.signed_rest import SignedRest
+from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
+from feeds.trading import FindsInTwo, FindsOpen, TradingApi
+
+log = structlog.get_logger(__name__)
+
+LATE_S = 15.0
+"""What was sent so long ago does not arrive any more: its signature's time is over (5 s with most exchanges), its
+connection is closed (10 s), and the exchange's own copies have caught up."""
+
+SEND_S = 3.0
+"""An order that has waited so long for its turn is not sent any more: the price that was confirmed is gone."""
+
+ASK_S = 60.0
+"""So long the exchange is asked at once what became of an order; then every :data:`LATER_S`."""
+
+LATER_S = 30.0
+
+ROUNDS = 3
+"""Cancelling all is repeated for orders that came meanwhile, so often."""
+
+
+def ask_delays() -> Iterator[float]:
+    """Seconds before each question for what became of an order."""
+    delay_s = 0.25
+    while True:
+        yield delay_s
+        delay_s = min(2 * delay_s, 5.0)
+
+
+class Trader:
+    """Places and cancels for one account. ``state`` gives the account's state: it must be LIVE for a new order.
+
+    ``on_orders`` is called when open orders should be read again. ``ids`` is filled with the client ids of what was
+    ordered from here: that is how our orders are told from others'.
+    """
+
+    def __init__(
+        self,
+        spec: AccountSpec,
+        api: AccountApi,
+        rest: SignedRest,
+        journal: Journal,
+        markets: MarketIndex,
+        store: TicketStore,
+        *,
+        state: Callable[[], StreamState],
+        on_orders: Callable[[], None],
+        ids: set[str] | None = None,
+        delays: Callable[[], Iterator[float]] = ask_delays,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._spec = spec
+        self._api = api
+        self._rest = rest
+        self._journal = journal
+        self._markets = markets
+        self._store = store
+        self._state = state
+        self._on_orders = on_orders
+        self._ids = set() if ids is None else ids
+        self._delays = delays
+        self._clock = clock
+        self._log = log.bind(exchange=spec.exchange, account=spec.id)
+        self._at_work: dict[str, asyncio.Task[Ticket]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._begun_s = clock.monotonic_s()
+        self._sent_s: dict[str, float] = {}  # by key: nothing of ours was sent after that
+        self._armed: set[str] = set()  # markets whose dead man's switch was set
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Find out what became of what was under way; keep the dead man's switch. Idempotent."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._look_after(), name=f"orders of account {self._spec.id}")
+
+    async def stop(self, then: AccountSpec | None = None) -> None:
+        """End; what is under way is found out at the next start. Idempotent.
+
+        ``then``: how the account goes on at once; orders are left alone if it still trades. Else they are cancelled if
+        so configured.
+        """
+        task, self._task = self._task, None
+        if task is None:
+            return
+        tasks = [task, *self._at_work.values()]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._spec.trading:
+            await self._leave(goes_on=then is not None and then.trading, held=then is not None and then.dead_man_s > 0)
+
+    async def _leave(self, *, goes_on: bool, held: bool) -> None:
+        """The account is not watched any more: its orders go if so wished, else its dead man's switch is put off.
+        Where it ``goes_on``, only a switch that is not ``held`` any more is."""
+        try:
+            if self._spec.cancel_on_stop and not goes_on:
+                self._log.info("orders cancelled at stop", orders=await self.cancel_all())
+            elif self._spec.dead_man_s and not (goes_on and held):
+                await self._hold_dead_man(0)
+        except FeedError as error:
+            self._log.error("orders not cancelled at stop", error=self._said(error))
+
+    async def _look_after(self) -> None:
+        every_s = LATER_S
+        if self._spec.trading and self._spec.dead_man_s:
+            every_s = min(every_s, self._spec.dead_man_s / 3)
+        looked_s = float("-inf")
+        loaded = False
+        failing: set[str] = set()
+        while True:
+            if not loaded:
+                loaded = await self._managed("client ids", self._load_ids(), failing)
+            if self._spec.trading and self._spec.dead_man_s:
+                await self._managed("dead man's switch", self._hold_dead_man(self._spec.dead_man_s), failing)
+            if self._clock.monotonic_s() - looked_s >= LATER_S:
+                looked_s = self._clock.monotonic_s()
+                await self._managed("orders under way", self._find_open(failing), failing)
+            await asyncio.sleep(every_s)
+
+    async def _managed(self, what: str, work: Coroutine[Any, Any, None], failing: set[str]) -> bool:
+        """Did it work? Whatever fails, the rest goes on: a trader who looked after nothing would be worse. Logged once
+        when it breaks and once when it recovers."""
+        try:
+            await work
+        except Exception as error:  # of the store, the exchange, or our own
+            if what not in failing:
+                self._log.error("orders not looked after", part=what, error=self._said(error))
+            failing.add(what)
+            return False
+        if what in failing:
+            self._log.info("orders looked after again", part=what)
+        failing.discard(what)
+        return True
+
+    async def _load_ids(self) -> None:
+        self._ids |= await self._store.client_ids(self._spec.id)
+
+    async def _find_open(self, failing: set[str]) -> None:
+        for ticket in await self._store.open_tickets(self._spec.id):
+            if ticket.key not in self._at_work:
+                await self._managed(f"order {ticket.client_id}", self._find_again(ticket), failing)
+
+    async def _find_again(self, ticket: Ticket) -> None:
+        await self._find_once(ticket)
+
+    # -- placing -----------------------------------------------------------------------------------------------------
+
+    async def place(self, key: str, wish: Wish) -> Ticket:
+        """Place this wish, once, however often it is asked for under this key; what has become of it.
+
+        Raises Refused if it was not sent, FeedError if it cannot even be written down.
+        """
+        task = self._at_work.get(key)
+        if task is None:
+            task = asyncio.create_task(self._place(key, wish), name=f"order {key}")
+            self._at_work[key] = task
+            task.add_done_callback(lambda _: self._at_work.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _place(self, key: str, wish: Wish) -> Ticket:
+        trading = self._trading()
+        known = await self._store.ticket(self._spec.id, key)
+        if known is not None and known.wish != wish:
+            raise Refused("This order was asked for before, with other figures: press the button again.")
+        if known is not None and known.ended:
+            return known
+        if known is not None and known.state != "absent":
+            return await self._find(trading, known)
+        if not self._spec.trading:
+            raise Refused("Trading is switched off for this account.")
+        if (state := self._state()) is not StreamState.LIVE:
+            raise Refused(f"The account is {state}: what you see may be old. Nothing was sent.")
+        check(wish, self._markets.get(wish.symbol))
+        client_id = trading.new_client_id() if known is None else known.client_id
+        try:
+            request = trading.place_request(wish.order(client_id))
+        except ExchangeError as error:
+            raise Refused(str(error)) from error
+        ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
+        self._ids.add(client_id)
+        await self._store.put_ticket(self._spec.id, ticket)
+        return await self._send(trading, ticket, request, again=known is not None)
+
+    async def _send(self, trading: TradingApi, ticket: Ticket, request: Request, *, again: bool) -> Ticket:
+        """``again``: it was sent before under this client id, and the exchange did not have it."""
+        order = ticket.wish.order(ticket.client_id)
+        try:
+            told = await self._rest.ask(request, urgent=True, max_wait_s=SEND_S)
+            placed = trading.parse_placed(order, told.raw, told.asof_ms)
+        except RateLimited as error:  # before or instead of being processed
+            return await self._ended(ticket, "refused", error.sentence)
+        except ExchangeError as error:
+            if not trading.leaves_open(error):
+                found = await self._find_once(ticket) if again else ticket  # refused because it is there after all?
+                return found if found.state == "placed" else await self._ended(ticket, "refused", self._said(error))
+            self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))
+        except (TransportError, ParseError) as error:
+            self._log.warning("order not answered", client_id=ticket.client_id, error=str(error))
+        else:
+            self._tell(placed)
+            return await self._ended(ticket, "placed", order_id=placed.id)
+        self._sent_s[ticket.key] = self._clock.monotonic_s()
+        return await self._find(trading, ticket)
+
+    async def _find(self, trading: TradingApi, ticket: Ticket) -> Ticket:
+        """Ask what has become of it until that is known, for :data:`ASK_S` at most."""
+        began_s = self._clock.monotonic_s()
+        for delay_s in self._delays():
+            await asyncio.sleep(delay_s)
+            try:
+                found = await self._find_once(ticket)
+            except CredentialsError as error:
+                sentence = f"Whether the order stands is not known: {self._said(error)} Look before you order again."
+                return await self._ended(ticket, "unsure", sentence)
+            if found.state in ("placed", "absent"):
+                return found
+            if self._clock.monotonic_s() - began_s >= ASK_S:
+                break
+        sentence = "The exchange does not answer: whether the order stands is not known. Look before you order again."
+        return await self._ended(ticket, "unsure", sentence)
+
+    async def _find_once(self, ticket: Ticket) -> Ticket:
+        """Ask once; the ticket as it is then."""
+        trading = self._trading()
+        asked_s = self._clock.monotonic_s()
+        try:
+            told = await self._rest.ask(trading.find_request(ticket.wish.symbol, ticket.client_id), urgent=True)
+            order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
+            if order is None and isinstance(trading, FindsInTwo):
+                request = trading.find_closed_request(ticket.wish.symbol, ticket.client_id)
+                told = await self._rest.ask(request, urgent=True)
+                order = trading.parse_found(ticket.wish.symbol, ticket.client_id, told.raw)
+        except CredentialsError:
+            raise
+        except ExchangeError as error:
+            if not trading.unknown_order(error):
+                return ticket
+            order = None
+        except FeedError:
+            return ticket
+        if order is not None:
+            self._tell(order)
+            return await self._ended(ticket, "placed", order_id=order.id)
+        if asked_s - self._sent_s.get(ticket.key, self._begun_s) >= LATE_S and not isinstance(trading, FindsOpen):
+            return await self._ended(ticket, "absent", "The exchange does not have this order: it was not placed.")
+        return ticket
+
+    async def _ended(self, ticket: Ticket, state: str, sentence: str = "", *, order_id: str = "") -> Ticket:
+        ended = msgspec.structs.replace(ticket, state=state, sentence=sentence, order_id=order_id)
+        await self._store.put_ticket(self._spec.id, ended)
+        self._log.info("order", client_id=ticket.client_id, state=state, market=ticket.wish.symbol, said=sentence)
+        return ended
+
+    def _tell(self, order: Order) -> None:
+        """Into the journal, as told by REST; fills come by their own ways."""
+        self._journal.orders([order], recv_ns=self._clock.now_ns())
+        self._on_orders()
+
+    # -- cancelling --------------------------------------------------------------------------------------------------
+
+    async def cancel(self, symbol: str, order_id: str) -> None:
+        """Raises Refused, in the exchange's words; TransportError if it did not answer (cancel again: it harms not)."""
+        trading = self._trading()
+        order = await self._store.stored_order(self._spec.id, symbol, order_id)
+        if order is None:
+            raise Refused(f"There is no order {order_id} in {symbol}.")
+        try:
+            told = await self._rest.ask(trading.cancel_request(order), urgent=True)
+            trading.parse_cancelled(order, told.raw)
+        except ExchangeError as error:
+            raise Refused(self._said(error)) from error
+        finally:
+            self._on_orders()
+
+    async def cancel_all(self) -> int:
+        """Cancel every open order of the account that the exchange lists; how many there were.
+
+        Raises Refused, naming what was refused, after everything that could be cancelled was.
+        """
+        trading = self._trading()
+        seen: set[str] = set()
+        try:
+            for _ in range(ROUNDS):
+                orders = await self._open_orders()
+                seen |= {order.id for order in orders}
+                if not orders:
+                    return len(seen)
+                await self._cancel_all(trading, tuple(sorted({order.symbol for order in orders})))
+            left = await self._open_orders()
+        finally:
+            self._on_orders()
+        if left:
+            raise Refused(f"{len(left)} orders are still open: {', '.join(sorted({order.symbol for order in left}))}.")
+        return len(seen)
+
+    async def _cancel_all(self, trading: TradingApi, symbols: tuple[str, ...]) -> None:
+        refusals = []
+        for request in trading.cancel_all_requests(symbols):
+            try:
+                told = await self._rest.ask(request, urgent=True)
+                trading.parse_cancelled_all(request, told.raw)
+            except ExchangeError as error:
+                if not trading.unknown_order(error):  # filled or cancelled meanwhile
+                    refusals.append(self._said(error))
+        if refusals:
+            raise Refused(" ".join(refusals))
+
+    async def _open_orders(self) -> list[Order]:
+        orders = []
+        for request in self._api.orders_requests():
+            told = await self._rest.ask(request, urgent=True)
+            orders += self._api.parse_orders(request, told.raw)
+        return orders
+
+    async def _hold_dead_man(self, timeout_s: int) -> None:
+        """Also where nothing is open any more: a switch that was set there strikes all that comes later."""
+        trading = self._trading()
+        self._armed |= {order.symbol for order in await self._open_orders()}
+        for request in trading.dead_man_requests(timeout_s, tuple(sorted(self._armed))):
+            await self._rest.ask(request, urgent=True)
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def _trading(self) -> TradingApi:
+        if not isinstance(self._api, TradingApi):
+            raise Refused(f"Orders cannot be placed at {self._spec.exchange} from here.")
+        return self._api
+
+    def _said(self, error: Exception) -> str:
+        """The exchange's words, without the key."""
+        return self._spec.credentials.cut_from(str(error) or getattr(error, "sentence", repr(error)))
