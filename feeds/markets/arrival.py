@@ -1,6 +1,7 @@
 """One market on its way from one connection to another: its book there, and what else came. See ``handover``, where a
 whole connection is replaced, and ``fresh_books``, where a market alone moves."""
 
+import heapq
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from feeds.book import OrderBook
-from feeds.domain import BookDelta, BookSnapshot, Candle, Channel, Event, MarkPrice, Subscription, Ticker
+from feeds.domain import BookDelta, BookSnapshot, Candle, Channel, Event, MarkPrice, Subscription, Ticker, Trade
 from feeds.errors import SyncError
 from feeds.markets.market import MarketFeed
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 KEPT = 2_000
-"""Events other than the book's that are kept for one market."""
+"""So many prints are kept for one market, and so many of what else is no book."""
 
 
 class Host(Protocol):
@@ -49,7 +50,9 @@ class Arrival:
         self.generation = 0  # rises whenever the book starts anew
         self.waits_s: float | None = None  # since when its book is complete, and behind the shown one
         self.held_s: float | None = None  # since when the shown book stands still, so that this one gets past it
+        self.overlap_s: float | None = None  # since when its prints are waited for
         self._host = host
+        self._prints: deque[tuple[Trade, int]] = deque(maxlen=KEPT)
         self._kept: deque[tuple[Event, int]] = deque(maxlen=KEPT)
 
     @property
@@ -63,6 +66,9 @@ class Arrival:
     # -- what comes by the new connection ----------------------------------------------------------------------------
 
     def take(self, event: Event, recv_ns: int) -> None:
+        if isinstance(event, Trade):
+            self._prints.append((event, recv_ns))
+            return
         if not isinstance(event, BookDelta | BookSnapshot):
             self._kept.append((event, recv_ns))
             return
@@ -116,9 +122,19 @@ class Arrival:
         ids = self.sync.book.seq is not None and self.feed.sync.book.seq is not None
         return ids and not self._host.own_ids
 
+    @property
+    def overlaps(self) -> bool:
+        """Has the market the first print that the new connection told, or a later one? Then none is missing between
+        what the old connection told and what the new one tells, however late the old one is. True where the new one
+        has told none."""
+        if not self._prints:
+            return True
+        first = self._prints[0][0]
+        return self.feed.tape.has(first)
+
     def news(self) -> Iterator[tuple[Event, int]]:
-        """What was kept and is newer than what the market has."""
-        for event, recv_ns in self._kept:
+        """What was kept and is newer than what the market has, in the order in which it came."""
+        for event, recv_ns in heapq.merge(self._prints, self._kept, key=lambda kept: kept[1]):
             if not outdated(self.feed, event):
                 yield event, recv_ns
 

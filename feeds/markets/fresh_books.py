@@ -21,11 +21,11 @@ from feeds.book import BookSide, OrderBook
 from feeds.clock import Clock
 from feeds.domain import StreamState, Subscription
 from feeds.markets.arrival import Arrival
+from feeds.markets.lane import Lane, deliver
 from feeds.markets.market import MarketFeed
 from feeds.sync import Need
 
 if TYPE_CHECKING:
-    from feeds.markets.lane import Lane
     from feeds.markets.venue import Venue
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ SPARE = 5
 class _Fresh:
     """One under way: a market that arrives on another lane (``arrival.Host``)."""
 
-    def __init__(self, books: "FreshBooks", feed: MarketFeed, old: "Lane", new: "Lane", now_s: float) -> None:
+    def __init__(self, books: "FreshBooks", feed: MarketFeed, old: Lane, new: Lane, now_s: float) -> None:
         self.venue = books.venue
         self.own_ids = books.venue.adapter.facts.ids_per_connection
         self.old = old
@@ -134,6 +134,8 @@ class FreshBooks:
             return False
         if fresh.ready_s is None:
             fresh.ready_s = now_s
+        if not arrival.overlaps and now_s - fresh.ready_s < MEET_S:
+            return False
         ours, theirs = feed.sync.book, arrival.sync.book
         if feed.sync.ready:
             if ours.seq == theirs.seq:
@@ -169,6 +171,8 @@ class FreshBooks:
             fresh.arrival.book_ns,
             own_ids=fresh.own_ids,
         )
+        for event, recv_ns in fresh.arrival.news():
+            deliver(feed, event, recv_ns)
 
     def _end(self, symbol: str) -> _Fresh | None:
         fresh = self._under_way.pop(symbol, None)

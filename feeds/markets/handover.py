@@ -40,8 +40,12 @@ log = structlog.get_logger(__name__)
 TICK_S = 0.05
 """A change that waits is looked at this often, besides at every update of the new book."""
 
-SETTLE_S = 1.0
-"""From the last subscription's acceptance to the change: what was under way on the old connection has arrived then."""
+SETTLE_TICKS = 20
+"""From the last subscription's acceptance to the change: what was under way on the old connection has arrived then.
+Counted in ticks: a process that stood still for a second has read nothing in it."""
+
+OVERLAP_S = 5.0
+"""A market waits so long for the old connection to tell the first print that the new one told."""
 
 PATIENCE_S = 60.0
 PATIENCE_PER_BOOK_S = 5.0
@@ -77,7 +81,7 @@ class Handover:
         self._failure = ""
         self._deadline_s = float("inf")
         self._fetching: dict[str, asyncio.Task[None]] = {}
-        self._settled_s: float | None = None
+        self._settled = 0  # ticks
 
     # -- which subscriptions -----------------------------------------------------------------------------------------
 
@@ -124,6 +128,7 @@ class Handover:
                 if not self.begun and self._late():
                     raise Failed(f"not complete in time: {', '.join(self._missing()) or 'not all is accepted'}")
                 await asyncio.sleep(TICK_S)
+                self._settled = self._settled + 1 if self._stands() else 0
                 for arrival in list(new.coming.values()):
                     self.look_at(arrival)
         except Failed:
@@ -147,15 +152,12 @@ class Handover:
 
     def _complete(self) -> bool:
         """Everything stands on the new connection, so far as it stands on the old one, and has settled."""
+        return self._settled >= SETTLE_TICKS and self._stands() and not self._missing()
+
+    def _stands(self) -> bool:
         connection = self.new.connection
         speaks = connection.messages > 0 or not self.venue.adapter.facts.markets_by_stream
-        if connection.age_s is None or not connection.settled or not speaks:
-            self._settled_s = None
-            return False
-        if self._settled_s is None:
-            self._settled_s = self._clock.monotonic_s()
-        settled = self._clock.monotonic_s() - self._settled_s >= SETTLE_S
-        return settled and not self._missing()
+        return connection.age_s is not None and connection.settled and speaks
 
     def _missing(self) -> list[str]:
         """Markets whose book stands on the old connection alone."""
@@ -224,10 +226,19 @@ class Handover:
         if arrival.ready:
             helped = lost and arrival.has_book
             stands = (self.begun or self._complete()) and self.new.connection.state not in _BROKEN
-            if (helped or stands) and (arrival.in_step or arrival.continues or self._held(arrival)):
+            if not (helped or stands) or not (lost or self._overlaps(arrival)):
+                return
+            if arrival.in_step or arrival.continues or self._held(arrival):
                 self._change(arrival)
         elif self.begun and (lost or (self._late() and not arrival.feed.sync.ready)):
             self._change(arrival)  # it is as bad there as here, and here is no future
+
+    def _overlaps(self, arrival: Arrival) -> bool:
+        """Is no print missing between the two connections? After a while it must do without."""
+        now_s = self._clock.monotonic_s()
+        if arrival.overlap_s is None:
+            arrival.overlap_s = now_s
+        return arrival.overlaps or now_s - arrival.overlap_s >= OVERLAP_S
 
     def _held(self, arrival: Arrival) -> bool:
         """The new book comes later than the old one, and without ids nobody could join them: the shown one stands

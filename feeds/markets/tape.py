@@ -36,6 +36,10 @@ class Tape:
             self.trades.extend(ordered)
         return True
 
+    def has(self, trade: Trade) -> bool:
+        """This one, or a later one."""
+        return trade.id in self._ids or (bool(self.trades) and self.trades[-1].exchange_ms > trade.exchange_ms)
+
     def take_candle(self, candle: Candle) -> list[Candle]:
         """What is new: this bar, and long ones made of it; nothing, if it is older than the running one."""
         bar = candle if self._led is None else self._led.join(candle)
