@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -146,6 +146,7 @@ class Judge:
         self.mute_s = 0.0  # the longest that a market was LIVE without news, before its first outage
         self._news: dict[str, tuple[float, Any]] = {}  # since when, which state of the book
         self._broken: set[str] = set()  # had an outage
+        self.reconnected: Callable[[], bool] = lambda: False  # an outage can be too short to be published
 
     def publish(self, topic: str, frame: str) -> None:
         kind, _, rest = topic.partition(":")
@@ -170,12 +171,13 @@ class Judge:
         raise AssertionError(f"{topic} refused: {reason}")
 
     def _note_silence(self, symbol: str, frame: Mapping[str, Any], changes: list[tuple[float, StreamState]]) -> None:
-        """Later on the recording begins anew, and old news is rightly ignored."""
+        """After the first outage, or the first frame by another connection, the recording begins anew, and old news is
+        rightly ignored."""
         now_s, known = time.monotonic(), self._news.get(symbol)
         first_outage = any(state.usable for _, state in changes) and not changes[-1][1].usable
         if known and changes[-1][1] is StreamState.LIVE and not first_outage and symbol not in self._broken:
             self.mute_s = max(self.mute_s, now_s - known[0])
-        if first_outage:
+        if first_outage or self.reconnected():
             self._broken.add(symbol)
         number = number_of(frame)
         if known is None or known[1] != number:
@@ -265,6 +267,8 @@ async def run_ours(
             judge = Judge(truth)
             engine = Engine(load_config(file, {}), judge)
             await engine.start()
+            lanes = engine.venues[scene.exchange].lanes
+            judge.reconnected = lambda: any(lane.connection.reconnects for lane in lanes)
             topics = [f"book:{scene.exchange}:{symbol}" for symbol in scene.symbols]
             end_s = time.monotonic() + seconds
             first_live_s = float("inf")
