@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.across.consolidated import walk
+from feeds.across import walk
 from feeds.across.walk import Taken, Wanted, plain
 from feeds.book import BookSide
 
