@@ -24,7 +24,8 @@ from decimal import Decimal
 
 from feeds.account import FillPage
 from feeds.account_domain import Fill, Transfer, UnknownMarket
-from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, STOCKS, Moment, Names, Wire, decode, ms_of, side_of
+from feeds.account_reading import Moment, Wire, ms_of
+from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, STOCKS, Names, decode, side_of
 from feeds.exchange import Request
 
 FILLS_PATH = "/v2/account/activities/FILL"

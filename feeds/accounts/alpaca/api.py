@@ -22,11 +22,12 @@ from msgspec import structs
 
 from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import Moment, Wire, ms_of
 from feeds.accounts.alpaca import activities
 from feeds.accounts.alpaca.rows import Account, Holding, OrderRow
 from feeds.accounts.alpaca.stream import UNAUTHORIZED, AlpacaSession
 from feeds.accounts.alpaca.trading import ORDERS_PATH, AlpacaTrading
-from feeds.accounts.alpaca.wire import ACCOUNT, Moment, Names, Wire, decode, ms_of
+from feeds.accounts.alpaca.wire import ACCOUNT, Names, decode
 from feeds.domain import Market, Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Facts, MarketIndex, Request

@@ -17,13 +17,13 @@ orders-at-alpaca, crypto-orders):
 * A short holding's ``qty`` is negative; **unconfirmed**: everywhere. Its ``side`` is ``short`` in any case.
 """
 
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from feeds.account_domain import Balance, Order
-from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, PRODUCT_OF_CLASS, Moment, Names, Wire, ms_of, side_of
+from feeds.account_reading import EXACT, Moment, Wire, ms_of
+from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, PRODUCT_OF_CLASS, Names, side_of
 from feeds.errors import ParseError
 
-EXACT = Context(prec=100)
 CENT = Decimal("0.01")
 
 STATUSES = {

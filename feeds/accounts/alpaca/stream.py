@@ -17,8 +17,9 @@ import msgspec
 
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, FillTold, PrivateEvent, Reply, UnknownMarket
+from feeds.account_reading import Wire
 from feeds.accounts.alpaca.rows import OrderRow
-from feeds.accounts.alpaca.wire import Names, Wire, decode
+from feeds.accounts.alpaca.wire import Names, decode
 from feeds.domain import Ack, Rejected
 from feeds.errors import ParseError
 

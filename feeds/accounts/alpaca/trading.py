@@ -18,8 +18,9 @@ import uuid
 import msgspec
 
 from feeds.account_domain import Order
+from feeds.account_reading import Wire
 from feeds.accounts.alpaca.rows import OrderRow
-from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, Names, Wire, decode
+from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, Names, decode
 from feeds.domain import Market
 from feeds.errors import ExchangeError, ParseError
 from feeds.exchange import Request

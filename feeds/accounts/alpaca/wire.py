@@ -1,11 +1,10 @@
 """What Alpaca's stream and its REST answers write alike: amounts, times, names of markets."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from feeds import account_reading
 from feeds.domain import Market, Side
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
@@ -16,43 +15,12 @@ CRYPTO, STOCKS = "crypto", "stocks"
 PRODUCT_OF_CLASS = {"crypto": CRYPTO, "us_equity": STOCKS}
 """Alpaca's ``asset_class``; others (``us_option``) are not shown."""
 
-MAX_DIGITS = 30
-"""Digits before the point: far more than any figure that means money."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-
-Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
-"""RFC 3339, up to nanoseconds, in UTC or with an offset such as ``-04:00``."""
-
-
-class Wire(msgspec.Struct, frozen=True):
-    """Base of all that Alpaca sends. Unknown fields are ignored.
-
-    Numbers are text, or JSON numbers, read as Decimal; that also reads "NaN" and "1e999999", which are no figures.
-    """
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < MAX_DIGITS):
-                raise ValueError(f"{name} is not a sensible number")
-
-
 T = TypeVar("T")
 
 
 def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """One message or answer; raises ParseError if it is not what the documentation says."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
-        raise ParseError(f"Alpaca: {type(error).__name__}: {error}", text) from error
-
-
-def ms_of(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
+    return account_reading.decode(raw, kind, "Alpaca")
 
 
 def side_of(text: str) -> Side:

@@ -17,11 +17,12 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance import capital, spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
-from feeds.accounts.binance.wire import Ms, Wire, decode
+from feeds.accounts.binance.wire import decode
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from feeds.account_domain import Transfer
-from feeds.accounts.binance.wire import Ms, Wire, decode
+from feeds.account_reading import Ms, Wire
+from feeds.accounts.binance.wire import decode
 from feeds.errors import ParseError
 from feeds.exchange import Request
 

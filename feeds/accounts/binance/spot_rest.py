@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Literal
 
 from feeds.account_domain import Balance, Fill, Order
-from feeds.accounts.binance.wire import EXACT, Ms, Wire, average_of, decode, if_any, side_of, status_of, symbol_of
+from feeds.account_reading import EXACT, Ms, Wire
+from feeds.accounts.binance.wire import average_of, decode, if_any, side_of, status_of, symbol_of
 from feeds.exchange import MarketIndex
 
 PRODUCT = "spot"

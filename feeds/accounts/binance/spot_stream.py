@@ -23,8 +23,9 @@ from msgspec import field
 
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, Expired, Fill, Order, PrivateEvent, UnknownMarket
+from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance.spot_rest import PRODUCT, spot_balance
-from feeds.accounts.binance.wire import EXECUTIONS, Ms, Wire, average_of, decode, if_any, side_of, status_of, symbol_of
+from feeds.accounts.binance.wire import EXECUTIONS, average_of, decode, if_any, side_of, status_of, symbol_of
 from feeds.domain import Ack, Closing, Rejected
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex

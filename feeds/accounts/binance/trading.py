@@ -15,8 +15,9 @@ import secrets
 from typing import Any
 
 from feeds.account_domain import Order
+from feeds.account_reading import Wire
 from feeds.accounts.binance import spot_rest, usdm_rest
-from feeds.accounts.binance.wire import Wire, decode
+from feeds.accounts.binance.wire import decode
 from feeds.domain import Market
 from feeds.errors import ExchangeError, ParseError
 from feeds.exchange import MarketIndex, Request

@@ -9,7 +9,8 @@ from typing import Literal
 import msgspec
 
 from feeds.account_domain import Balance, Fill, Order, Position
-from feeds.accounts.binance.wire import Ms, Wire, decode, if_any, margin_mode_of, side_of, status_of, symbol_of
+from feeds.account_reading import Ms, Wire
+from feeds.accounts.binance.wire import decode, if_any, margin_mode_of, side_of, status_of, symbol_of
 from feeds.exchange import MarketIndex
 
 PRODUCT = "usdm"

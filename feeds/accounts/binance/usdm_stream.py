@@ -26,18 +26,9 @@ import msgspec
 from msgspec import field
 
 from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, PrivateEvent, UnknownMarket
+from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance.usdm_rest import POSITION_SIDES, PRODUCT, PositionSide, Setting, Settings, algo_id
-from feeds.accounts.binance.wire import (
-    EXECUTIONS,
-    Ms,
-    Wire,
-    decode,
-    if_any,
-    margin_mode_of,
-    side_of,
-    status_of,
-    symbol_of,
-)
+from feeds.accounts.binance.wire import EXECUTIONS, decode, if_any, margin_mode_of, side_of, status_of, symbol_of
 from feeds.domain import Closing, Notice
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex

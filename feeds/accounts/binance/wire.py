@@ -1,20 +1,14 @@
 """What Binance's two products write alike: numbers, names, states."""
 
 from decimal import Context, Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
+from feeds import account_reading
 from feeds.domain import Side
-from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-
-MAX_DIGITS = 30
-"""Digits before the point: far more than any figure that means money."""
-
-EXACT = Context(prec=100)
 AVERAGE = Context(prec=16)  # an average price is a quotient: it needs an end somewhere
 
 STATUSES = {
@@ -34,29 +28,12 @@ EXECUTIONS = frozenset({"TRADE", "CALCULATED"})
 """Execution types that may carry a fill; CALCULATED is a liquidation."""
 
 
-class Wire(msgspec.Struct, frozen=True):
-    """Base of all that Binance sends. Unknown fields are ignored.
-
-    Numbers are text, read as Decimal; that also reads "NaN" and "1e999999", which are no figures.
-    """
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < MAX_DIGITS):
-                raise ValueError(f"{name} is not a sensible number")
-
-
 T = TypeVar("T")
 
 
 def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """One message or answer; raises ParseError if it is not what the documentation says."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
-        raise ParseError(f"Binance: {type(error).__name__}: {error}", text) from error
+    return account_reading.decode(raw, kind, "Binance")
 
 
 def status_of(text: str) -> str:

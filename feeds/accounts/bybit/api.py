@@ -25,11 +25,12 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import Wire
 from feeds.accounts.bybit import pages
 from feeds.accounts.bybit.rows import MARGIN_MODES, WALLET, OrderRow, PositionRow, Wallet
 from feeds.accounts.bybit.stream import BybitSession
 from feeds.accounts.bybit.trading import BybitTrading
-from feeds.accounts.bybit.wire import Answer, Wire, decode, reading, result
+from feeds.accounts.bybit.wire import Answer, decode, reading, result
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request

@@ -19,8 +19,9 @@ import msgspec
 
 from feeds.account import FillPage
 from feeds.account_domain import Fill, Transfer, UnknownMarket
+from feeds.account_reading import Ms, Wire, needed
 from feeds.accounts.bybit.rows import WALLET, ExecutionRow
-from feeds.accounts.bybit.wire import Ms, Wire, needed, reading, result
+from feeds.accounts.bybit.wire import reading, result
 from feeds.exchange import MarketIndex, Request
 
 WINDOW_MS = 7 * 86_400_000

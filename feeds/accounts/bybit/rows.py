@@ -21,7 +21,8 @@ from decimal import Context, Decimal
 from typing import Literal
 
 from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
-from feeds.accounts.bybit.wire import BuySell, Ms, Wire, figure, if_any, needed, side_of
+from feeds.account_reading import EXACT, Ms, Wire, figure, needed
+from feeds.accounts.bybit.wire import BuySell, if_any, side_of
 from feeds.domain import Market
 from feeds.exchange import MarketIndex
 
@@ -50,7 +51,6 @@ EXECUTIONS = frozenset(
 
 NO_STOP = ("", "UNKNOWN")
 
-EXACT = Context(prec=100)
 CONVERTED = Context(prec=16)  # a quotient needs an end somewhere
 
 POSITION_SIDES: dict[int, Literal["both", "long", "short"]] = {0: "both", 1: "long", 2: "short"}

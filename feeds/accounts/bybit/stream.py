@@ -28,8 +28,9 @@ import msgspec
 
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, PrivateEvent, Reply
+from feeds.account_reading import Ms, Wire
 from feeds.accounts.bybit.rows import ExecutionRow, OrderRow, PositionRow, Wallet
-from feeds.accounts.bybit.wire import Ms, Wire, decode, reading
+from feeds.accounts.bybit.wire import decode, reading
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.exchange import MarketIndex
 

@@ -22,8 +22,9 @@ from collections.abc import Mapping
 import msgspec
 
 from feeds.account_domain import Order
+from feeds.account_reading import Wire
 from feeds.accounts.bybit.rows import WALLET, OrderRow, PositionRow
-from feeds.accounts.bybit.wire import Wire, reading, result
+from feeds.accounts.bybit.wire import reading, result
 from feeds.domain import Market
 from feeds.errors import ExchangeError
 from feeds.exchange import MarketIndex, Request

@@ -26,11 +26,12 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import iso_of as iso
 from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.keys import KEY_FORM, Signer
 from feeds.accounts.coinbase.stream import CoinbasePrivateSession
 from feeds.accounts.coinbase.trading import BATCH, PAGE, REST, CoinbaseTrading
-from feeds.accounts.coinbase.wire import HOST, PRODUCT, iso
+from feeds.accounts.coinbase.wire import HOST, PRODUCT
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Facts, MarketIndex, Request

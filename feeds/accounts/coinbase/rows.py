@@ -9,19 +9,14 @@ import structlog
 
 from feeds.account import FillPage, KeyRights
 from feeds.account_domain import Balance, Fill, Order, UnknownMarket
+from feeds.account_reading import EXACT, Moment, Wire, figure, ms_of, needed
 from feeds.accounts.coinbase.wire import (
-    EXACT,
     PRODUCT,
     QUOTIENT,
     TIMES_IN_FORCE,
     BuySell,
-    Moment,
-    Wire,
-    figure,
     is_spot,
     moment_ms,
-    ms_of,
-    needed,
     not_negative,
     reading,
     side_of,

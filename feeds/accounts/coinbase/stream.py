@@ -19,19 +19,15 @@ from collections.abc import Callable
 import msgspec
 
 from feeds.account_domain import AccountChanged, Expired, Order, PrivateEvent
+from feeds.account_reading import EXACT, Moment, Wire, figure, ms_of
 from feeds.accounts.coinbase.known import KnownOrders
 from feeds.accounts.coinbase.wire import (
-    EXACT,
     PRODUCT,
     STATUSES,
     TIMES_IN_FORCE,
     BuySell,
-    Moment,
-    Wire,
-    figure,
     is_spot,
     moment_ms,
-    ms_of,
     not_negative,
     reading,
     side_of,

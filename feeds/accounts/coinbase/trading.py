@@ -20,9 +20,11 @@ from decimal import Decimal
 import msgspec
 
 from feeds.account_domain import Order
+from feeds.account_reading import Wire
+from feeds.account_reading import iso_of as iso
 from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.known import KnownOrders
-from feeds.accounts.coinbase.wire import HOST, PRODUCT, Wire, iso, reading
+from feeds.accounts.coinbase.wire import HOST, PRODUCT, reading
 from feeds.domain import Market
 from feeds.errors import ExchangeError
 from feeds.exchange import MarketIndex, Request

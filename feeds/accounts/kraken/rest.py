@@ -13,17 +13,9 @@ from msgspec import field
 
 from feeds.account import FillPage, KeyRights
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
+from feeds.account_reading import EXACT, Wire
 from feeds.accounts.kraken.names import Pairs, asset_of
-from feeds.accounts.kraken.wire import (
-    AVERAGE,
-    EXACT,
-    PRODUCT,
-    Wire,
-    decode,
-    if_any,
-    ms_of_seconds,
-    status_of,
-)
+from feeds.accounts.kraken.wire import AVERAGE, PRODUCT, decode, if_any, ms_of_seconds, status_of
 from feeds.domain import Side
 from feeds.errors import ParseError
 

@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 
 from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, PrivateEvent, UnknownMarket
+from feeds.account_reading import EXACT, Moment, Wire, ms_of
 from feeds.accounts.kraken.names import asset_of
-from feeds.accounts.kraken.wire import EXACT, PRODUCT, Moment, Wire, decode, if_any, ms_of, status_of
+from feeds.accounts.kraken.wire import PRODUCT, decode, if_any, status_of
 from feeds.domain import Ack, Heartbeat, Notice, Rejected, Side
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex

@@ -21,10 +21,11 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import iso_of as iso
 from feeds.accounts.krakenfutures import rest
 from feeds.accounts.krakenfutures.stream import KrakenFuturesPrivateSession
 from feeds.accounts.krakenfutures.trading import API, HOST, Trading, ask
-from feeds.accounts.krakenfutures.wire import PRODUCT, Detail, iso, market_of, sha256_then_hmac
+from feeds.accounts.krakenfutures.wire import PRODUCT, Detail, market_of, sha256_then_hmac
 from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request

@@ -12,20 +12,17 @@ from msgspec import field
 
 from feeds.account import FillPage
 from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
+from feeds.account_reading import EXACT, Moment, Wire, ms_of
 from feeds.accounts.krakenfutures.wire import (
-    EXACT,
     PRODUCT,
     TYPES,
     ZERO,
     Detail,
-    Moment,
-    Wire,
     asset_of,
     decode,
     inverse,
     maker_of,
     market_of,
-    ms_of,
     shown,
 )
 from feeds.domain import Side

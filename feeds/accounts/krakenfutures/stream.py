@@ -17,15 +17,13 @@ import msgspec
 from msgspec import field
 
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, PrivateEvent, Reply, UnknownMarket
+from feeds.account_reading import EXACT, Ms, Wire
 from feeds.accounts.krakenfutures.rest import position, raw_json
 from feeds.accounts.krakenfutures.wire import (
-    EXACT,
     PRODUCT,
     TYPES,
     ZERO,
     Detail,
-    Ms,
-    Wire,
     asset_of,
     decode,
     inverse,

@@ -5,42 +5,25 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
-from typing import Annotated, NamedTuple, TypeVar
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from feeds import account_reading
 from feeds.domain import Market
-from feeds.errors import CredentialsError, ParseError
+from feeds.errors import CredentialsError
 from feeds.exchange import MarketIndex
 
 PRODUCT = "futures"
 LABEL = "Kraken Futures"
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-
-MAX_DIGITS = 40
-EXACT = Context(prec=100)
 ZERO = Decimal(0)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _ASSETS = {"XBT": "BTC", "XDG": "DOGE"}
 
 TYPES: Mapping[str, str] = {"lmt": "limit", "mkt": "market", "post": "limit", "ioc": "limit", "stp": "stop"}
 """REST's words of an order's type that are not the stream's."""
-
-
-class Wire(msgspec.Struct, frozen=True):
-    """Base of all that Kraken Futures sends. Unknown fields are ignored; numbers are JSON numbers."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) < MAX_DIGITS):
-                raise ValueError(f"{name} is not a sensible number")
 
 
 class Detail(NamedTuple):
@@ -58,20 +41,7 @@ T = TypeVar("T")
 
 def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """One message or answer; raises ParseError if it is not what the documentation says."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
-        raise ParseError(f"{LABEL}: {type(error).__name__}: {error}", text) from error
-
-
-def ms_of(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def iso(ms: int) -> str:
-    """``2024-01-01T00:00:00.000Z``."""
-    return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    return account_reading.decode(raw, kind, LABEL)
 
 
 def asset_of(name: str) -> str:

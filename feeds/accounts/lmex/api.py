@@ -25,11 +25,12 @@ import msgspec
 
 from feeds.account import OPEN_STATUSES, AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_reading import Wire
 from feeds.accounts.lmex import history
 from feeds.accounts.lmex.rows import FuturesWallet, OrderRow, PositionRow, SpotAsset, futures_balances, together
 from feeds.accounts.lmex.stream import LmexPrivateSession
 from feeds.accounts.lmex.trading import LmexTrading
-from feeds.accounts.lmex.wire import Wire, decode, decode_rows, listed, reading
+from feeds.accounts.lmex.wire import decode, decode_rows, listed, reading
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request

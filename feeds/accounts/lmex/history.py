@@ -24,8 +24,9 @@ from typing import Literal
 
 from feeds.account import FillPage
 from feeds.account_domain import Fill, Transfer, UnknownMarket
+from feeds.account_reading import Ms, Wire
 from feeds.accounts.lmex.rows import FillRow
-from feeds.accounts.lmex.wire import ZERO, Ms, Wire, decode_rows, reading
+from feeds.accounts.lmex.wire import ZERO, decode_rows, reading
 from feeds.domain import Market
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex, Request

@@ -24,18 +24,8 @@ from decimal import Decimal
 from typing import Literal
 
 from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
-from feeds.accounts.lmex.wire import (
-    CONVERTED,
-    EXACT,
-    ZERO,
-    Ms,
-    Wire,
-    contract_of,
-    if_any,
-    listed,
-    side_of,
-    times,
-)
+from feeds.account_reading import EXACT, Ms, Wire
+from feeds.accounts.lmex.wire import CONVERTED, ZERO, contract_of, if_any, listed, side_of, times
 from feeds.exchange import MarketIndex
 
 STATUSES = {

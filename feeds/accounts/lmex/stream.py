@@ -20,8 +20,9 @@ from decimal import Decimal
 import msgspec
 
 from feeds.account_domain import AccountChanged, Order, PrivateEvent, Reply, UnknownMarket
+from feeds.account_reading import Wire
 from feeds.accounts.lmex.rows import FillRow, OrderRow
-from feeds.accounts.lmex.wire import Wire, decode, decode_rows, listed, reading
+from feeds.accounts.lmex.wire import decode, decode_rows, listed, reading
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.exchange import MarketIndex
 

@@ -1,51 +1,27 @@
 """How LMEX writes numbers, names and answers: mostly JSON numbers, text on some topics; both are taken everywhere."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from decimal import Context, Decimal
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from feeds import account_reading
+from feeds.account_reading import EXACT
 from feeds.domain import Market, Side
-from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges.lmex_session import old_name
 
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-
-MAX_DIGITS = 30
-"""Digits before the point: far more than any figure that means money."""
-MIN_DIGITS = -40
-EXACT = Context(prec=100)
 CONVERTED = Context(prec=16)  # a quotient needs an end somewhere
 ZERO = Decimal(0)
 
 
-class Wire(msgspec.Struct, frozen=True):
-    """Base of all that LMEX sends. Unknown fields are ignored. Figures that cannot mean money raise ValueError."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if not isinstance(value, Decimal):
-                continue
-            if not value.is_finite() or (value and not MIN_DIGITS < value.adjusted() < MAX_DIGITS):
-                raise ValueError(f"{name} is not a sensible number")
-
-
 T = TypeVar("T")
 
-MALFORMED = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 
-
-@contextmanager
-def reading(raw: bytes | str, what: str) -> Iterator[None]:
+def reading(raw: bytes | str, what: str) -> AbstractContextManager[None]:
     """Whatever is wrong with ``raw`` comes out as a ParseError."""
-    try:
-        yield
-    except MALFORMED as error:
-        raise ParseError(f"LMEX, {what}: {type(error).__name__}: {error}", raw) from error
+    return account_reading.reading(raw, f"LMEX, {what}")
 
 
 def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:

@@ -1,13 +1,14 @@
 """What OKX's answers and frames write alike: numbers that are text, names, states, sizes in contracts."""
 
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from feeds import account_reading
+from feeds.account_reading import EXACT
 from feeds.domain import Market
-from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^(-?[0-9]{1,30}(\.[0-9]{1,40})?([eE]-?[0-9]{1,2})?)?\Z")]
@@ -19,8 +20,6 @@ Moment: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,15}\Z")]
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}\Z")]
 PositionSide: TypeAlias = Literal["net", "long", "short", ""]
 Direction: TypeAlias = Literal["buy", "sell"]
-
-EXACT = Context(prec=100)
 
 PRODUCTS = {"SPOT": "spot", "MARGIN": "spot", "SWAP": "swap"}
 """OKX's kinds of instruments to ours. Bought on margin, a pair is the same market with the same trade ids."""
@@ -63,20 +62,13 @@ T = TypeVar("T")
 
 
 def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
-    """One message or part of one; raises ParseError if it is not what the documentation says."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise ParseError(f"OKX: {type(error).__name__}: {error}", _bytes(raw)) from error
+    """One message or answer; raises ParseError if it is not what the documentation says."""
+    return account_reading.decode(raw, kind, "OKX")
 
 
 def rows(raw: bytes, kind: type[T]) -> list[T]:
     """The rows of an answer."""
     return decode(decode(raw, Answer).data, list[kind])  # type: ignore[valid-type]
-
-
-def _bytes(raw: bytes | str | msgspec.Raw) -> bytes | str:
-    return bytes(raw) if isinstance(raw, msgspec.Raw) else raw
 
 
 def amount(text: str) -> Decimal | None:
