@@ -90,7 +90,11 @@ class Socket:
     async def run(self, request: web.Request, on_text: Callable[[str], None]) -> web.WebSocketResponse:
         """Serve until the connection ends."""
         ws = self._ws
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:
+            log.debug("client went away before it was let in")
+            return ws
         transport = request.transport
         self._transport = transport if isinstance(transport, asyncio.Transport) else None
         writer = asyncio.create_task(self._write())

@@ -5,6 +5,7 @@ demand. Frames are passed on as they are, and so are pings, pongs, refusals, clo
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -55,6 +56,10 @@ class Proxy:
         self.answers: list[tuple[str, int, bytes]] = []  # path with query, status, body
         self.tamper: Tamper | None = None
         self.kick = False  # connections are accepted and closed at once
+        self._ending = asyncio.Event()
+        self._serving = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
 
@@ -69,6 +74,11 @@ class Proxy:
         return self
 
     async def stop(self) -> None:
+        """Sockets end by themselves first: a server that has to cancel its handlers may leave their transports open."""
+        self._ending.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._idle.wait()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._client is not None:
@@ -79,9 +89,16 @@ class Proxy:
         return [pipe for pipe in self.pipes if pipe.closed_s is None]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._socket(request)
-        return await self._forward(request)
+        self._serving += 1
+        self._idle.clear()
+        try:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await self._socket(request)
+            return await self._forward(request)
+        finally:
+            self._serving -= 1
+            if not self._serving:
+                self._idle.set()
 
     # HTTP
 
@@ -110,8 +127,9 @@ class Proxy:
         self.attempts_s.append((time.monotonic(), request.path))
         if self.kick:
             down = web.WebSocketResponse(autoping=False)
-            await down.prepare(request)
-            await down.close(code=1001, message=b"kicked")
+            with contextlib.suppress(ConnectionError):  # it has gone by itself
+                await down.prepare(request)
+                await down.close(code=1001, message=b"kicked")
             return down
         headers = {name: value for name, value in request.headers.items() if name.lower().startswith("x-")}
         try:
@@ -124,13 +142,18 @@ class Proxy:
         except aiohttp.ClientError:
             return web.Response(status=502)
         down = web.WebSocketResponse(autoping=False, max_msg_size=0, compress=False)
-        await down.prepare(request)
+        try:
+            await down.prepare(request)
+        except ConnectionError:  # the client did not wait
+            await up.close()
+            return down
         pipe = Pipe(request.raw_path)
         pipe._down = down
         self.pipes.append(pipe)
         ways = [
             asyncio.create_task(self._downwards(pipe, up, down)),
             asyncio.create_task(self._upwards(pipe, down, up)),
+            asyncio.create_task(self._ending.wait()),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

@@ -151,15 +151,19 @@ async def test_every_demo_account_is_followed_and_all_that_it_holds_has_a_price(
 
     async with Client.open(port, token, ["portfolio:1"]) as client:
 
-        def complete() -> bool:
-            return bool(client.newest.get("portfolio:1", {}).get("data", {}).get("complete"))
+        def told() -> dict[str, Any]:
+            return client.newest.get("portfolio:1", {}).get("data", {})
 
-        await client.until(complete, "a complete portfolio", in_time(60))
-        told = client.newest["portfolio:1"]["data"]
-        assert {each["exchange"] for each in told["accounts"]} >= {"binance", "bybit", "okx", "kraken", "krakenfutures"}
-        assert {each["state"] for each in told["accounts"]} == {"LIVE"}
-        assert (told["unpriced"], told["problems"]) == ([], [])
-        assert {each["asset"] for each in told["assets"]} >= {"USDT", "USD", "BTC", "BNB"}
+        try:
+            await client.until(lambda: told().get("complete"), "a complete portfolio", in_time(60))
+        except AssertionError as error:
+            lacks = {name: told().get(name) for name in ("accounts", "unpriced", "problems")}
+            raise AssertionError(f"{error}; {lacks}") from None
+        now = told()
+        assert {each["exchange"] for each in now["accounts"]} >= {"binance", "bybit", "okx", "kraken", "krakenfutures"}
+        assert {each["state"] for each in now["accounts"]} == {"LIVE"}
+        assert (now["unpriced"], now["problems"]) == ([], [])
+        assert {each["asset"] for each in now["assets"]} >= {"USDT", "USD", "BTC", "BNB"}
 
 
 async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Child, dict[str, str]]) -> None:

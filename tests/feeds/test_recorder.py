@@ -14,6 +14,7 @@ import pytest
 from feeds.clock import FakeClock
 from feeds.config import ExchangeConfig
 from feeds.exchange import Request
+from feeds.recordings import findings
 from feeds.recordings.findings import Report
 from feeds.recordings.recorder import Limits, Recorder
 from feeds.recordings.recording import RecordingError
@@ -237,9 +238,7 @@ class TestWhatIsLost:
         assert records[-1]["raw"] == "and on"
         report = verify(path)
         assert (report.not_recorded, report.ok) == (6, False)
-        assert "6  frames were not recorded" in " ".join(
-            __import__("feeds.recordings.findings").findings.describe(report).split("\n")
-        )
+        assert "6  frames were not recorded" in findings.describe(report)
 
     async def test_after_a_loss_a_new_file_begins(self, tmp_path: Path) -> None:
         async with (
