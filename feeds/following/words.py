@@ -31,7 +31,8 @@ def lack(
         return lacking
     if history.to_read:
         why = f" {history.error.sentence}" if history.error else ""
-        return f"Fills that may have been missed are being read: {history.to_read} markets to go.{why}"
+        markets = "1 market" if history.to_read == 1 else f"{history.to_read} markets"
+        return f"Fills that may have been missed are being read: {markets} to go.{why}"
     return ""
 
 

@@ -25,11 +25,11 @@ export function stateTitle(status) {
   return status ? `${status.state}${status.reason ? `: ${status.reason}` : ""}` : null;
 }
 
-/** Age of a row now: as told in the frame, and the time since; STALE is said where the account is not followed. */
+/** Age of a row now: as told in the frame, and the time since; below it the state, where the account is not followed. */
 export function ageCell(ageMs, sinceMs, status) {
   const now = Number.isFinite(ageMs) ? ageMs + (Number.isFinite(sinceMs) ? sinceMs : 0) : Number.NaN;
   if (status.usable) return { text: format.age(now), class: "dim" };
-  return { text: `${status.state} ${format.age(now)}`, class: "warn", title: stateTitle(status) };
+  return { text: format.age(now), class: "warn", sub: status.state, subClass: "warn", title: stateTitle(status) };
 }
 
 /** A price in the market's own digits, or more where it has more (an average of fills). */
