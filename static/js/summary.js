@@ -16,7 +16,7 @@ export class Summary {
 
   /** @param missing how many balances and assets are not in the total */
   show(total, missing) {
-    setText(this.#worth, `${total}${total && missing > 0 ? ` + ${missing} without value` : ""}`);
+    setText(this.#worth, `${total}${total && missing > 0 ? `, ${missing} left out` : ""}`);
     const [asset, sum] = [...this.unrealised().entries()][0] ?? [];
     setText(this.#profitLabel, sum ? "Unrealised" : "");
     setText(this.#profit, sum ? `${format.fixed(sum, 2, { plus: true })} ${asset}` : "");
