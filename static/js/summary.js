@@ -17,10 +17,12 @@ export class Summary {
   /** @param missing how many balances and assets are not in the total */
   show(total, missing) {
     setText(this.#worth, `${total}${total && missing > 0 ? `, ${missing} left out` : ""}`);
-    const [asset, sum] = [...this.unrealised().entries()][0] ?? [];
-    setText(this.#profitLabel, sum ? "Unrealised" : "");
-    setText(this.#profit, sum ? `${format.fixed(sum, 2, { plus: true })} ${asset}` : "");
-    setAttribute(this.#profit, "class", !sum || sum.n === 0n ? null : sum.n > 0n ? "buy" : "sell");
+    const sums = [...this.unrealised().entries()].filter(([, sum]) => sum.n !== 0n);
+    const texts = sums.map(([asset, sum]) => `${format.fixed(sum, 2, { plus: true })} ${asset}`);
+    const gains = sums.filter(([, sum]) => sum.n > 0n).length;
+    setText(this.#profitLabel, sums.length > 0 ? "Unrealised" : "");
+    setText(this.#profit, texts.join(", "));
+    setAttribute(this.#profit, "class", gains > 0 && gains < sums.length ? null : gains > 0 ? "buy" : "sell");
   }
 }
 
