@@ -7,6 +7,7 @@ shopt -s globstar nullglob
 cd "$(dirname "$0")/.."
 mkdir -p build
 at_once=${SPREADBOARD_TEST_PARTS:-3}
+[[ "$at_once" =~ ^[1-9][0-9]?$ ]] || { echo "SPREADBOARD_TEST_PARTS is '$at_once'; it must be a number from 1 to 99." && exit 2; }
 
 declare -A files=() taken=()
 part() { # name, files: those that no part before has
