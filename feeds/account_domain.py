@@ -47,8 +47,16 @@ class Position(Value, frozen=True, kw_only=True):
     asof_ms: int
 
 
+def closes(side: Side, position_side: str) -> bool:
+    """In hedge mode: can an order of this side, about this position ("long" or "short"), only make that smaller?"""
+    return (side, position_side) in (("sell", "long"), ("buy", "short"))
+
+
 class Order(Value, frozen=True, kw_only=True):
-    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired"."""
+    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired".
+
+    ``reduce_only``: it can only make a position smaller; in hedge mode every order that closes does, see ``closes``.
+    """
 
     product: str
     symbol: str

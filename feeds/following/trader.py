@@ -24,7 +24,7 @@ from feeds.exchange import MarketIndex, Request
 from feeds.following.journal import Journal
 from feeds.following.signed_rest import SignedRest
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
-from feeds.trading import FindsInTwo, FindsOpen, TradingApi
+from feeds.trading import FindsInTwo, FindsOpen, HedgeMode, TradingApi
 
 log = structlog.get_logger(__name__)
 
@@ -197,6 +197,7 @@ class Trader:
         if (state := self._state()) is not StreamState.LIVE:
             raise Refused(f"The account is {state}: what you see may be old. Nothing was sent.")
         check(wish, self._markets.get(wish.symbol))
+        await self._learn_mode(trading, wish.symbol)
         client_id = trading.new_client_id() if known is None else known.client_id
         try:
             request = trading.place_request(wish.order(client_id))
@@ -206,6 +207,17 @@ class Trader:
         self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
         return await self._send(trading, ticket, request, again=known is not None)
+
+    async def _learn_mode(self, trading: TradingApi, symbol: str) -> None:
+        """Whether the account is in hedge mode, where an order depends on that. Raises Refused if it is not told."""
+        if not isinstance(trading, HedgeMode) or (request := trading.mode_request(symbol)) is None:
+            return
+        try:
+            told = await self._rest.ask(request, urgent=True, max_wait_s=SEND_S)
+            trading.take_mode(symbol, told.raw)
+        except FeedError as error:
+            said = self._said(error)
+            raise Refused(f"Nothing was sent: whether the account is in hedge mode was not told. {said}") from error
 
     async def _send(self, trading: TradingApi, ticket: Ticket, request: Request, *, again: bool) -> Ticket:
         """``again``: it was sent before under this client id, and the exchange did not have it."""
@@ -217,6 +229,8 @@ class Trader:
             return await self._ended(ticket, "refused", error.sentence)
         except ExchangeError as error:
             if not trading.leaves_open(error):
+                if isinstance(trading, HedgeMode):
+                    trading.doubt_mode(order.symbol, error)
                 found = await self._find_once(ticket) if again else ticket  # refused because it is there after all?
                 return found if found.state == "placed" else await self._ended(ticket, "refused", self._said(error))
             self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position, closes
 from feeds.accounts.binance.wire import Ms, Wire, decode, if_any, margin_mode_of, side_of, status_of, symbol_of
 from feeds.exchange import MarketIndex
 
@@ -72,6 +72,7 @@ class _Order(Wire, frozen=True, rename="camel"):
     reduce_only: bool
     time: Ms
     update_time: Ms
+    position_side: PositionSide = "BOTH"
 
 
 class _AlgoOrder(Wire, frozen=True, rename="camel"):
@@ -87,6 +88,7 @@ class _AlgoOrder(Wire, frozen=True, rename="camel"):
     reduce_only: bool
     create_time: Ms
     update_time: Ms
+    position_side: PositionSide = "BOTH"
     actual_price: Decimal = Decimal(0)
     actual_qty: Decimal = Decimal(0)
 
@@ -160,7 +162,7 @@ def parse_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
             filled=o.executed_qty,
             average=if_any(o.avg_price),
             status=status_of(o.status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             created_ms=o.time,
             updated_ms=o.update_time,
@@ -194,7 +196,7 @@ def parse_algo_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
             filled=o.actual_qty,
             average=if_any(o.actual_price),
             status=status_of(o.algo_status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             created_ms=o.create_time,
             updated_ms=o.update_time,

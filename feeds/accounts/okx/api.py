@@ -34,8 +34,8 @@ from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, Privat
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
 from feeds.accounts.okx import answers, transfers
 from feeds.accounts.okx.stream import ACCOUNT_CHANNELS, ALGO_CHANNELS, OkxPrivateSession
-from feeds.accounts.okx.trade import OkxTrading
-from feeds.accounts.okx.wire import ALGO, FUNDING, PRODUCTS, TRADING, Moment, market_of, product_of, rows
+from feeds.accounts.okx.trade import CONFIG, OkxTrading
+from feeds.accounts.okx.wire import ALGO, FUNDING, PRODUCTS, TRADING, Moment, market_of, one, product_of, rows
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -52,7 +52,6 @@ RECENT_MS = 2 * DAY_MS
 OLDEST_MS = 89 * DAY_MS
 
 TIME = "/api/v5/public/time"
-CONFIG = "/api/v5/account/config"
 BALANCE = "/api/v5/account/balance"
 FUNDS = "/api/v5/asset/balances"
 POSITIONS = "/api/v5/account/positions"
@@ -95,14 +94,6 @@ T = TypeVar("T")
 
 class _Time(msgspec.Struct):
     ts: Moment
-
-
-class _Config(msgspec.Struct):
-    """``{"acctLv":"3","posMode":"net_mode","perm":"read_only,withdraw,trade","uid":"44705892343619584"}``."""
-
-    acctLv: str = ""
-    posMode: str = ""
-    perm: str = ""
 
 
 class OkxAccount(OkxTrading):
@@ -149,15 +140,14 @@ class OkxAccount(OkxTrading):
         return Request(path=TIME, product=product, weight=WEIGHTS[TIME])
 
     def parse_time(self, product: str, raw: bytes) -> int:
-        return int(_one(raw, _Time).ts)
+        return int(one(raw, _Time).ts)
 
     def rights_request(self) -> Request | None:
         return Request(path=CONFIG, product=HOST)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
         """Also keeps how the account is set: see :meth:`take_settings`."""
-        config = _one(raw, _Config)
-        self.account_mode, self.position_mode = config.acctLv, config.posMode
+        config = self.take_config(raw)
         rights = {right.strip() for right in config.perm.split(",")} - {""}
         if not rights:
             return KeyRights(read=None, trade=None, withdraw=None)
@@ -204,7 +194,7 @@ class OkxAccount(OkxTrading):
 
     def take_settings(self, request: Request, raw: bytes) -> None:
         """The account's mode and its mode of positions, which orders must fit."""
-        self.parse_rights(raw)
+        self.take_config(raw)
 
     def wallet_of(self, product: str) -> str:
         return TRADING
@@ -358,11 +348,3 @@ _TRANSFERS = {
     BILLS: transfers.parse_bills,
     FUNDING_BILLS: transfers.parse_funding_bills,
 }
-
-
-def _one(raw: bytes, kind: type[T]) -> T:
-    """The only row of an answer."""
-    told = rows(raw, kind)
-    if len(told) != 1:
-        raise ParseError(f"OKX: {len(told)} rows instead of one", raw)
-    return told[0]

@@ -75,6 +75,14 @@ def rows(raw: bytes, kind: type[T]) -> list[T]:
     return decode(decode(raw, Answer).data, list[kind])  # type: ignore[valid-type]
 
 
+def one(raw: bytes, kind: type[T]) -> T:
+    """The only row of an answer."""
+    told = rows(raw, kind)
+    if len(told) != 1:
+        raise ParseError(f"OKX: {len(told)} rows instead of one", raw)
+    return told[0]
+
+
 def _bytes(raw: bytes | str | msgspec.Raw) -> bytes | str:
     return bytes(raw) if isinstance(raw, msgspec.Raw) else raw
 
