@@ -66,9 +66,10 @@ FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {TIME: 6, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
-"""Of the budget of 60 in 2 s, for what is asked several times at once, such as pages: its own limit divides that. What
-a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one."""
+WEIGHTS = {TIME: 6, ALGOS: 3, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
+"""Of the budget of 60 in 2 s, for what is asked several times at once, such as pages or kinds: its own limit divides
+that. What a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one.
+"""
 
 CLOCK_ERRORS = frozenset({"50102", "50112", "60004", "60006"})  # time expired or invalid, REST and WebSocket
 KEY_ERRORS = frozenset({"60005", "60007", "60024", "60032"})  # key, signature, passphrase; 60009 says no reason
@@ -227,7 +228,8 @@ class OkxAccount(OkxTrading):
             for kind in self._kinds
         ]
         return pending + [
-            Request(path=ALGOS, params=(("ordType", kind), page), product=HOST, about=ALGO) for kind in ALGO_TYPES
+            Request(path=ALGOS, params=(("ordType", kind), page), product=HOST, about=ALGO, weight=WEIGHTS[ALGOS])
+            for kind in ALGO_TYPES
         ]
 
     def parse_orders(self, request: Request, raw: bytes) -> list[Order]:
