@@ -101,6 +101,9 @@ class HedgeMode(Protocol):
     def take_mode(self, symbol: str, raw: bytes) -> None:
         """Keep the answer. Raises ParseError."""
 
+    def in_hedge_mode(self) -> bool:
+        """Is any market known to be in hedge mode?"""
+
     def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
         """An order in this market was refused so: if the mode may be why, it is not known any more."""
 

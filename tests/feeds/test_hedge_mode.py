@@ -20,6 +20,7 @@ from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
 from feeds.following.follower import AccountFollower
 from feeds.following.trader import Trader
+from feeds.following.words import HEDGED
 from feeds.rest import RestClient, rest_bases
 from feeds.simulator import endpoints
 from feeds.simulator.bybit.terms import BYBIT_KEYS
@@ -135,7 +136,7 @@ async def world(place: Place) -> AsyncIterator[World]:
             label="Main",
             credentials=Credentials(key.key, key.secret, key.passphrase),
             products=(place.product,),
-            poll_s=1.0,
+            poll_s=0.5,
             trading=True,
         )
         api = REGISTRY[place.name](spec, markets, adapter.endpoints)
@@ -184,6 +185,8 @@ async def test_long_and_short_side_by_side(place: Place) -> None:
         assert first.state == "placed"
         assert (await at.order("sell", "0.02")).state == "placed"
         await at.must_hold(long="0.03", short="-0.02")
+
+        await until(lambda: at.follower.sentence == HEDGED, what=f"a remark instead of {at.follower.sentence!r}")
 
         # Closed in part, by us and by ccxt.
         assert (await at.order("sell", "0.01", reduce_only=True)).state == "placed"

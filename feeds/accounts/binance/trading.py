@@ -96,6 +96,9 @@ class BinanceTrading:
     def take_mode(self, symbol: str, raw: bytes) -> None:
         self.hedged = decode(raw, _Mode).dual_side_position
 
+    def in_hedge_mode(self) -> bool:
+        return bool(self.hedged)
+
     def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
         if error.code == WRONG_MODE:
             self.hedged = None

@@ -53,7 +53,9 @@ class _Position(Wire, frozen=True, rename="camel"):
     mark_price: Decimal
     un_realized_profit: Decimal
     liquidation_price: Decimal
-    isolated_margin: Decimal = Decimal(0)
+    isolated_margin: Decimal = Decimal(0)  # isolated_wallet with open profit
+    isolated_wallet: Decimal = Decimal(0)
+    initial_margin: Decimal | None = None
     margin_asset: str | None = None
 
 
@@ -130,7 +132,7 @@ def parse_positions(raw: bytes, asof_ms: int, markets: MarketIndex, settings: Se
 
 def _position(p: _Position, asof_ms: int, markets: MarketIndex, setting: Setting | None) -> Position:
     market = markets.native(PRODUCT, p.symbol)
-    margin_mode = setting.margin_mode if setting else None
+    margin_mode = (setting.margin_mode if setting else None) or ("isolated" if p.isolated_margin else "cross")
     return Position(
         product=PRODUCT,
         symbol=symbol_of(markets, PRODUCT, p.symbol),
@@ -141,7 +143,8 @@ def _position(p: _Position, asof_ms: int, markets: MarketIndex, setting: Setting
         unrealised=p.un_realized_profit,
         liquidation=if_any(p.liquidation_price),
         leverage=setting.leverage if setting else None,
-        margin_mode=margin_mode or ("isolated" if p.isolated_margin else "cross"),
+        margin=p.isolated_wallet if margin_mode == "isolated" else p.initial_margin,
+        margin_mode=margin_mode,
         settle=p.margin_asset or (market.settle if market else None),
         asof_ms=asof_ms,
     )

@@ -89,6 +89,9 @@ class BybitTrading:
                 raise ValueError(f"no position of {native} is told")
         self.saw(rows[0])
 
+    def in_hedge_mode(self) -> bool:
+        return any(self.hedged.values())
+
     def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
         if error.code == WRONG_PARAMETER:
             self.hedged.pop(self._market(symbol).native, None)

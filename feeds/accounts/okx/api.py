@@ -185,7 +185,13 @@ class OkxAccount(OkxTrading):
         channels = ALGO_CHANNELS if route.name == "algo" else ACCOUNT_CHANNELS
         left_out = frozenset(PRODUCTS.values()) - set(self._spec.products)
         return OkxPrivateSession(
-            self._spec.credentials, self._markets, self.signature, channels, left_out=left_out, note=self.note
+            self._spec.credentials,
+            self._markets,
+            self.signature,
+            channels,
+            left_out=left_out,
+            note=self.note,
+            holds=self.holds,
         )
 
     # Balances, positions, orders
@@ -217,7 +223,9 @@ class OkxAccount(OkxTrading):
 
     def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
         positions = answers.parse_positions(raw, asof_ms, self._markets)
-        self.margin_modes = {each.symbol: each.margin_mode for each in positions if each.margin_mode}
+        self.margin_modes.clear()
+        for position in positions:
+            self.holds(position)
         return positions
 
     def orders_requests(self) -> list[Request]:

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from feeds.account import OPEN_STATUSES
-from feeds.account_domain import Order
+from feeds.account_domain import Order, Position
 from feeds.accounts.okx.answers import parse_orders
 from feeds.accounts.okx.wire import ALGO, Answer, contracts, decode, json, one, rows
 from feeds.domain import Market
@@ -79,7 +79,7 @@ class OkxTrading:
     def __init__(self, markets: MarketIndex, host: str) -> None:
         self.account_mode = ""  # "1" to "4"; "" as long as it is not told
         self.position_mode = ""  # "net_mode", "long_short_mode"
-        self.margin_modes: dict[str, str] = {}  # of open positions, by symbol
+        self.margin_modes: dict[tuple[str, str], str] = {}  # of open positions, by symbol and side
         self.open_orders: dict[str, Order] = {}
         self._markets = markets
         self._host = host
@@ -92,6 +92,13 @@ class OkxTrading:
             else:
                 self.open_orders.pop(order.id, None)
 
+    def holds(self, position: Position) -> None:
+        """It is open as it says, or closed."""
+        if position.size and position.margin_mode:
+            self.margin_modes[position.symbol, position.side] = position.margin_mode
+        else:
+            self.margin_modes.pop((position.symbol, position.side), None)
+
     # Placing
 
     def new_client_id(self) -> str:
@@ -101,7 +108,7 @@ class OkxTrading:
         market = self._listed(order.symbol)
         body: dict[str, Any] = {
             "instId": market.native,
-            "tdMode": self._trade_mode(market),
+            "tdMode": self._trade_mode(market, order),
             "side": order.side,
             "ordType": _order_type(order),
             "sz": contracts(order.size, market),
@@ -117,9 +124,10 @@ class OkxTrading:
             raise ExchangeError(f"{order.symbol} is no derivative: there is no position that an order could reduce")
         return self._post(ORDER, body)
 
-    def _trade_mode(self, market: Market) -> str:
+    def _trade_mode(self, market: Market, order: NewOrder) -> str:
         if market.settle is not None:
-            return self.margin_modes.get(market.symbol, "cross")
+            side = "both" if self.position_mode == "net_mode" else order.hedged_side
+            return self.margin_modes.get((market.symbol, side), "cross")
         if (mode := _HELD.get(self.account_mode)) is None:
             raise ExchangeError("OKX has not told the account's mode yet, by which a pair is traded")
         return mode
@@ -144,6 +152,9 @@ class OkxTrading:
         config = one(raw, Config)
         self.account_mode, self.position_mode = config.acctLv, config.posMode
         return config
+
+    def in_hedge_mode(self) -> bool:
+        return self.position_mode == "long_short_mode"
 
     def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
         if error.code in WRONG_MODE:
