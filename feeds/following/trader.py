@@ -203,6 +203,8 @@ class Trader:
             request = trading.place_request(wish.order(client_id))
         except ExchangeError as error:
             raise Refused(str(error)) from error
+        if known is not None and (found := await self._look_again(known)).state == "placed":
+            return found
         ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
         self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
@@ -231,8 +233,10 @@ class Trader:
             if not trading.leaves_open(error):
                 if isinstance(trading, HedgeMode):
                     trading.doubt_mode(order.symbol, error)
-                found = await self._find_once(ticket) if again else ticket  # refused because it is there after all?
-                return found if found.state == "placed" else await self._ended(ticket, "refused", self._said(error))
+                found = await self._find(trading, ticket) if again else ticket  # refused because it is there after all?
+                if found.state in ("placed", "unsure"):
+                    return found
+                return await self._ended(ticket, "refused", self._said(error))
             self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))
         except (TransportError, ParseError) as error:
             self._log.warning("order not answered", client_id=ticket.client_id, error=str(error))
@@ -241,6 +245,17 @@ class Trader:
             return await self._ended(ticket, "placed", order_id=placed.id)
         self._sent_s[ticket.key] = self._clock.monotonic_s()
         return await self._find(trading, ticket)
+
+    async def _look_again(self, known: Ticket) -> Ticket:
+        """What has become of an absent order, before it is sent anew: a client id may be free again once its order has
+        ended. Raises Refused unless the exchange says it."""
+        try:
+            found = await self._find_once(known)
+        except CredentialsError as error:
+            raise Refused(f"Nothing was sent. {self._said(error)}") from error
+        if found is known:
+            raise Refused("Nothing was sent: whether the exchange has this order already is not certain. Try again.")
+        return found
 
     async def _find(self, trading: TradingApi, ticket: Ticket) -> Ticket:
         """Ask what has become of it until that is known, for :data:`ASK_S` at most."""
