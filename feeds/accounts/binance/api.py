@@ -113,7 +113,7 @@ class BinanceAccount(BinanceTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return decode(raw, _Time).server_time
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path="/sapi/v1/account/apiRestrictions", product="spot")
 
     def parse_rights(self, raw: bytes) -> KeyRights:

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_domain import Balance, Fill, Order
 from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.keys import KEY_FORM, Signer
 from feeds.accounts.coinbase.stream import CoinbasePrivateSession
@@ -90,7 +90,7 @@ class CoinbaseAccount(CoinbaseTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return rows.parse_time(raw)
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path=f"{REST}/key_permissions", product=HOST)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -109,9 +109,6 @@ class CoinbaseAccount(CoinbaseTrading):
     def routes(self) -> list[PrivateRoute]:
         return [PrivateRoute(name="user", product=HOST, facts=FACTS, covers=(PRODUCT,), tells_fills=False)]
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("the subscriptions carry tokens of our own")
-
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return self._endpoints[f"{HOST}.ws"]
 
@@ -120,23 +117,11 @@ class CoinbaseAccount(CoinbaseTrading):
 
     # Balances, positions, orders
 
-    def settings_requests(self) -> list[Request]:
-        return []
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        raise NotImplementedError("nothing is asked")
-
     def balances_requests(self) -> list[Request]:
         return [Request(path=f"{REST}/accounts", params=(("limit", str(PAGE)),), product=HOST, about=PRODUCT)]
 
     def parse_balances(self, request: Request, raw: bytes, asof_ms: int) -> list[Balance]:
         return rows.parse_balances(raw, asof_ms)
-
-    def positions_requests(self) -> list[Request]:
-        return []
-
-    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
-        raise NotImplementedError("spot has no positions")
 
     def orders_requests(self) -> list[Request]:
         return [
@@ -195,11 +180,3 @@ class CoinbaseAccount(CoinbaseTrading):
 
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
-
-    # Money from outside
-
-    def transfers_requests(self, since_ms: int) -> list[Request]:
-        return []
-
-    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        raise NotImplementedError("nothing is asked")

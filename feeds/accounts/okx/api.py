@@ -143,7 +143,7 @@ class OkxAccount(OkxTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return int(one(raw, _Time).ts)
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path=CONFIG, product=HOST)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -173,9 +173,6 @@ class OkxAccount(OkxTrading):
             PrivateRoute(name="account", product=HOST, facts=FACTS, covers=(TRADING, *self._spec.products)),
             PrivateRoute(name="algo", product=HOST, facts=FACTS, covers=(ALGO,)),
         ]
-
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("a login message suffices")
 
     def url(self, route: PrivateRoute, token: str | None) -> str:
         path = "business" if route.name == "algo" else "private"
