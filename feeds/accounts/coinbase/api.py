@@ -13,7 +13,7 @@ api-reference/advanced-trade-api), as of 2026:
   without fills. ``start_sequence_timestamp`` bounds it. ``entry_id`` names a fill; a trade with oneself has two.
 * The commission is in the quote currency. A size may be told in quote currency (``size_in_quote``).
 * Limits: 30 requests a second and user by one page, 10,000 an hour and key by another.
-* Deposits and withdrawals belong to another interface (v2), wallet by wallet; they are not read here.
+* Deposits and withdrawals belong to another interface (v2), wallet by wallet (``transfers.py``).
 
 How far the history of fills has been read is the time of a trade; the list is bounded by another time, that of its
 entry. They are moments apart: it is read again from :data:`OVERLAP_MS` before.
@@ -25,11 +25,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order
+from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.keys import KEY_FORM, Signer
 from feeds.accounts.coinbase.stream import CoinbasePrivateSession
 from feeds.accounts.coinbase.trading import BATCH, PAGE, REST, CoinbaseTrading
+from feeds.accounts.coinbase.transfers import TRANSFERS, TransferReader
 from feeds.accounts.coinbase.wire import HOST, PRODUCT, iso
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
@@ -67,6 +68,7 @@ class CoinbaseAccount(CoinbaseTrading):
         self._endpoints = endpoints
         self._signer = Signer(spec.credentials.key.strip(), spec.credentials.secret)
         self._fills = rows.FillReader(markets)
+        self._transfers = TransferReader(f"{REST}/accounts")
 
     def ready(self) -> bool:
         return any(market.product == PRODUCT for market in self._markets)
@@ -136,7 +138,9 @@ class CoinbaseAccount(CoinbaseTrading):
         return orders
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
-        """Of balances and orders; see :class:`feeds.exchange.Paged`."""
+        """Of balances, orders and transfers; see :class:`feeds.exchange.Paged`."""
+        if request.about == TRANSFERS:
+            return self._transfers.following(request, raw)
         page = rows.parse_page(raw)
         if not page.has_next:
             return None
@@ -180,3 +184,12 @@ class CoinbaseAccount(CoinbaseTrading):
 
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
+
+    # Money from outside
+
+    def transfers_requests(self, since_ms: int) -> list[Request]:
+        """The wallets first: :meth:`next_page` goes on to what came into and left those that changed."""
+        return [self._transfers.begin(since_ms)]
+
+    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
+        return self._transfers.parse(request, raw)
