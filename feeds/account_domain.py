@@ -99,15 +99,16 @@ class Fill(Value, frozen=True, kw_only=True):
 
 
 class Transfer(Value, frozen=True, kw_only=True):
-    """Money that came or went, not by trading. ``id`` is unique within an account and ``kind``.
+    """Money that came or went, not by a fill. ``id`` is unique within an account and ``kind``.
 
     ``amount`` is signed: positive came into this account. ``kind`` "internal" is a transfer between accounts or wallets
-    of one owner. ``status`` "done" is in the balance; "pending" is not (yet); "failed" never will be.
+    of one owner, "fee" what was charged apart from the fills that it is of. ``status`` "done" is in the balance;
+    "pending" is not (yet); "failed" never will be.
     """
 
     product: str
     id: str
-    kind: Literal["deposit", "withdrawal", "internal"]
+    kind: Literal["deposit", "withdrawal", "internal", "fee"]
     asset: str
     amount: Decimal
     fee: Decimal | None = None  # in ``asset``, not contained in ``amount``

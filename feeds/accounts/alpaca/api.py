@@ -197,6 +197,6 @@ class AlpacaAccount(AlpacaTrading):
         return [activities.transfers_request(since_ms)]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return activities.parse_transfers(raw, self._currency)
+        return activities.parse_transfers(raw, self._currency, self._names)
 
     # For orders
