@@ -146,8 +146,9 @@ class TestPages:
             api.next_page(again, page(row(1), more=True))  # type: ignore[arg-type]
 
 
-async def test_what_came_and_went_is_stored() -> None:
+async def test_what_came_and_went_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the simulated Coinbase: what the account was opened with, more than a page of trades, and what comes later."""
+    monkeypatch.setattr("feeds.following.polls.SOON_S", 0.2)
     async with followed() as world:
         await world.live()
         true = world.account.movements

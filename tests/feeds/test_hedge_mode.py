@@ -79,8 +79,11 @@ class World:
 
     def __init__(self, place: Place, client: Client, follower: AccountFollower, trader: Trader, peer: Any) -> None:
         self.place = place
+        self.client = client
+        self.account = client.server.accounts[place.name].by_name["test"]
         self.follower = follower
         self.trader = trader
+        self.settings = follower._api.settings_requests()  # type: ignore[attr-defined]
         self.peer = peer
         self.store: MemoryStore = follower.journal._store.store  # type: ignore[attr-defined]
         self.wallet = client.server.accounts[place.name].by_name["test"].desks[place.product].futures

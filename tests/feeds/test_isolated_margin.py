@@ -20,6 +20,8 @@ async def isolate(at: World) -> None:
     if at.place.name != "okx":
         await at.peer.set_margin_mode("isolated", PERP)
     await at.peer.set_leverage(LEVERAGE, PERP, params)
+    for request in at.settings:
+        at.follower.polls.read_again(request.subject)
 
 
 async def told(at: World, size: str, mode: str = "isolated") -> Position:

@@ -11,7 +11,8 @@ alpacahq/Alpaca-API issues 170 and 176):
   is stored. What is told twice is stored once.
 * A fill has no fee, and does not tell maker from taker. Fees of crypto are bookings of their own (``CFEE``), made at
   the end of the day, in the coin that was bought (``symbol`` and ``qty``) or in cash (``net_amount``); those of
-  authorities on stocks too (``FEE``). They name neither order nor fill: what a fill cost is never told, what the account paid is.
+  authorities on stocks too (``FEE``). They name neither order nor fill: what a fill cost is never told, what the
+  account paid is.
   Of a fee in a coin only pairs with dollars are documented; which coin another pair's is in, nothing tells.
 * **The stream's ``execution_id`` is not documented to be a part of this id**, so a fill has the id that is told here.
 * ``CSD`` and ``CSW`` are cash deposited and withdrawn, ``TRANS`` either, ``JNLC`` is cash moved between accounts at

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.binance import orders
+from feeds.simulator.binance.algo import AlgoOrders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.private import HOUR_MS, Params, PrivateEndpoints, of_one_market
 from feeds.simulator.binance.rest import BinanceError, Gate, answer, integer
@@ -37,6 +38,7 @@ class FuturesEndpoints(PrivateEndpoints):
         self, accounts: Accounts, gatekeeper: Gatekeeper, gate: Gate, markets: Mapping[str, LiveMarket]
     ) -> None:
         super().__init__(accounts, gatekeeper, gate, markets)
+        self.algo = AlgoOrders(gate.clock_ms)
         self.switches = Switches[tuple[Account, LiveMarket]](
             gate.clock_ms, lambda held: self.desk(held[0]).cancel_all(held[1])
         )
@@ -51,8 +53,10 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("GET", f"{third}/account", 5, self._account),
             self.route("GET", f"{third}/positionRisk", 5, self._risk),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
-            self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
-            self.route("DELETE", f"{base}/algoOpenOrders", 1, lambda a, p: dict(ALL_CANCELLED), trade=True),
+            self.route("GET", f"{base}/openAlgoOrders", open_weight, self._open_algo),
+            self.route("DELETE", f"{base}/algoOpenOrders", 1, self._cancel_all_algo, trade=True),
+            self.route("POST", f"{base}/algoOrder", 1, self._place_algo, trade=True),
+            self.route("DELETE", f"{base}/algoOrder", 1, self.algo.cancel, trade=True),
             self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
             self.route("GET", f"{base}/userTrades", 5, self._trades),
             self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
@@ -176,6 +180,16 @@ class FuturesEndpoints(PrivateEndpoints):
 
     def _cancel_all(self, account: Account, params: Params) -> dict[str, Any]:
         self.cancel_all(account, params)
+        return dict(ALL_CANCELLED)
+
+    def _open_algo(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return self.algo.rows(account, self.market(params) if "symbol" in params else None)
+
+    def _place_algo(self, account: Account, params: Params) -> dict[str, Any]:
+        return self.algo.place(account, self.market(params), params)
+
+    def _cancel_all_algo(self, account: Account, params: Params) -> dict[str, Any]:
+        self.algo.cancel_all(account, self.market(params))
         return dict(ALL_CANCELLED)
 
     def _countdown(self, account: Account, params: Params) -> dict[str, Any]:

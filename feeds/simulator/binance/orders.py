@@ -25,7 +25,8 @@ def required(params: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _decimal(params: Mapping[str, str], name: str) -> Decimal:
+def decimal(params: Mapping[str, str], name: str) -> Decimal:
+    """Raises BinanceError for what is missing or no number."""
     text = required(params, name)
     try:
         value = Decimal(text)
@@ -48,7 +49,7 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
         )
     if kind not in (("LIMIT", "MARKET", "LIMIT_MAKER") if spot else ("LIMIT", "MARKET")):
         raise BinanceError(-1116, "Invalid orderType.")
-    hold = None if spot else _hold(desk, market, params)
+    hold = None if spot else hold_of(desk, market, params)
     time_in_force = required(params, "timeInForce") if kind == "LIMIT" else "GTC"
     if time_in_force not in (("GTC", "IOC", "FOK") if spot else ("GTC", "IOC", "FOK", "GTX")):
         raise BinanceError(-1115, "Invalid timeInForce.")
@@ -58,12 +59,12 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
     buy, reduce_only = side == "BUY", params.get("reduceOnly", "false").lower() == "true"
     quote_size = ZERO
     try:
-        price = None if kind == "MARKET" else filters.ticks(market, _decimal(params, "price"))
+        price = None if kind == "MARKET" else filters.ticks(market, decimal(params, "price"))
         if spot and kind == "MARKET" and "quoteOrderQty" in params and "quantity" not in params:
-            quote_size = _decimal(params, "quoteOrderQty")
+            quote_size = decimal(params, "quoteOrderQty")
             size = filters.affordable(market, buy, quote_size)
         else:
-            size = filters.lots(market, _decimal(params, "quantity"))
+            size = filters.lots(market, decimal(params, "quantity"))
         filters.check_value(market, size, price, reduce_only=reduce_only)
         return desk.place(
             market,
@@ -81,7 +82,7 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
         raise refusal(desk.product, error, market.instrument.min_notional) from error
 
 
-def _hold(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> Hold:
+def hold_of(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> Hold:
     """The position that the order is about: named in hedge mode, and there alone."""
     named = params.get("positionSide", "BOTH")
     if named not in _HOLDS or (named == "BOTH") is desk.futures.mode_of(market).hedged:
