@@ -43,7 +43,7 @@ def held() -> list[Held]:
             account_domain.Position(
                 product=position.product,
                 symbol=position.symbol,
-                side=position.side,  # type: ignore[arg-type]  # one of the three, as it was written
+                side=position.side,  # type: ignore[arg-type]  # one of the kinds, as it was written
                 size=position.size,
                 entry=position.entry,
                 mark=position.mark,

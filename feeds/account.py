@@ -157,7 +157,11 @@ class LimitsKeys(Protocol):
 
 
 class AccountApi(Protocol):
-    """The private side of one exchange for one account. Pure: builds requests, reads answers."""
+    """The private side of one exchange for one account. Pure: builds requests, reads answers.
+
+    What not every exchange has, has a protocol of its own, asked for by ``isinstance``: :class:`TellsRights`,
+    :class:`GivesTokens`, :class:`HasSettings`, :class:`HasPositions`, :class:`TellsTransfers` and more below.
+    """
 
     def ready(self) -> bool:
         """Are the instruments of the account's products known? Before that nothing can be named."""
@@ -173,11 +177,6 @@ class AccountApi(Protocol):
     def parse_time(self, product: str, raw: bytes) -> int:
         """The exchange's clock, ms."""
 
-    def rights_request(self) -> Request | None:
-        """Asks what the key may do; None where the exchange cannot be asked."""
-
-    def parse_rights(self, raw: bytes) -> KeyRights: ...
-
     def clock_error(self, error: ExchangeError) -> bool:
         """Was the request refused for its time alone? Then measure the clock anew and ask again."""
 
@@ -186,27 +185,14 @@ class AccountApi(Protocol):
 
     def routes(self) -> list[PrivateRoute]: ...
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str: ...
-
     def url(self, route: PrivateRoute, token: str | None) -> str: ...
 
     def session(self, route: PrivateRoute, token: str | None) -> PrivateSession: ...
-
-    def settings_requests(self) -> list[Request]:
-        """Requests for what the exchange tells apart from the positions (leverage, margin mode); may be []."""
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        """Keep such an answer: :meth:`parse_positions` and the sessions complete their figures from it."""
 
     def balances_requests(self) -> list[Request]: ...
 
     def parse_balances(self, request: Request, raw: bytes, asof_ms: int) -> list[Balance]:
         """All non-zero balances of that product: what is missing is zero."""
-
-    def positions_requests(self) -> list[Request]: ...
-
-    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
-        """All open positions of that product: what is missing is closed."""
 
     def orders_requests(self) -> list[Request]: ...
 
@@ -243,8 +229,53 @@ class AccountApi(Protocol):
     def cursor_of(self, fill: Fill) -> str:
         """The cursor that continues after this fill. Fills of the same moment may be told again, none is left out."""
 
+
+@runtime_checkable
+class TellsRights(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange can be asked what a key may do."""
+
+    def rights_request(self) -> Request: ...
+
+    def parse_rights(self, raw: bytes) -> KeyRights: ...
+
+
+@runtime_checkable
+class GivesTokens(Protocol):
+    """What an :class:`AccountApi` has besides, if one of its routes has a ``token_request``."""
+
+    def parse_token(self, route: PrivateRoute, raw: bytes) -> str: ...
+
+
+@runtime_checkable
+class HasSettings(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange tells apart from the positions how an account is set
+    (leverage, margin mode)."""
+
+    def settings_requests(self) -> list[Request]:
+        """[] if there is nothing to ask of the products that are followed."""
+
+    def take_settings(self, request: Request, raw: bytes) -> None:
+        """Keep such an answer: the positions, the sessions and orders complete their figures from it."""
+
+
+@runtime_checkable
+class HasPositions(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange trades derivatives."""
+
+    def positions_requests(self) -> list[Request]:
+        """[] if none of the products that are followed has positions."""
+
+    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
+        """All open positions of that product: what is missing is closed."""
+
+
+@runtime_checkable
+class TellsTransfers(Protocol):
+    """What an :class:`AccountApi` has besides, whose exchange tells of money from outside."""
+
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        """Deposits, withdrawals and internal transfers since then, as far as the exchange tells; [] if it does not."""
+        """Deposits, withdrawals and internal transfers since then; [] if of the products that are followed it tells
+        none."""
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]: ...
 

@@ -47,8 +47,16 @@ class Position(Value, frozen=True, kw_only=True):
     asof_ms: int
 
 
+def closes(side: Side, position_side: str) -> bool:
+    """In hedge mode: can an order of this side, about this position ("long" or "short"), only make that smaller?"""
+    return (side, position_side) in (("sell", "long"), ("buy", "short"))
+
+
 class Order(Value, frozen=True, kw_only=True):
-    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired"."""
+    """An order's state. ``status``: "open", "partial", "filled", "canceled", "rejected", "expired".
+
+    ``reduce_only``: it can only make a position smaller; in hedge mode every order that closes does, see ``closes``.
+    """
 
     product: str
     symbol: str
@@ -91,15 +99,16 @@ class Fill(Value, frozen=True, kw_only=True):
 
 
 class Transfer(Value, frozen=True, kw_only=True):
-    """Money that came or went, not by trading. ``id`` is unique within an account and ``kind``.
+    """Money that came or went, not by a fill. ``id`` is unique within an account and ``kind``.
 
     ``amount`` is signed: positive came into this account. ``kind`` "internal" is a transfer between accounts or wallets
-    of one owner. ``status`` "done" is in the balance; "pending" is not (yet); "failed" never will be.
+    of one owner, "fee" what was charged apart from the fills that it is of. ``status`` "done" is in the balance;
+    "pending" is not (yet); "failed" never will be.
     """
 
     product: str
     id: str
-    kind: Literal["deposit", "withdrawal", "internal"]
+    kind: Literal["deposit", "withdrawal", "internal", "fee"]
     asset: str
     amount: Decimal
     fee: Decimal | None = None  # in ``asset``, not contained in ``amount``

@@ -13,6 +13,8 @@ from feeds.domain import Side, Value
 from feeds.errors import ExchangeError
 from feeds.exchange import Request
 
+HedgedSide = Literal["long", "short"]
+
 
 class NewOrder(Value, frozen=True, kw_only=True):
     """An order to place. ``size`` in base currency; ``price`` None is a market order.
@@ -28,6 +30,12 @@ class NewOrder(Value, frozen=True, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     time_in_force: Literal["GTC", "IOC", "FOK"] = "GTC"
+
+    @property
+    def hedged_side(self) -> HedgedSide:
+        """Which of the two positions of a market in hedge mode it is about: one that only reduces closes the other
+        side's, any other opens its own side's."""
+        return "long" if (self.side == "buy") is not self.reduce_only else "short"
 
 
 @runtime_checkable
@@ -77,6 +85,27 @@ class TradingApi(Protocol):
     def dead_man_requests(self, timeout_s: int, symbols: tuple[str, ...]) -> list[Request]:
         """Have the exchange cancel all open orders unless this is asked again within ``timeout_s``; 0 ends it.
         [] where the exchange has no such switch."""
+
+
+@runtime_checkable
+class HedgeMode(Protocol):
+    """What a :class:`TradingApi` has besides, whose accounts keep either one position of a market or, in hedge mode, a
+    long and a short one: then an order must name the one that it is about.
+
+    The owner may change the mode at any time. What is known of it may be old; an order that does not fit is refused.
+    """
+
+    def mode_request(self, symbol: str) -> Request | None:
+        """Asks for what an order in this market must fit; None where that is known or does not matter."""
+
+    def take_mode(self, symbol: str, raw: bytes) -> None:
+        """Keep the answer. Raises ParseError."""
+
+    def in_hedge_mode(self) -> bool:
+        """Is any market known to be in hedge mode?"""
+
+    def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
+        """An order in this market was refused so: if the mode may be why, it is not known any more."""
 
 
 @runtime_checkable

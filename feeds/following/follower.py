@@ -374,4 +374,4 @@ class AccountFollower:
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
-        return remark(self._api, self._history, self.spec.credentials)
+        return remark(self._api, self._history, self.spec.credentials, trading=self.spec.trading)

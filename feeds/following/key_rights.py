@@ -2,7 +2,7 @@
 
 from structlog.typing import FilteringBoundLogger
 
-from feeds.account import AccountApi, KeyRights
+from feeds.account import AccountApi, KeyRights, TellsRights
 from feeds.errors import CredentialsError, ExchangeError, ParseError, TransportError
 from feeds.following.signed_rest import SignedRest
 
@@ -10,11 +10,10 @@ from feeds.following.signed_rest import SignedRest
 async def ask_rights(api: AccountApi, rest: SignedRest, log: FilteringBoundLogger) -> KeyRights | None:
     """None where the exchange cannot be asked (some have no such question, others none in their test networks): then go
     on, and say so. Raises CredentialsError, and what an outage raises: then the question stands."""
-    request = api.rights_request()
-    if request is None:
+    if not isinstance(api, TellsRights):
         return None
     try:
-        rights = api.parse_rights((await rest.ask(request)).raw)
+        rights = api.parse_rights((await rest.ask(api.rights_request())).raw)
     except CredentialsError:
         raise
     except (ExchangeError, ParseError, TransportError) as error:

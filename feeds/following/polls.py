@@ -4,12 +4,12 @@ and withdrawals every five minutes.
 One poller per kind and product, so that one that fails or waits for its budget never slows another.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from feeds.account import AccountApi, LimitsKeys
+from feeds.account import AccountApi, HasPositions, HasSettings, LimitsKeys, TellsTransfers
 from feeds.account_domain import Balance, Order, Position, Transfer
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import FeedError
@@ -89,12 +89,7 @@ class AccountPolls:
         if isinstance(api, LimitsKeys):
             every_s = max(every_s, api.key_limits.poll_s)
         self._pollers: dict[tuple[str, str], Poller] = {}  # by kind and product
-        for kind, poll, requests, times in (
-            ("settings", self._settings, api.settings_requests(), RARE),
-            ("balances", self._balances, api.balances_requests(), 1),
-            ("positions", self._positions, api.positions_requests(), 1),
-            ("orders", self._orders, api.orders_requests(), RARE),
-        ):
+        for kind, poll, requests, times in self._plan():
             for product, group in groupby(requests, key=lambda request: request.subject):
                 self._pollers[kind, product] = Poller(
                     f"{kind} {product}",
@@ -108,16 +103,26 @@ class AccountPolls:
                 )
 
         self._transfers: Poller | None = None
-        if api.transfers_requests(0):
+        if isinstance(api, TellsTransfers) and api.transfers_requests(0):
             self._transfers = Poller(
                 "transfers",
-                self._transferred,
+                partial(self._transferred, api),
                 every_s=TRANSFERS_S,
                 gap_s=SOON_S,
                 on_fatal=lambda error: None,  # a key that may not read these may read all the rest
                 labels=labels,
                 clock=clock,
             )
+
+    def _plan(self) -> Iterator[tuple[str, Callable[[str, list[Request]], Awaitable[None]], list[Request], int]]:
+        """(kind, what asks and keeps, all its requests, intervals between): settings first, which others need."""
+        api = self._api
+        if isinstance(api, HasSettings):
+            yield "settings", partial(self._settings, api), api.settings_requests(), RARE
+        yield "balances", self._balances, api.balances_requests(), 1
+        if isinstance(api, HasPositions):
+            yield "positions", partial(self._positions, api), api.positions_requests(), 1
+        yield "orders", self._orders, api.orders_requests(), RARE
 
     def start_settings(self) -> None:
         """Begin with what the other answers need to be complete."""
@@ -198,9 +203,9 @@ class AccountPolls:
                 page = self._api.next_page(page, told.raw) if isinstance(self._api, Paged) else None
         return answers
 
-    async def _settings(self, product: str, requests: list[Request]) -> None:
+    async def _settings(self, api: HasSettings, product: str, requests: list[Request]) -> None:
         for request, told in await self._ask(requests):
-            self._api.take_settings(request, told.raw)
+            api.take_settings(request, told.raw)
 
     async def _balances(self, product: str, requests: list[Request]) -> None:
         answers = await self._ask(requests)
@@ -211,11 +216,11 @@ class AccountPolls:
         self._checks.all_balances(product, rows, _asof(answers), self._rest.now_ms(answers[0][0].product))
         self._history.add(self._api.candidates(rows), known=False)
 
-    async def _positions(self, product: str, requests: list[Request]) -> None:
+    async def _positions(self, api: HasPositions, product: str, requests: list[Request]) -> None:
         answers = await self._ask(requests)
         rows: list[Position] = []
         for request, told in answers:
-            rows += self._api.parse_positions(request, told.raw, told.asof_ms)
+            rows += api.parse_positions(request, told.raw, told.asof_ms)
         self._journal.positions(rows, recv_ns=_received(answers), complete=product, asof_ms=_asof(answers))
         self.positions.replace(product, rows, _asof(answers))
         self._history.add((row.symbol for row in rows), known=True)
@@ -230,15 +235,15 @@ class AccountPolls:
         for symbol in {row.symbol for row in rows}:
             self._history.traded(symbol)
 
-    async def _transferred(self) -> None:
+    async def _transferred(self, api: TellsTransfers) -> None:
         """The first time as far back as is asked at all, then the last days and what is not done yet."""
-        now_ms = self._rest.now_ms(self._api.transfers_requests(0)[0].product)
+        now_ms = self._rest.now_ms(api.transfers_requests(0)[0].product)
         since_ms = now_ms - (AGAIN_MS if self._asked_transfers else LOOKBACK_MS)
         since_ms = max(now_ms - LOOKBACK_MS, min([since_ms, *(ms - 1 for ms in self._unsettled.values())]))
-        answers = await self._ask(self._api.transfers_requests(since_ms))
+        answers = await self._ask(api.transfers_requests(since_ms))
         rows: list[Transfer] = []
         for request, told in answers:
-            rows += self._api.parse_transfers(request, told.raw)
+            rows += api.parse_transfers(request, told.raw)
         self._asked_transfers = True
         for row in rows:
             if row.status == "pending":

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from feeds.account import AccountApi, PrivateRoute, PrivateSession
+from feeds.account import AccountApi, GivesTokens, PrivateRoute, PrivateSession
 from feeds.account_domain import Expired, Fill, FillTold, Order, PrivateEvent
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Rejected, StreamState, Subscription
@@ -185,13 +185,18 @@ class PrivateStream:
         if self.route.token_request is not None:
             try:
                 told = await self._rest.ask(self.route.token_request, urgent=True)
-                self._token = self._api.parse_token(self.route, told.raw)
+                self._token = self._tokens().parse_token(self.route, told.raw)
                 if self._tap is not None:
                     self._tap.hide(self._token)
             except CredentialsError as error:
                 self._owner.stream_refused(self, error)
                 raise
         return self._api.url(self.route, self._token)
+
+    def _tokens(self) -> GivesTokens:
+        if not isinstance(self._api, GivesTokens):
+            raise TypeError(f"{type(self._api).__name__} does not read the token of its route {self.route.name}")
+        return self._api
 
     def _new_session(self) -> _Session:
         session = self._api.session(self.route, self._token)

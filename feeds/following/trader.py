@@ -24,7 +24,7 @@ from feeds.exchange import MarketIndex, Request
 from feeds.following.journal import Journal
 from feeds.following.signed_rest import SignedRest
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
-from feeds.trading import FindsInTwo, FindsOpen, TradingApi
+from feeds.trading import FindsInTwo, FindsOpen, HedgeMode, TradingApi
 
 log = structlog.get_logger(__name__)
 
@@ -197,15 +197,29 @@ class Trader:
         if (state := self._state()) is not StreamState.LIVE:
             raise Refused(f"The account is {state}: what you see may be old. Nothing was sent.")
         check(wish, self._markets.get(wish.symbol))
+        await self._learn_mode(trading, wish.symbol)
         client_id = trading.new_client_id() if known is None else known.client_id
         try:
             request = trading.place_request(wish.order(client_id))
         except ExchangeError as error:
             raise Refused(str(error)) from error
+        if known is not None and (found := await self._look_again(known)).state == "placed":
+            return found
         ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
         self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
         return await self._send(trading, ticket, request, again=known is not None)
+
+    async def _learn_mode(self, trading: TradingApi, symbol: str) -> None:
+        """Whether the account is in hedge mode, where an order depends on that. Raises Refused if it is not told."""
+        if not isinstance(trading, HedgeMode) or (request := trading.mode_request(symbol)) is None:
+            return
+        try:
+            told = await self._rest.ask(request, urgent=True, max_wait_s=SEND_S)
+            trading.take_mode(symbol, told.raw)
+        except FeedError as error:
+            said = self._said(error)
+            raise Refused(f"Nothing was sent: whether the account is in hedge mode was not told. {said}") from error
 
     async def _send(self, trading: TradingApi, ticket: Ticket, request: Request, *, again: bool) -> Ticket:
         """``again``: it was sent before under this client id, and the exchange did not have it."""
@@ -217,8 +231,12 @@ class Trader:
             return await self._ended(ticket, "refused", error.sentence)
         except ExchangeError as error:
             if not trading.leaves_open(error):
-                found = await self._find_once(ticket) if again else ticket  # refused because it is there after all?
-                return found if found.state == "placed" else await self._ended(ticket, "refused", self._said(error))
+                if isinstance(trading, HedgeMode):
+                    trading.doubt_mode(order.symbol, error)
+                found = await self._find(trading, ticket) if again else ticket  # refused because it is there after all?
+                if found.state in ("placed", "unsure"):
+                    return found
+                return await self._ended(ticket, "refused", self._said(error))
             self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))
         except (TransportError, ParseError) as error:
             self._log.warning("order not answered", client_id=ticket.client_id, error=str(error))
@@ -227,6 +245,17 @@ class Trader:
             return await self._ended(ticket, "placed", order_id=placed.id)
         self._sent_s[ticket.key] = self._clock.monotonic_s()
         return await self._find(trading, ticket)
+
+    async def _look_again(self, known: Ticket) -> Ticket:
+        """What has become of an absent order, before it is sent anew: a client id may be free again once its order has
+        ended. Raises Refused unless the exchange says it."""
+        try:
+            found = await self._find_once(known)
+        except CredentialsError as error:
+            raise Refused(f"Nothing was sent. {self._said(error)}") from error
+        if found is known:
+            raise Refused("Nothing was sent: whether the exchange has this order already is not certain. Try again.")
+        return found
 
     async def _find(self, trading: TradingApi, ticket: Ticket) -> Ticket:
         """Ask what has become of it until that is known, for :data:`ASK_S` at most."""

@@ -7,6 +7,9 @@ from feeds.following.fill_history import FillHistory
 from feeds.following.journal import Journal
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import STANDING, PrivateStream
+from feeds.trading import HedgeMode
+
+HEDGED = "Hedge mode: an order that only reduces closes a position, any other opens one."
 
 STORE_S = 1.0
 """A store that fails for so long makes the account STALE; a locked database is free again sooner."""
@@ -36,12 +39,12 @@ def lack(
     return ""
 
 
-def remark(api: AccountApi, history: FillHistory, credentials: Credentials) -> str:
-    """What is to be said of an account that is LIVE; "" if nothing is."""
+def remark(api: AccountApi, history: FillHistory, credentials: Credentials, *, trading: bool) -> str:
+    """What is to be said of an account that is LIVE; "" if nothing is. ``trading``: orders may be placed on it."""
     if isinstance(api, Remarks) and (said := api.remark()):
         return said
     for market in history.unlisted:
         return f"Fills in {market.native} ({market.product}) cannot be shown yet: the list of markets lacks it."
     for symbol, reason in history.refused.items():
         return f"The fill history of {symbol} cannot be read: {credentials.cut_from(reason)}"
-    return ""
+    return HEDGED if trading and isinstance(api, HedgeMode) and api.in_hedge_mode() else ""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import count
 
 from feeds.simulator.candles import bucket, first_id
+from feeds.simulator.cash import Cash
 from feeds.simulator.desk import Desk, Journal, Wallet
 from feeds.simulator.instruments import Instrument
 from feeds.simulator.keys import ApiKey
@@ -12,7 +13,7 @@ from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.matching import Execution
 from feeds.simulator.orders import Listener, Movement, OwnFill, OwnOrder
 from feeds.simulator.terms import ACCOUNTS, Opening, Terms, usual_opening
-from feeds.simulator.wallets import Cash, FuturesWallet, SpotWallet
+from feeds.simulator.wallets import FuturesWallet, SpotWallet
 
 _DAY_MS = 86_400_000
 _FIRST_DEPOSIT_DAYS = 46

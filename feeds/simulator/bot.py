@@ -86,7 +86,7 @@ class DemoTrader:
         wallet = self._account.desk_of(market).wallet
         if isinstance(wallet, FuturesWallet):
             target = _FUTURES_TARGETS_USD[i.base] * (1 + 0.35 * sin(self._world.now_ms / 600_000 + len(i.base)))
-            held = float(wallet.position(market).amount) * price
+            held = float(wallet.net(market)) * price
         else:
             target = _SPOT_TARGETS_USD[i.base]
             held = float(wallet.total(i.base)) * price

@@ -13,6 +13,7 @@ from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.matching import Execution
 from feeds.simulator.orders import (
     AccountEvent,
+    Hold,
     Listener,
     Movement,
     OrderEvent,
@@ -21,8 +22,9 @@ from feeds.simulator.orders import (
     Rejected,
     WalletEvent,
 )
+from feeds.simulator.positions import ZERO, Mode
 from feeds.simulator.terms import ProductTerms
-from feeds.simulator.wallets import ZERO, FuturesWallet, SpotWallet, settle_of
+from feeds.simulator.wallets import FuturesWallet, SpotWallet, settle_of
 
 Wallet: TypeAlias = SpotWallet | FuturesWallet
 
@@ -157,8 +159,14 @@ class Desk:
         client_id: str = "",
         reduce_only: bool = False,
         quote_size: Decimal = ZERO,
+        hold: Hold | None = None,
     ) -> OwnOrder:
-        """Send an order to the market. Raises Rejected; then nothing has happened."""
+        """Send an order to the market. Raises Rejected; then nothing has happened.
+
+        ``hold``: the position that it is about; None: as fits, for who does not know the account's mode.
+        """
+        if hold is None and isinstance(self.wallet, FuturesWallet):
+            hold = self.wallet.usual_hold(market, buy=buy, quantity=size * market.instrument.lot)
         order_id = next(self._ids)
         order = OwnOrder(
             order_id,
@@ -171,6 +179,7 @@ class Desk:
             size=size,
             quote_size=quote_size,
             reduce_only=reduce_only,
+            hold=hold or "both",
             now_ms=self.now_ms,
         )
         if client_id and any(held.client_id == client_id for held in self.open_orders(market)):
@@ -229,7 +238,7 @@ class Desk:
             rows.append(fill)
             trim(rows)
         if isinstance(self.wallet, FuturesWallet):
-            self.wallet.position(order.market).updated_ms = ms
+            self.wallet.position(order.market, order.hold).updated_ms = ms
             self.wallet.updated_ms = ms
         if not order.left:
             self._done(order)
@@ -273,6 +282,31 @@ class Desk:
         if len(self._finished) > KEPT:
             self.orders.pop(self._finished.popleft(), None)
 
+    # -- modes ---------------------------------------------------------------------------------------------------
+
+    def switch(self, market: LiveMarket | None, *, hedged: bool | None = None, isolated: bool | None = None) -> None:
+        """Keep this market's positions otherwise, or all (market None). Raises Rejected where some are open."""
+        wallet = self.futures
+        old: dict[LiveMarket | None, Mode] = {market: wallet.mode if market is None else wallet.mode_of(market)}
+        if market is None:
+            for own, mode in wallet.modes.items():
+                old[own] = mode
+        new = {
+            each: Mode(mode.hedged if hedged is None else hedged, mode.isolated if isolated is None else isolated)
+            for each, mode in old.items()
+        }
+        if new == old:
+            raise Rejected("no_change", "It is so already.")
+        if self.open_orders(market):
+            raise Rejected("open_orders", "There are open orders.")
+        if any(market in (None, position.market) for position in wallet.open_positions()):
+            raise Rejected("open_positions", "There are open positions.")
+        for each, mode in new.items():
+            if each is None:
+                wallet.mode = mode
+            else:
+                wallet.modes[each] = mode
+
     # -- money from outside --------------------------------------------------------------------------------------
 
     def transfer(self, asset: str, amount: Decimal) -> None:
@@ -291,7 +325,7 @@ class Desk:
             market = position.market
             if market.instrument.expiry is not None:
                 continue
-            amount, asset = self.wallet.pay_funding(market), settle_of(market)
+            amount, asset = self.wallet.pay_funding(position), settle_of(market)
             self.wallet.updated_ms = self.now_ms
             self._journal.moved("funding", self.wallet.cash.name, asset, amount, self.now_ms, market)
             self.tell(WalletEvent("FUNDING_FEE", (asset,), (market,), {asset: amount}, self.now_ms))

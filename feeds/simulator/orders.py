@@ -8,6 +8,8 @@ from feeds.simulator.market import LiveMarket
 
 OPEN = ("NEW", "PARTIALLY_FILLED")
 
+Hold: TypeAlias = Literal["both", "long", "short"]
+"""Which position of a market is meant: the only one, or in hedge mode one of two."""
 
 Reason: TypeAlias = Literal[
     "insufficient",  # not enough balance, or margin
@@ -16,6 +18,10 @@ Reason: TypeAlias = Literal[
     "fok",  # cannot be filled at once
     "unknown_order",
     "reduce_only",  # nothing to reduce
+    "hold",  # not a position that there is in this mode
+    "open_orders",  # in the way of another mode
+    "open_positions",
+    "no_change",  # the mode is that already
     "price",  # not positive
     "tick",  # not a multiple of the tick
     "size",  # not positive
@@ -45,6 +51,7 @@ class OwnOrder:
         "created_ms",
         "engine_id",
         "filled",
+        "hold",
         "id",
         "market",
         "price",
@@ -71,6 +78,7 @@ class OwnOrder:
         size: int,
         quote_size: Decimal = Decimal(0),
         reduce_only: bool = False,
+        hold: Hold = "both",
         now_ms: int,
     ) -> None:
         self.id = id
@@ -83,6 +91,7 @@ class OwnOrder:
         self.size = size
         self.quote_size = quote_size  # spot market orders by quote amount
         self.reduce_only = reduce_only
+        self.hold: Hold = hold
         self.filled = 0
         self.value = 0
         self.status = "NEW"
@@ -92,6 +101,11 @@ class OwnOrder:
     @property
     def side(self) -> str:
         return "BUY" if self.buy else "SELL"
+
+    @property
+    def closes(self) -> bool:
+        """In hedge mode: it can only make its position smaller."""
+        return self.hold == ("short" if self.buy else "long")
 
     @property
     def post_only(self) -> bool:

@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from feeds.simulator.accounts import Account
+from feeds.simulator.cash import Cash
 from feeds.simulator.desk import Desk
 from feeds.simulator.orders import OwnFill, OwnOrder
-from feeds.simulator.wallets import Cash, FuturesWallet
+from feeds.simulator.wallets import FuturesWallet
 
 ZERO = Decimal(0)
 
@@ -24,6 +25,7 @@ def truth(account: Account) -> dict[str, Any]:
             {
                 "product": desk.product,
                 "symbol": position.market.instrument.symbol,
+                "side": position.hold,
                 "size": f"{position.amount:f}",
                 "entry": f"{position.entry:f}",
                 "cost": f"{position.cost:f}",

@@ -5,15 +5,15 @@ decimals, as is the realised profit; the open cost of a position is kept exactly
 """
 
 from collections.abc import Callable, Iterable
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import NamedTuple
 
+from feeds.simulator.cash import Cash
 from feeds.simulator.market import FUNDING_MS, LiveMarket
-from feeds.simulator.orders import OwnOrder, Rejected
+from feeds.simulator.orders import Hold, OwnOrder, Rejected
+from feeds.simulator.positions import E8, ZERO, Mode, Position
 from feeds.simulator.terms import ProductTerms, Token
 
-ZERO = Decimal(0)
-E8 = Decimal("0.00000001")
 MAINTENANCE = Decimal("0.0065")
 """Maintenance margin as a share of a position's value (one bracket for all)."""
 
@@ -32,57 +32,6 @@ class Settled(NamedTuple):
     fee_asset: str
     realised: Decimal | None
     assets: tuple[str, ...]
-
-
-class Cash:
-    """Free and locked amounts by asset. Spot trading and positions that share it make a unified wallet.
-
-    ``only``: the assets that may be here; None: any. No asset stands in for another: what settles in USDT needs USDT.
-    """
-
-    def __init__(self, name: str, only: frozenset[str] | None = None) -> None:
-        self.name = name
-        self.free: dict[str, Decimal] = {}
-        self.locked: dict[str, Decimal] = {}
-        self.deposited: dict[str, Decimal] = {}
-        self._only = only
-        self._claims: list[Callable[[str], Decimal]] = []
-
-    def claimed_by(self, claim: Callable[[str], Decimal]) -> None:
-        """Somebody else holds part of this: ``claim`` tells how much of an asset, below zero for open profit."""
-        self._claims.append(claim)
-
-    def move(self, asset: str, amount: Decimal) -> None:
-        """Deposit, or withdraw if negative. Raises Rejected if there is not enough."""
-        if self._only is not None and asset not in self._only:
-            raise Rejected("unknown_asset", f"{asset} cannot be held in the {self.name} wallet.")
-        if amount < 0 and self.usable(asset) + amount < 0:
-            raise Rejected("insufficient", f"There is not that much {asset} in the {self.name} wallet.")
-        self.deposited[asset] = self.deposited.get(asset, ZERO) + amount
-        self.add(asset, amount)
-
-    def total(self, asset: str) -> Decimal:
-        return self.free.get(asset, ZERO) + self.locked.get(asset, ZERO)
-
-    def for_margin(self, asset: str) -> Decimal:
-        """What is left for margin: free, with open profit and loss, less what positions and orders hold."""
-        return max(ZERO, self.free.get(asset, ZERO) - sum((claim(asset) for claim in self._claims), ZERO))
-
-    def usable(self, asset: str) -> Decimal:
-        """What may be spent or withdrawn: open profit is not there yet."""
-        return max(ZERO, min(self.free.get(asset, ZERO), self.for_margin(asset)))
-
-    def assets(self) -> list[str]:
-        """All assets that were ever here."""
-        return sorted(self.free.keys() | self.locked.keys())
-
-    def add(self, asset: str, amount: Decimal) -> None:
-        self.free[asset] = self.free.get(asset, ZERO) + amount
-
-    def lock(self, asset: str, amount: Decimal) -> None:
-        """Lock, or unlock if negative."""
-        self.add(asset, -amount)
-        self.locked[asset] = self.locked.get(asset, ZERO) + amount
 
 
 class SpotWallet:
@@ -178,45 +127,12 @@ class SpotWallet:
         return (got * rate).quantize(E8, ROUND_DOWN), received
 
 
-class Position:
-    """A position in one-way mode. ``amount`` is signed; ``cost`` is what it cost, signed like the amount."""
-
-    __slots__ = ("amount", "cost", "market", "realised", "updated_ms")
-
-    def __init__(self, market: LiveMarket) -> None:
-        self.market = market
-        self.amount = ZERO
-        self.cost = ZERO
-        self.realised = ZERO
-        self.updated_ms = 0
-
-    @property
-    def entry(self) -> Decimal:
-        return (self.cost / self.amount).quantize(E8) if self.amount else ZERO
-
-    def execute(self, signed: Decimal, price: Decimal) -> Decimal:
-        """Add a signed quantity; returns the profit that it realised."""
-        closing = ZERO
-        if self.amount and (signed > 0) != (self.amount > 0):
-            closing = min(abs(signed), abs(self.amount)).copy_sign(signed)
-        realised = ZERO
-        if closing:
-            released = self.cost
-            if abs(closing) < abs(self.amount):
-                released = (self.cost * -closing / self.amount).quantize(E8, ROUND_HALF_EVEN)
-            realised = -closing * price - released
-            self.amount += closing
-            self.cost -= released
-        opening = signed - closing
-        self.amount += opening
-        self.cost += opening * price
-        self.realised += realised
-        return realised
-
-
 class FuturesWallet:
-    """Positions and leverage on cash of the settlement currencies ``assets``, each by itself; cross margin, one-way
-    mode, one maintenance bracket, no liquidation. ``asset`` is the first, which is meant where none is named."""
+    """Positions and leverage on cash of the settlement currencies ``assets``, each by itself; one maintenance bracket,
+    no liquidation. ``asset`` is the first, which is meant where none is named.
+
+    ``modes`` of markets that have one of their own, ``mode`` of all others: one position or two, cross or isolated.
+    """
 
     def __init__(
         self, cash: Cash, assets: tuple[str, ...], terms: ProductTerms, mark_of: Callable[[LiveMarket], Decimal]
@@ -226,15 +142,19 @@ class FuturesWallet:
         self.asset = assets[0]
         self.terms = terms
         self.funded: dict[str, Decimal] = dict.fromkeys(assets, ZERO)
-        self.positions: dict[LiveMarket, Position] = {}
+        self.mode = Mode()
+        self.modes: dict[LiveMarket, Mode] = {}
+        self.positions: dict[tuple[LiveMarket, Hold], Position] = {}
         self.leverage: dict[LiveMarket, int] = {}
         self.updated_ms = 0
         self._mark_of = mark_of
         self._reserved: dict[str, dict[int, Decimal]] = {asset: {} for asset in assets}
+        self._closing: dict[int, OwnOrder] = {}  # those that close a position of hedge mode
         cash.claimed_by(self._claim)
 
     def _claim(self, asset: str) -> Decimal:
-        return self.used(asset) - self.total_unrealised(asset) if asset in self.assets else ZERO
+        """Profit and loss of isolated positions are their own."""
+        return self.used(asset) - self.cross_unrealised(asset) if asset in self.assets else ZERO
 
     @property
     def funding(self) -> Decimal:
@@ -252,10 +172,34 @@ class FuturesWallet:
     def mark(self, market: LiveMarket) -> Decimal:
         return self._mark_of(market)
 
-    def position(self, market: LiveMarket) -> Position:
-        if market not in self.positions:
-            self.positions[market] = Position(market)
-        return self.positions[market]
+    def mode_of(self, market: LiveMarket) -> Mode:
+        return self.modes.get(market, self.mode)
+
+    def position(self, market: LiveMarket, hold: Hold = "both") -> Position:
+        if (market, hold) not in self.positions:
+            self.positions[market, hold] = Position(market, hold)
+        return self.positions[market, hold]
+
+    def positions_of(self, market: LiveMarket) -> list[Position]:
+        """The positions that the market's mode has, open or not."""
+        holds: tuple[Hold, ...] = ("long", "short") if self.mode_of(market).hedged else ("both",)
+        return [self.position(market, hold) for hold in holds]
+
+    def net(self, market: LiveMarket) -> Decimal:
+        return sum((position.amount for position in self.positions_of(market)), ZERO)
+
+    def usual_hold(self, market: LiveMarket, *, buy: bool, quantity: Decimal) -> Hold:
+        """For who has no wish: the position that this closes where it can, else the one that it opens."""
+        if not self.mode_of(market).hedged:
+            return "both"
+        mine: Hold = "long" if buy else "short"
+        other: Hold = "short" if buy else "long"
+        return other if self._left_to_close(market, other) >= quantity else mine
+
+    def _left_to_close(self, market: LiveMarket, hold: Hold) -> Decimal:
+        """Of a position of hedge mode: orders that are to close it have bound the rest."""
+        bound = sum(each.left for each in self._closing.values() if (each.market, each.hold) == (market, hold))
+        return abs(self.position(market, hold).amount) - bound * market.instrument.lot
 
     def open_positions(self) -> Iterable[Position]:
         return [position for position in self.positions.values() if position.amount]
@@ -280,13 +224,34 @@ class FuturesWallet:
     def order_margin(self, asset: str = "") -> Decimal:
         return sum(self._reserved[asset or self.asset].values(), ZERO)
 
+    def is_isolated(self, position: Position) -> bool:
+        return self.mode_of(position.market).isolated
+
+    def isolated_margin(self, asset: str = "") -> Decimal:
+        """What isolated positions have set aside."""
+        held = self._settled_in(asset or self.asset)
+        return sum((position.margin for position in held if self.is_isolated(position)), ZERO)
+
+    def cross_unrealised(self, asset: str = "") -> Decimal:
+        held = self._settled_in(asset or self.asset)
+        return sum((self.unrealised(position) for position in held if not self.is_isolated(position)), ZERO)
+
     def total_unrealised(self, asset: str = "") -> Decimal:
         return sum((self.unrealised(p) for p in self._settled_in(asset or self.asset)), ZERO)
 
     def used(self, asset: str = "") -> Decimal:
-        """Initial margin of positions and orders."""
-        held = sum((self.initial_margin(p) for p in self._settled_in(asset or self.asset)), ZERO)
-        return held + self.order_margin(asset)
+        """Margin of positions and orders."""
+        return self.position_margin(asset) + self.order_margin(asset)
+
+    def position_margin(self, asset: str = "") -> Decimal:
+        """The initial margin of cross positions, what is set aside for isolated ones."""
+        return sum(
+            (
+                p.margin if self.is_isolated(p) else self.initial_margin(p)
+                for p in self._settled_in(asset or self.asset)
+            ),
+            ZERO,
+        )
 
     def available(self, asset: str = "") -> Decimal:
         """What may be used for new orders."""
@@ -296,12 +261,23 @@ class FuturesWallet:
         return [position for position in self.open_positions() if position.market.instrument.settle == asset]
 
     def liquidation_price(self, position: Position) -> Decimal:
-        """Where the margin balance would fall to the maintenance margin, other positions unchanged; 0: nowhere."""
+        """Where the margin balance would fall to the maintenance margin, other markets unchanged; 0: nowhere.
+
+        An isolated one has its own margin alone. Cross ones of one market fall together.
+        """
         asset = settle_of(position.market)
-        others = [p for p in self._settled_in(asset) if p is not position]
-        cushion = self.cash.total(asset) + sum((self.unrealised(p) - self.maintenance_margin(p) for p in others), ZERO)
-        sign = 1 if position.amount > 0 else -1
-        price = (cushion - position.cost) / (abs(position.amount) * (MAINTENANCE - sign))
+        if self.is_isolated(position):
+            legs, cushion = [position], position.margin
+        else:
+            cross = [p for p in self._settled_in(asset) if not self.is_isolated(p)]
+            legs = [p for p in cross if p.market is position.market]
+            others = [p for p in cross if p.market is not position.market]
+            cushion = self.cash.total(asset) - self.isolated_margin(asset)
+            cushion += sum((self.unrealised(p) - self.maintenance_margin(p) for p in others), ZERO)
+        slope = sum((abs(p.amount) * MAINTENANCE - p.amount for p in legs), ZERO)
+        if not slope:
+            return ZERO
+        price = (cushion - sum((p.cost for p in legs), ZERO)) / slope
         return max(ZERO, price.quantize(E8))
 
     # -- orders --------------------------------------------------------------------------------------------------
@@ -309,13 +285,7 @@ class FuturesWallet:
     def reserve(self, order: OwnOrder, account: object) -> tuple[str, ...]:
         """Hold initial margin for what may open a position. Raises Rejected."""
         i = order.market.instrument
-        held = self.position(order.market).amount
-        size = order.size * i.lot
-        closing = abs(held) if held and (held > 0) != order.buy else ZERO
-        if order.reduce_only and not closing:
-            raise Rejected("reduce_only", "There is no position to reduce.")
-        if order.reduce_only and size > closing:
-            order.size = int(closing / i.lot)
+        closing = self._one_way(order) if order.hold == "both" else self._hedged(order)
         opening = max(ZERO, order.size * i.lot - closing)
         price = order.price * i.tick if order.price is not None else self.mark(order.market)
         margin = (opening * price / self.leverage_of(order.market)).quantize(E8)
@@ -323,17 +293,48 @@ class FuturesWallet:
         if margin > self.available(asset):
             raise Rejected("insufficient", "There is not enough margin.")
         self._reserved[asset][order.id] = margin
+        if order.closes:
+            self._closing[order.id] = order
         return ()
+
+    def _one_way(self, order: OwnOrder) -> Decimal:
+        """How much it may close. One that only reduces becomes as small as the position."""
+        if self.mode_of(order.market).hedged:
+            raise Rejected("hold", "Positions are kept by side.")
+        lot, held = order.market.instrument.lot, self.position(order.market).amount
+        closing = abs(held) if held and (held > 0) != order.buy else ZERO
+        if order.reduce_only and not closing:
+            raise Rejected("reduce_only", "There is no position to reduce.")
+        if order.reduce_only and order.size * lot > closing:
+            order.size = int(closing / lot)
+        return closing
+
+    def _hedged(self, order: OwnOrder) -> Decimal:
+        """How much it closes: all or nothing. No more than is there, and no other order is to close."""
+        if not self.mode_of(order.market).hedged:
+            raise Rejected("hold", "There is one position for both sides.")
+        if not order.closes:
+            if order.reduce_only:
+                raise Rejected("reduce_only", "It would open a position.")
+            return ZERO
+        size = order.size * order.market.instrument.lot
+        if size > self._left_to_close(order.market, order.hold):
+            raise Rejected("reduce_only", "There is not that much to close.")
+        return size
 
     def release(self, order: OwnOrder) -> tuple[str, ...]:
         self._reserved[settle_of(order.market)].pop(order.id, None)
+        self._closing.pop(order.id, None)
         return ()
 
     def settle(self, order: OwnOrder, price: int, size: int, maker: bool) -> Settled:
         """Book an execution: position, realised profit, fee in the settlement currency."""
         i = order.market.instrument
         exact, quantity = price * i.tick, size * i.lot
-        realised = self.position(order.market).execute(quantity if order.buy else -quantity, exact)
+        signed, held = quantity if order.buy else -quantity, self.position(order.market, order.hold)
+        if self.is_isolated(held):
+            held.set_aside(signed, exact, self.leverage_of(order.market))
+        realised = held.execute(signed, exact)
         fee = (exact * quantity * (self.terms.maker if maker else self.terms.taker)).quantize(E8, ROUND_DOWN)
         asset = settle_of(order.market)
         self.cash.add(asset, realised - fee)
@@ -342,15 +343,17 @@ class FuturesWallet:
             self._reserved[asset][order.id] = (reserved * (order.left - size) / order.left).quantize(E8)
         return Settled(fee, asset, realised, (asset,))
 
-    def pay_funding(self, market: LiveMarket) -> Decimal:
+    def pay_funding(self, position: Position) -> Decimal:
         """Settle funding of one position at mark and rate; returns what it changed (negative: paid).
 
         The market's rate is for its usual interval; a shorter one pays its share.
         """
-        position = self.position(market)
+        market = position.market
         rate = Decimal(f"{market.funding_rate:.8f}") * self.terms.funding_ms / FUNDING_MS
         amount = -(self.notional(position) * rate).quantize(E8)
         asset = settle_of(market)
         self.cash.add(asset, amount)
+        if self.is_isolated(position):
+            position.margin += amount
         self.funded[asset] += amount
         return amount

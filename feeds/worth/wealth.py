@@ -305,6 +305,8 @@ class Wealth:
         transferred: Decimal | None = Decimal(0)
         for account, point in zip(accounts, first, strict=True):
             for transfer in self._transfers.get(account.id, ()):
+                if transfer.kind == "fee":
+                    continue  # a cost, like one that is told with a fill
                 if point is not None and transfer.exchange_ms > point.at_ms and transferred is not None:
                     price = price_of(transfer.asset, person.currency, account.exchange)
                     moved = transfer.amount - (transfer.fee or Decimal(0))

@@ -88,7 +88,7 @@ function orderColumns(app) {
   ];
 }
 
-const KINDS = { deposit: "Deposit", withdrawal: "Withdrawal", internal: "Internal" };
+const KINDS = { deposit: "Deposit", withdrawal: "Withdrawal", internal: "Internal", fee: "Fee" };
 
 function transferColumns(app) {
   return [

@@ -10,7 +10,7 @@ export class TicketForm {
   #price = new Field("Price", "ticket-price");
   #size = new Field("Size", "ticket-size");
   #postOnly = new Check("Post only", "Refused rather than taking from the book");
-  #reduceOnly = new Check("Reduce only", "Never makes a position larger or turns it");
+  #reduceOnly = new Check("Reduce only", "Never makes a position larger or turns it. In hedge mode it closes; any other order opens");
   #time = el(
     "select",
     { class: "ticket-time", "aria-label": "Time in force" },

@@ -1,9 +1,23 @@
 """What the page of new accounts tells of each exchange."""
 
+from decimal import Decimal
+
 import pytest
 
 from feeds import accounts, exchanges
+from feeds.account import (
+    AccountSpec,
+    Credentials,
+    GivesTokens,
+    HasPositions,
+    HasSettings,
+    TellsRights,
+    TellsTransfers,
+)
 from feeds.account_facts import FACTS, AccountFacts, facts_of
+from feeds.domain import Market
+from feeds.exchange import MarketIndex
+from feeds.trading import TradingApi
 
 
 @pytest.mark.parametrize("exchange", sorted(accounts.REGISTRY))
@@ -19,3 +33,49 @@ def test_facts_are_of_exchanges_that_there_are(exchange: str) -> None:
 def test_who_has_a_passphrase() -> None:
     assert [name for name, facts in FACTS.items() if facts.passphrase] == ["okx"]
     assert facts_of("unheard of") == AccountFacts()
+
+
+@pytest.mark.parametrize("exchange", sorted(accounts.REGISTRY))
+def test_a_switch_is_offered_where_there_is_one_and_takes_what_is_said(exchange: str) -> None:
+    adapter = exchanges.create(exchange)
+    listed = [
+        Market(
+            exchange=exchange,
+            symbol=f"BTC/{product}".upper(),
+            native=f"BTC{product}",
+            product=product,
+            base="BTC",
+            quote="USDT",
+            tick=Decimal(1),
+            lot=Decimal(1),
+        )
+        for product in adapter.products
+    ]
+    spec = AccountSpec(
+        id=1, exchange=exchange, label="Main", credentials=Credentials("key", "c2VjcmV0"), products=adapter.products
+    )
+    api = accounts.REGISTRY[exchange](spec, MarketIndex(listed), adapter.endpoints)
+    assert isinstance(api, TradingApi)
+    symbols = tuple(market.symbol for market in listed)
+    if (allowed := facts_of(exchange).dead_man) is None:
+        assert api.dead_man_requests(60, symbols) == []
+        return
+    for seconds in (*allowed, 0):
+        assert api.dead_man_requests(seconds, symbols)
+
+
+@pytest.mark.parametrize("exchange", sorted(accounts.REGISTRY))
+def test_what_an_exchange_has_it_can_be_asked_for(exchange: str) -> None:
+    adapter = exchanges.create(exchange)
+    spec = AccountSpec(
+        id=1, exchange=exchange, label="Main", credentials=Credentials("key", "c2VjcmV0"), products=adapter.products
+    )
+    api = accounts.REGISTRY[exchange](spec, MarketIndex(), adapter.endpoints)
+    assert isinstance(api, TellsRights) is facts_of(exchange).tells_rights
+    assert isinstance(api, GivesTokens) is any(route.token_request is not None for route in api.routes())
+    if isinstance(api, HasSettings):
+        assert api.settings_requests()
+    if isinstance(api, HasPositions):
+        assert api.positions_requests()
+    if isinstance(api, TellsTransfers):
+        assert api.transfers_requests(0)

@@ -463,6 +463,7 @@ class TestBudget:
             **{
                 "/api/v5/public/time": 10,
                 "/api/v5/trade/fills-history": 10,
+                "/api/v5/trade/orders-algo-pending": 20,
                 "/api/v5/account/bills-archive": 5,
                 "/api/v5/asset/bills": 12,
             },

@@ -171,6 +171,7 @@ class TestOrders:
             filled=Decimal(0),
             average=None,
             status="open",
+            reduce_only=True,  # it buys for the short position of hedge mode, though "reduceOnly" is false
             time_in_force="GTC",
             created_ms=1579276756075,
             updated_ms=1579276756075,

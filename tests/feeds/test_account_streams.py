@@ -196,6 +196,7 @@ class TestUsdmStream:
                 filled=Decimal(0),
                 average=None,
                 status="open",
+                reduce_only=True,  # of the long position
                 time_in_force="GTC",
                 updated_ms=1568879465650,
             ),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.account import AccountApi, LimitsKeys, Remarks
+from feeds.account import AccountApi, HasPositions, LimitsKeys, Remarks, TellsRights
 from feeds.account_domain import AccountChanged, FillTold, Order, Reply, UnknownMarket
 from feeds.accounts.alpaca import activities
 from feeds.domain import Ack, Rejected
@@ -65,7 +65,7 @@ def test_the_clock():
 
 
 def test_the_key_cannot_be_asked():
-    assert API.rights_request() is None
+    assert not isinstance(API, TellsRights)
 
 
 def test_the_host_of_trading_is_the_accounts_too():
@@ -135,7 +135,7 @@ def test_a_holding_is_a_balance(symbol, kind, asset):
     [held] = API.parse_balances(HELD, listed(changed(HOLDING, symbol=symbol, asset_class=kind)), NOW_MS)
     assert (held.product, held.asset) == ("account", asset)
     assert (held.total, held.free, held.locked) == (Decimal("2.61937"), Decimal("2.61937"), 0)
-    assert API.positions_requests() == []  # or it would be counted twice
+    assert not isinstance(API, HasPositions)  # or it would be counted twice
 
 
 def test_what_orders_hold_of_it_is_locked():
@@ -343,7 +343,7 @@ def test_rows_that_a_page_token_leaves_out_are_told_again(monkeypatch):
 
 def test_transfers():
     [request] = API.transfers_requests(NOW_MS)
-    assert dict(request.params)["activity_types"] == "CSD,CSW,JNLC,TRANS"
+    assert dict(request.params)["activity_types"] == "CSD,CSW,JNLC,TRANS,CFEE,FEE"
     raw = listed(
         MONEY,
         changed(MONEY, id="2", activity_type="CSW", net_amount="-200", created_at="2019-08-02T10:00:00Z"),
@@ -359,6 +359,32 @@ def test_transfers():
     assert API.next_page(request, raw) is None
     following = API.next_page(request, listed(*[MONEY] * 100))
     assert following is not None and dict(following.params)["page_token"] == msgspec.json.decode(MONEY)["id"]
+
+
+CFEE = b"""{"id":"20220812000000000::53be51ba-46f9-43de-b81f-576f241dc680","activity_type":"CFEE","date":"2022-08-12",
+"net_amount":"0","description":"Coin Pair Transaction Fee (Non USD)","symbol":"ETHUSD","qty":"-0.000195",
+"price":"1884.5","status":"executed"}"""
+
+
+def test_fees_are_the_accounts_not_the_fills():
+    """As documented, and what its page says of the others: cash for what was sold, authorities' fees of shares."""
+    [request] = API.transfers_requests(NOW_MS)
+    raw = listed(
+        changed(CFEE, symbol="LTCUSD"),  # of the coin, not of the company
+        changed(CFEE, id="2", symbol="", qty="0", net_amount="-2.21", created_at="2022-08-12T20:00:00Z"),
+        changed(CFEE, id="3", activity_type="FEE", symbol="", qty="0", net_amount="-0.02"),
+        changed(CFEE, id="4", symbol="LTCUSD", status="canceled"),
+        changed(CFEE, id="5", symbol="ETHBTC"),  # which of both it is in, nothing tells
+        changed(CFEE, id="6"),  # a pair that is not listed
+    )
+    told = API.parse_transfers(request, raw)
+    assert {each.kind for each in told} == {"fee"}
+    assert [(each.asset, each.amount, each.status, each.exchange_ms) for each in told] == [
+        ("LTC", Decimal("-0.000195"), "done", 1_660_348_799_999),  # the end of that day: its fills come before
+        ("USD", Decimal("-2.21"), "done", 1_660_334_400_000),
+        ("USD", Decimal("-0.02"), "done", 1_660_348_799_999),
+        ("LTC", Decimal("-0.000195"), "failed", 1_660_348_799_999),
+    ]
 
 
 # -- the stream ------------------------------------------------------------------------------------------------------

@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from feeds.account_domain import Order
+from feeds.accounts.binance import BinanceAccount
 from feeds.errors import ExchangeError, ParseError
 from feeds.exchange import Request
 from feeds.exchanges.binance import Binance
-from feeds.trading import NewOrder, TradingApi
+from feeds.trading import HedgeMode, NewOrder, TradingApi
 from tests.documented import Documented, below
-from tests.feeds.binance_examples import account, answer
+from tests.feeds.binance_examples import ENDPOINTS, MARKETS, account, answer
 from tests.shared import shared_file
 
 SPOT, USDM = "LTC/BTC", "BTC/USDT:USDT"
@@ -36,6 +37,12 @@ def order(symbol: str, id: str) -> Order:
         status="open",
         updated_ms=1,
     )
+
+
+def in_mode(hedged: bool) -> BinanceAccount:
+    api = account()
+    api.take_mode(USDM, json.dumps({"dualSidePosition": hedged}).encode())
+    return api
 
 
 def asked(request: Request) -> tuple[str, str]:
@@ -68,15 +75,48 @@ class TestPlacing:
         assert dict(account().place_request(new(**more)).params) == always | sent
 
     def test_usdm(self) -> None:
-        sent = dict(account().place_request(new(USDM, post_only=True, reduce_only=True)).params)
+        sent = dict(in_mode(False).place_request(new(USDM, post_only=True, reduce_only=True)).params)
         assert (sent["symbol"], sent["type"], sent["timeInForce"]) == ("BTCUSDT", "LIMIT", "GTX")
-        assert sent["reduceOnly"] == "true"
+        assert sent["reduceOnly"] == "true" and "positionSide" not in sent
+
+    @pytest.mark.parametrize(
+        ("side", "reduces", "position"),
+        [("buy", False, "LONG"), ("sell", True, "LONG"), ("sell", False, "SHORT"), ("buy", True, "SHORT")],
+    )
+    def test_in_hedge_mode_the_position_is_named(self, side: str, reduces: bool, position: str) -> None:
+        sent = dict(in_mode(True).place_request(new(USDM, side=side, reduce_only=reduces)).params)
+        assert (sent["side"], sent["positionSide"]) == (side.upper(), position)
+        assert "reduceOnly" not in sent
+
+    def test_the_mode_is_asked_for(self) -> None:
+        api = account()
+        assert isinstance(api, HedgeMode)
+        with pytest.raises(ExchangeError, match="whether the account is in hedge mode"):
+            api.place_request(new(USDM))
+        request = api.mode_request(USDM)
+        assert request is not None and asked(request) == ("GET", "/fapi/v1/positionSide/dual")
+        assert api.mode_request(SPOT) is None
+        api.take_mode(USDM, b'{"dualSidePosition": true}')
+        assert (api.hedged, api.mode_request(USDM)) == (True, None)
+        api.doubt_mode(USDM, ExchangeError("margin is insufficient", -2019))
+        assert api.hedged is True
+        api.doubt_mode(USDM, ExchangeError("position side does not match", -4061))
+        assert api.mode_request(USDM) == request
+
+    def test_only_an_account_that_trades_reads_its_mode(self) -> None:
+        api = account()
+        assert [request.path for request in api.settings_requests()] == ["/fapi/v1/symbolConfig"]
+        spec = msgspec.structs.replace(api._spec, trading=True)
+        trading = BinanceAccount(spec, MARKETS, ENDPOINTS)
+        request = trading.settings_requests()[1]
+        trading.take_settings(request, b'{"dualSidePosition": false}')
+        assert trading.hedged is False
 
     @pytest.mark.parametrize(
         ("symbol", "name", "id"), [(SPOT, "Spot", "28"), (USDM, "UsdFutures", "22542179")], ids=["spot", "usdm"]
     )
     def test_placed(self, symbol: str, name: str, id: str) -> None:
-        api, wanted = account(), new(symbol)
+        api, wanted = in_mode(True), new(symbol)
         assert asked(api.place_request(wanted)) == documented(f"{name}/Trading/PlaceOrder")
         placed = api.parse_placed(wanted, answer(f"{name}/Trading/PlaceOrder"), 7)
         assert (placed.id, placed.client_id, placed.symbol) == (id, "myOrder1", symbol)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, UnknownMarket
+from feeds.accounts.bybit import BybitAccount
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.errors import ExchangeError, ParseError
 from feeds.exchanges import create
-from feeds.trading import NewOrder, TradingApi
+from feeds.trading import HedgeMode, NewOrder, TradingApi
 from tests.documented import Documented
 from tests.feeds.bybit_examples import NOW_MS, account, answer, body, frame, pushed, session
 
@@ -29,16 +30,24 @@ def sent(request: Any) -> dict[str, Any]:
     return told
 
 
+def one_way() -> BybitAccount:
+    """An account that was told the mode of some contracts."""
+    api = account()
+    for symbol, native in (("BTC/USDT:USDT", "BTCUSDT"), ("ETH/USDT:USDT", "ETHUSDT")):
+        api.take_mode(symbol, body({"list": [{"symbol": native, "side": "", "size": "0", "positionIdx": 0}]}))
+    return api
+
+
 class TestPlacing:
     def test_it_fits(self) -> None:
-        assert isinstance(account(), TradingApi)
+        assert isinstance(account(), TradingApi) and isinstance(account(), HedgeMode)
 
     def test_ids_are_of_the_form_and_never_twice(self) -> None:
         ids = {account().new_client_id() for _ in range(100)}
         assert len(ids) == 100 and all(len(each) <= 36 and each.isalnum() for each in ids)
 
     def test_a_limit_order(self) -> None:
-        assert sent(account().place_request(order())) == {
+        assert sent(one_way().place_request(order())) == {
             "category": "linear",
             "symbol": "BTCUSDT",
             "side": "Buy",
@@ -50,7 +59,7 @@ class TestPlacing:
         }
 
     def test_kinds(self) -> None:
-        api = account()
+        api = one_way()
         assert sent(api.place_request(order(post_only=True)))["timeInForce"] == "PostOnly"
         assert sent(api.place_request(order(time_in_force="FOK", side="sell")))["timeInForce"] == "FOK"
         assert sent(api.place_request(order(price=None, reduce_only=True)))["reduceOnly"] is True
@@ -59,7 +68,7 @@ class TestPlacing:
         assert "price" not in spot and "timeInForce" not in spot
 
     def test_figures_are_plain_text(self) -> None:
-        told = sent(account().place_request(order(size=D("1E-7"), price=D("2E+4"))))
+        told = sent(one_way().place_request(order(size=D("1E-7"), price=D("2E+4"))))
         assert (told["qty"], told["price"]) == ("0.0000001", "20000")
 
     @pytest.mark.parametrize(
@@ -79,7 +88,7 @@ class TestPlacing:
         ("side", "reduces", "index"), [("buy", False, 1), ("sell", True, 1), ("sell", False, 2), ("buy", True, 2)]
     )
     def test_hedge_mode_names_the_side(self, side: str, reduces: bool, index: int) -> None:
-        api = account()
+        api = one_way()
         assert "positionIdx" not in sent(api.place_request(order(side=side, reduce_only=reduces)))
         session(api).parse(pushed("Position"))  # of the short side, and closed
         assert sent(api.place_request(order(side=side, reduce_only=reduces)))["positionIdx"] == index
@@ -87,6 +96,38 @@ class TestPlacing:
         row = {"symbol": "BTCUSDT", "side": "Buy", "size": "1", "avgPrice": "1", "positionIdx": 0}
         api.parse_positions(api.positions_requests()[0], body({"list": [row]}), 7)
         assert "positionIdx" not in sent(api.place_request(order()))
+
+    def test_the_mode_of_a_contract_is_asked_before_its_first_order(self) -> None:
+        api = account()
+        assert api.mode_request("BTC/USDT") is None and "positionIdx" not in sent(
+            api.place_request(order(symbol="BTC/USDT"))
+        )
+        with pytest.raises(ExchangeError, match="whether BTC/USDT:USDT is in hedge mode"):
+            api.place_request(order())
+        request = api.mode_request("BTC/USDT:USDT")
+        assert request is not None and request.path == "/v5/position/list"
+        assert dict(request.params) == {"category": "linear", "symbol": "BTCUSDT"}
+        row = {"symbol": "BTCUSDT", "side": "", "size": "0", "avgPrice": "0", "positionIdx": 1}
+        with pytest.raises(ParseError, match="no position of BTCUSDT"):
+            api.take_mode("BTC/USDT:USDT", body({"list": [row | {"symbol": "ETHUSDT"}]}))
+        api.take_mode("BTC/USDT:USDT", body({"list": [row, row | {"positionIdx": 2}]}))
+        assert api.mode_request("BTC/USDT:USDT") is None
+        assert sent(api.place_request(order()))["positionIdx"] == 1
+        api.doubt_mode("BTC/USDT:USDT", ExchangeError("no balance", 110007))
+        assert api.mode_request("BTC/USDT:USDT") is None
+        api.doubt_mode("BTC/USDT:USDT", ExchangeError("position idx not match position mode", 10001))
+        assert api.mode_request("BTC/USDT:USDT") == request
+
+    def test_what_closes_in_hedge_mode_only_reduces(self) -> None:
+        api = account()
+        request = api.orders_requests()[0]
+        row = {"orderId": "1", "symbol": "BTCUSDT", "orderType": "Limit", "price": "1", "qty": "1", "updatedTime": "1"}
+        rows = [
+            row | {"orderStatus": "New", "side": side, "positionIdx": index, "reduceOnly": False}
+            for side, index in (("Buy", 0), ("Buy", 1), ("Sell", 1), ("Sell", 2), ("Buy", 2))
+        ]
+        told = api.parse_orders(request, body({"list": rows}))
+        assert [each.reduce_only for each in told] == [False, False, True, False, True]
 
     def test_placed(self) -> None:
         placed = account().parse_placed(order(), answer("Trading/PlaceOrder"), 7)

@@ -444,7 +444,7 @@ UNUSED = {
         "Account/WithdrawCrypto",
         "Account/CreateDepositAddress",
     },
-    "of the interface v2, wallet by wallet, which is not asked": {
+    "of the interface v2, of which the transactions of a wallet alone are asked": {
         "Account/GetAddressTransactions",
         "Account/GetDeposit",
         "Account/GetDepositAddress",
@@ -452,7 +452,6 @@ UNUSED = {
         "Account/GetDeposits",
         "Account/GetPaymentMethods",
         "Account/GetTransaction",
-        "Account/GetTransactions",
         "Account/GetWithdrawal",
         "Account/GetWithdrawals",
     },

@@ -371,6 +371,22 @@ WRONG = [
         "accounts.MAIN: another account has the same environment variables",
     ),
     (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\ndead_man_s = 60',
+        "accounts.main.dead_man_s = 60: is about orders: it needs trading = true",
+    ),
+    (
+        '[exchanges.okx]\n[accounts.main]\nexchange = "okx"\ntrading = true\ndead_man_s = 121',
+        "accounts.main.dead_man_s = 121: must be 0 or, at okx, from 10 to 120 seconds",
+    ),
+    (
+        '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\ntrading = true\ndead_man_s = 9',
+        "accounts.main.dead_man_s = 9: must be 0 or, at binance, from 10 to 3600 seconds",
+    ),
+    (
+        '[exchanges.bybit]\n[accounts.main]\nexchange = "bybit"\ntrading = true\ndead_man_s = 60',
+        "accounts.main.dead_man_s = 60: must be 0: bybit has no such switch",
+    ),
+    (
         '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\npoll_s = 0',
         "accounts.main.poll_s = 0: must be a number of seconds from 1 to 3600",
     ),

@@ -217,6 +217,8 @@ async def test_orders_are_placed_found_and_cancelled(account: Account) -> None:
         wanted = NewOrder(
             symbol=symbol, side="buy", size=Decimal("0.02"), price=price.quantize(1), client_id=api.new_client_id()
         )
+        if (mode := api.mode_request(symbol)) is not None:
+            api.take_mode(symbol, (await ask.ask(mode)).raw)
         told = await ask.ask(api.place_request(wanted))
         placed = api.parse_placed(wanted, told.raw, told.asof_ms)
         await until(lambda key=(symbol, placed.id): key in account.store.orders)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.account import Credentials
+from feeds.account import Credentials, TellsRights
 from feeds.account_domain import AccountChanged, Fill, Order, Position, Reply, UnknownMarket
 from feeds.accounts import REGISTRY
 from feeds.accounts.krakenfutures import KrakenFuturesAccount
@@ -81,7 +81,7 @@ class TestKey:
     def test_registry(self):
         assert REGISTRY["krakenfutures"] is KrakenFuturesAccount
         assert isinstance(account(), TradingApi)
-        assert account().rights_request() is None
+        assert not isinstance(account(), TellsRights)
 
     @pytest.mark.parametrize(
         ("text", "kind"),

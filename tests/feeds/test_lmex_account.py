@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.account import AccountSpec, Credentials
+from feeds.account import AccountSpec, Credentials, TellsRights
 from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, Transfer, UnknownMarket
 from feeds.accounts import REGISTRY
 from feeds.accounts.lmex import LmexAccount
@@ -122,7 +122,7 @@ def session(product: str, api: LmexAccount | None = None) -> LmexPrivateSession:
 def test_registry_and_hosts() -> None:
     spec = AccountSpec(id=1, exchange="lmex", label="Main", credentials=KEY, products=("spot", "futures"))
     api = REGISTRY["lmex"](spec, MARKETS, create("lmex").endpoints)
-    assert api.ready() and api.rights_request() is None and isinstance(api, TradingApi)
+    assert api.ready() and not isinstance(api, TellsRights) and isinstance(api, TradingApi)
     assert [api.url(route, None) for route in api.routes()] == [
         "wss://ws.lmex.io/ws/spot",
         "wss://ws.lmex.io/ws/futures",

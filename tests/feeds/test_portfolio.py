@@ -320,3 +320,26 @@ async def test_a_store_that_fails_is_asked_again() -> None:
     await desk.tick(1)
     await asyncio.sleep(0)
     assert desk.draw()["accounts"]
+
+
+async def test_the_days_change_is_without_what_came_but_with_what_was_charged() -> None:
+    """A deposit is no profit; a fee that is booked apart from its fill is a loss all the same."""
+    desk = Desk()
+    for _ in range(3):
+        await desk.tick()
+        desk.wealth.draw(3)
+        desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    begun_ms = desk.clock.now_ns() // 1_000_000
+    desk.store.points = [EquityPoint(account=1, at_ms=begun_ms, values={"USDT": "31000"}, reasons={})]
+    given = {"product": "spot", "asset": "USDT", "exchange_ms": begun_ms + 1}
+    desk.store.moved = [
+        Transfer(id="1", kind="deposit", amount=Decimal(100), **given),
+        Transfer(id="2", kind="fee", amount=Decimal(-7), **given),
+    ]
+    desk.wealth.touched(1, "transfers")
+    await desk.tick()
+    await desk.tick(61.0)
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    day = desk.draw()["day"]
+    assert day["change"] == str(Decimal("31629.5") - 31000 - 100)
+    await desk.wealth.stop()

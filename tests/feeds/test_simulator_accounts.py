@@ -14,7 +14,7 @@ from feeds.simulator.binance.terms import BNB_USDT, MAKER_FEE, SPOT_FEE, TAKER_F
 from feeds.simulator.bot import DemoTrader
 from feeds.simulator.market import World
 from feeds.simulator.orders import OrderEvent, Rejected, WalletEvent
-from feeds.simulator.wallets import E8, Position
+from feeds.simulator.positions import E8, Position
 from tests.feeds.simulator_help import FEW
 
 START_MS = 1_795_219_200_000
@@ -73,7 +73,7 @@ def assert_futures_follow(account):
     fills = account.desks["usdm"].fills
     wallet = account.futures
     assert wallet.balance == wallet.deposited + wallet.funding + sum((f.realised - f.fee for f in fills), ZERO)
-    for market, position in wallet.positions.items():
+    for (market, _), position in wallet.positions.items():
         own = [fill for fill in fills if fill.order.market is market]
         signed = [(fill.size if fill.order.buy else -fill.size, fill) for fill in own]
         assert position.amount == sum((size for size, _ in signed), ZERO)

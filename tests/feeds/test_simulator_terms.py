@@ -13,10 +13,10 @@ from feeds.simulator.instruments import listing
 from feeds.simulator.keys import make_keys
 from feeds.simulator.market import World
 from feeds.simulator.orders import OrderEvent, Rejected, WalletEvent
+from feeds.simulator.positions import E8
 from feeds.simulator.terms import ProductTerms, Terms, usual_opening
 from feeds.simulator.truth import truth
 from feeds.simulator.venues import REGISTRY
-from feeds.simulator.wallets import E8
 from tests.feeds.simulator_help import simulator
 
 START_MS = 1_795_219_200_000

@@ -1,7 +1,7 @@
 """Orders placed and cancelled at the simulated Binance over real sockets: never two of one click."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -13,8 +13,8 @@ from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
 from feeds.domain import Market, StreamState
-from feeds.errors import ExchangeError, TransportError
-from feeds.exchange import MarketIndex
+from feeds.errors import CredentialsError, ExchangeError, TransportError
+from feeds.exchange import MarketIndex, Request
 from feeds.exchanges import create
 from feeds.following import trader as module
 from feeds.following.journal import Journal
@@ -228,6 +228,129 @@ async def test_a_worker_that_dies_finds_out_at_its_next_start(
         assert (tickets.rows["k1"].state, len(bench.placed())) == ("placed" if arrives else "absent", arrives)
 
 
+class Line:
+    """What the trader sends goes through here. ``sends``: what happens to the next orders, one after the other."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []  # methods of what was sent about single orders
+        self.sends: list[Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]] = []
+        self.finds: list[Exception] = []
+        ask = bench.trader._rest.ask
+
+        async def through(request: Request, **more: Any) -> Any:
+            if request.path != "/api/v3/order":
+                return await ask(request, **more)
+            self.asked.append(request.method)
+            if request.method == "POST" and self.sends:
+                return await self.sends.pop(0)(lambda: ask(request, **more))
+            if request.method == "GET" and self.finds:
+                raise self.finds.pop(0)
+            return await ask(request, **more)
+
+        monkeypatch.setattr(bench.trader._rest, "ask", through)
+
+
+@pytest.fixture
+def line(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Line:
+    return Line(bench, monkeypatch)
+
+
+async def test_a_late_order_is_not_denied(bench: Bench, line: Line, soon_absent: None) -> None:
+    """The connection ends slowly, the order still arrives: absent counts from the end of our sending, not from when
+    the ticket was written or the trader began."""
+    late: list[asyncio.Task[Any]] = []
+    await asyncio.sleep(module.LATE_S)  # the trader has been there for so long
+
+    async def slowly(send: Callable[[], Awaitable[Any]]) -> Any:
+        async def arrives() -> None:
+            await asyncio.sleep(module.LATE_S * 0.6)
+            await send()
+
+        await asyncio.sleep(module.LATE_S * 1.2)
+        late.append(asyncio.create_task(arrives()))
+        raise TransportError("the connection ended without an answer")
+
+    line.sends.append(slowly)
+    ticket = await bench.trader.place("k1", bench.wish())
+    await asyncio.gather(*late)
+    assert (ticket.state, bench.placed()) == ("placed", [ticket.client_id])
+
+
+async def lost(send: Callable[[], Awaitable[Any]]) -> Any:
+    raise TransportError("the connection ended without an answer")
+
+
+async def test_an_absent_order_is_looked_for_before_it_is_sent_again(
+    bench: Bench, line: Line, soon_absent: None
+) -> None:
+    """Binance's client ids are unique among open orders alone: what came too late and was filled would come twice."""
+    market, wish = bench.market(), bench.wish(side="sell", size=Decimal("0.01"), price=None)
+    line.sends.append(lost)
+    ticket = await bench.trader.place("k1", wish)
+    assert ticket.state == "absent"
+    bench.desk().place(market, buy=False, size=1000, type="MARKET", client_id=ticket.client_id)  # arrived after all
+    line.asked.clear()
+    again = await bench.trader.place("k1", wish)
+    assert (again.state, bench.placed(), line.asked) == ("placed", [ticket.client_id], ["GET"])
+
+
+async def test_an_absent_order_is_not_sent_again_where_nobody_can_say(
+    bench: Bench, line: Line, soon_absent: None
+) -> None:
+    line.sends.append(lost)
+    wish = bench.wish()
+    assert (await bench.trader.place("k1", wish)).state == "absent"
+    for error, said in ((TransportError("no answer"), "is not certain"), (CredentialsError("no key", -2015), "no key")):
+        line.finds.append(error)
+        line.asked.clear()
+        with pytest.raises(Refused, match=said):
+            await bench.trader.place("k1", wish)
+        assert (line.asked, bench.placed()) == (["GET"], [])
+    assert (await bench.trader.place("k1", wish)).state == "placed"
+
+
+async def test_a_resend_that_is_refused_is_looked_for(bench: Bench, line: Line, soon_absent: None) -> None:
+    """The first one arrives between the look and the second: the exchange refuses the second as a duplicate."""
+    line.sends.append(lost)
+    wish = bench.wish()
+    ticket = await bench.trader.place("k1", wish)
+    assert ticket.state == "absent"
+
+    async def twice(send: Callable[[], Awaitable[Any]]) -> Any:
+        await send()
+        return await send()
+
+    line.sends.append(twice)
+    again = await bench.trader.place("k1", wish)
+    assert (again.state, bench.placed()) == ("placed", [ticket.client_id])
+
+    async def refused(send: Callable[[], Awaitable[Any]]) -> Any:
+        raise ExchangeError("Account has insufficient balance.", -2010)
+
+    line.sends += [lost, refused]
+    assert (await bench.trader.place("k2", wish)).state == "absent"
+    other = await bench.trader.place("k2", wish)
+    assert (other.state, len(bench.placed())) == ("refused", 1) and "insufficient" in other.sentence
+
+
+async def test_refused_credentials_leave_the_outcome_open(bench: Bench, line: Line) -> None:
+    """The order was sent and not answered; then the key is refused: nobody can tell."""
+
+    async def unanswered(send: Callable[[], Awaitable[Any]]) -> Any:
+        await send()
+        raise TransportError("the connection ended without an answer")
+
+    line.sends.append(unanswered)
+    line.finds.append(CredentialsError(f"Invalid API-key {TEST_SECRET}, IP, or permissions", -2015))
+    wish = bench.wish()
+    ticket = await bench.trader.place("k1", wish)
+    assert (ticket.state, len(bench.placed())) == ("unsure", 1)
+    assert ticket.sentence.startswith("Whether the order stands is not known: Invalid API-key")
+    assert ticket.sentence.endswith("Look before you order again.") and TEST_SECRET not in ticket.sentence
+    assert (await bench.trader.place("k1", wish)).state == "placed"  # with the key put right
+    assert len(bench.placed()) == 1
+
+
 async def test_nobody_knows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASK_S", 0.3)
     desk, faults = bench.desk(), bench.client.server.faults
@@ -321,6 +444,70 @@ async def test_orders_go_at_a_stop_if_so_wished(client: Client) -> None:
         await bench.trader.place("k2", bench.wish())
         await bench.trader.stop()
         assert len(bench.desk().open_orders()) == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "stays"),
+    [({}, True), ({"label": "Renamed"}, True), ({"cancel_on_stop": False}, True), ({"trading": False}, False)],
+)
+async def test_settings_leave_orders_alone(client: Client, then: dict[str, Any], stays: bool) -> None:
+    async with trading(client, cancel_on_stop=True) as bench:
+        bench.trader.start()
+        await bench.trader.place("k1", bench.wish())
+        await bench.trader.stop(msgspec.structs.replace(SPEC, **{"cancel_on_stop": True, **then}))
+        assert bool(bench.desk().open_orders()) is stays
+
+
+class Switches:
+    """What was asked of the futures' dead man's switches, in order."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[tuple[str, int]] = []
+        ask = bench.trader._rest.ask
+
+        async def through(request: Request, **more: Any) -> Any:
+            if request.path == "/fapi/v1/countdownCancelAll":
+                params = dict(request.params)
+                self.told.append((params["symbol"], int(params["countdownTime"])))
+            return await ask(request, **more)
+
+        monkeypatch.setattr(bench.trader._rest, "ask", through)
+
+
+@pytest.mark.parametrize(
+    ("then", "off"),
+    [
+        (None, ["BTCUSDT", "ETHUSDT"]),
+        ({"dead_man_s": 60}, []),
+        ({"dead_man_s": 0}, ["BTCUSDT", "ETHUSDT"]),
+        ({"dead_man_s": 60, "trading": False}, ["BTCUSDT", "ETHUSDT"]),
+    ],
+    ids=["stop", "goes on", "switched off", "trades no more"],
+)
+async def test_switches_are_armed_renewed_and_put_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch, then: dict[str, Any] | None, off: list[str]
+) -> None:
+    monkeypatch.setattr(module, "LATER_S", 0.05)
+    async with trading(client, dead_man_s=60) as bench:
+        switches = Switches(bench, monkeypatch)
+        bench.trader.start()
+        await bench.trader.place("k1", bench.wish("usdm"))
+        await until(lambda: ("BTCUSDT", 60_000) in switches.told, what="armed")
+        assert {symbol for symbol, _ in switches.told} == {"BTCUSDT"}  # only where orders are open
+        eth = bench.client.server.market.of("binance", "usdm")["ETHUSDT"]
+        tick = eth.instrument.tick
+        wish = bench.wish("usdm", symbol="ETH/USDT:USDT", price=(int(eth.mid()) * 7 // 10) * tick, size=Decimal("0.1"))
+        await bench.trader.place("k2", wish)
+        await until(lambda: ("ETHUSDT", 60_000) in switches.told, what="armed, too")
+        assert await bench.trader.cancel_all() == 2
+        switches.told.clear()
+        await until(lambda: {symbol for symbol, _ in switches.told} == {"BTCUSDT", "ETHUSDT"}, what="renewed")
+        assert {ms for _, ms in switches.told} == {60_000}
+        switches.told.clear()
+        await bench.trader.stop(None if then is None else msgspec.structs.replace(SPEC, **then))
+        assert sorted(symbol for symbol, ms in switches.told if ms == 0) == off
+        due_ms = client.server.exchanges["binance"]._futures.switches._due_ms
+        assert len(due_ms) == 2 - len(off)
 
 
 async def test_the_exchange_cancels_when_it_hears_no_more(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from feeds.account_domain import Order
 from feeds.errors import ExchangeError, ParseError, TransportError
 from feeds.exchanges.okx import Okx
-from feeds.trading import NewOrder
+from feeds.trading import HedgeMode, NewOrder
 from tests.documented import Documented
 from tests.feeds.okx_examples import ORDER, POSITION, account, answer, data, rows
 
@@ -76,9 +76,26 @@ class TestPlacing:
         assert "reduceOnly" not in sent
 
     def test_the_margin_mode_is_that_of_the_position(self):
-        made = api()
+        made = api(posMode="long_short_mode")
         made.parse_positions(made.positions_requests()[0], rows(POSITION), 1)
         assert body(made.place_request(order("ETH/USDT:USDT")))["tdMode"] == "isolated"
+        assert body(made.place_request(order("ETH/USDT:USDT", side="sell", reduce_only=True)))["tdMode"] == "isolated"
+        assert body(made.place_request(order("ETH/USDT:USDT", side="sell")))["tdMode"] == "cross"  # the short one
+        frame = {"arg": {"channel": "positions"}, "data": [POSITION | {"pos": "0"}]}
+        made.session(made.routes()[0], None).parse(json.dumps(frame))
+        assert body(made.place_request(order("ETH/USDT:USDT")))["tdMode"] == "cross"
+
+    def test_the_mode_is_asked_for_where_it_is_not_known(self):
+        made = account()
+        assert isinstance(made, HedgeMode)
+        request = made.mode_request("BTC/USDT:USDT")
+        assert (request.path, made.in_hedge_mode()) == ("/api/v5/account/config", False)
+        made.take_mode("BTC/USDT:USDT", rows(CONFIG | {"posMode": "long_short_mode"}))
+        assert made.mode_request("BTC/USDT:USDT") is None and made.in_hedge_mode()
+        made.doubt_mode("BTC/USDT:USDT", ExchangeError("no balance", "51008"))
+        assert made.mode_request("BTC/USDT:USDT") is None
+        made.doubt_mode("BTC/USDT:USDT", ExchangeError("Parameter posSide error", "51000"))
+        assert made.mode_request("BTC/USDT:USDT") == request
 
     @pytest.mark.parametrize(("level", "mode"), [("1", "cash"), ("2", "cash"), ("3", "cross"), ("4", "cross")])
     def test_account_modes(self, level, mode):

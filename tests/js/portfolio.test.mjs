@@ -178,6 +178,7 @@ describe("equity curve", () => {
         move(1 * MINUTE, "withdrawal", "-750"),
         move(3 * MINUTE, "withdrawal", "-1", "failed"),
         move(3 * MINUTE, "internal", "5"),
+        move(3 * MINUTE, "fee", "-0.1"),
       ],
       points,
     );

@@ -1,4 +1,4 @@
-"""The account's history: fills, deposits and withdrawals, which Alpaca calls activities.
+"""The account's history: fills, fees, deposits and withdrawals, which Alpaca calls activities.
 
 Facts (sources: docs.alpaca.markets, docs: account-activities, crypto-fees; reference: get-v2-account-activities;
 alpacahq/Alpaca-API issues 170 and 176):
@@ -9,8 +9,11 @@ alpacahq/Alpaca-API issues 170 and 176):
   and paging by the last row's id has been seen to leave out rows of that millisecond (issues 170, 176). So the next
   page begins with the last page's last millisecond again, and every reading begins at least a whole second before what
   is stored. What is told twice is stored once.
-* A fill has no fee, and does not tell maker from taker. Fees of crypto are bookings of their own (``CFEE``), made later
-  and for many fills, those of authorities on stocks too (``FEE``): what a fill cost is never told.
+* A fill has no fee, and does not tell maker from taker. Fees of crypto are bookings of their own (``CFEE``), made at
+  the end of the day, in the coin that was bought (``symbol`` and ``qty``) or in cash (``net_amount``); those of
+  authorities on stocks too (``FEE``). They name neither order nor fill: what a fill cost is never told, what the
+  account paid is.
+  Of a fee in a coin only pairs with dollars are documented; which coin another pair's is in, nothing tells.
 * **The stream's ``execution_id`` is not documented to be a part of this id**, so a fill has the id that is told here.
 * ``CSD`` and ``CSW`` are cash deposited and withdrawn, ``TRANS`` either, ``JNLC`` is cash moved between accounts at
   Alpaca. ``net_amount`` is signed, ``date`` a day; newer rows tell ``created_at``. ``status`` is ``executed``,
@@ -32,7 +35,10 @@ FILLS_PATH = "/v2/account/activities/FILL"
 ACTIVITIES_PATH = "/v2/account/activities"
 PAGE = 100
 """Rows, the most there is."""
-MONEY = ("CSD", "CSW", "JNLC", "TRANS")
+FEES = ("CFEE", "FEE")
+MONEY = ("CSD", "CSW", "JNLC", "TRANS", *FEES)
+LAST_MS = 86_400_000 - 1
+"""Of a day: when its fees are booked."""
 _OPTION = re.compile(r"[A-Z]{1,6}[0-9]{6,7}[CP][0-9]{8}")
 """The name of an option (OCC): root, day, kind, strike."""
 
@@ -65,7 +71,9 @@ class FillRow(Wire, frozen=True):
 
 class MoneyRow(Wire, frozen=True):
     """``{"activity_type":"CSD","id":"20190801011955195::5f596936-6f23-4cef-bdf1-3806aae57dbf","date":"2019-08-01",
-    "net_amount":"1500.00","status":"executed"}``"""
+    "net_amount":"1500.00","status":"executed"}``, ``{"id":"20220812000000000::53be51ba-46f9-43de-b81f-576f241dc680",
+    "activity_type":"CFEE","date":"2022-08-12","net_amount":"0","description":"Coin Pair Transaction Fee (Non USD)",
+    "symbol":"ETHUSD","qty":"-0.000195","price":"1884.5","status":"executed"}``"""
 
     id: str
     activity_type: str
@@ -73,6 +81,28 @@ class MoneyRow(Wire, frozen=True):
     net_amount: Decimal = Decimal(0)
     status: str = "executed"
     created_at: Moment | None = None
+    symbol: str = ""
+    qty: Decimal = Decimal(0)
+
+    def fee(self, cash: str, names: Names) -> Transfer | None:
+        """None if it is of nothing that can be named."""
+        market = names.find(self.symbol, CRYPTO) if self.symbol else None
+        if self.net_amount:
+            asset, amount = cash, self.net_amount
+        elif self.qty and market is not None and market.quote == cash:
+            asset, amount = market.base, self.qty
+        else:
+            return None
+        day_ms = ms_of(datetime(self.date.year, self.date.month, self.date.day, tzinfo=UTC))
+        return Transfer(
+            product=ACCOUNT,
+            id=self.id,
+            kind="fee",
+            asset=asset,
+            amount=amount,
+            status="failed" if self.status == "canceled" else "done",
+            exchange_ms=day_ms + LAST_MS if self.created_at is None else ms_of(self.created_at),
+        )
 
     def transfer(self, asset: str) -> Transfer:
         moment = self.created_at or datetime(self.date.year, self.date.month, self.date.day, tzinfo=UTC)
@@ -138,9 +168,15 @@ def next_transfers(request: Request, raw: bytes) -> Request | None:
     return Request(path=request.path, params=(*params, ("page_token", rows[-1].id)), product=ACCOUNT)
 
 
-def parse_transfers(raw: bytes, asset: str) -> list[Transfer]:
-    rows = decode(raw, list[MoneyRow])
-    return [row.transfer(asset) for row in rows if row.net_amount and row.activity_type in MONEY]
+def parse_transfers(raw: bytes, asset: str, names: Names) -> list[Transfer]:
+    """``asset``: what the account's cash is."""
+    told: list[Transfer | None] = []
+    for row in decode(raw, list[MoneyRow]):
+        if row.activity_type in FEES:
+            told.append(row.fee(asset, names))
+        elif row.net_amount and row.activity_type in MONEY:
+            told.append(row.transfer(asset))
+    return [transfer for transfer in told if transfer is not None]
 
 
 def _second(ms: int) -> str:

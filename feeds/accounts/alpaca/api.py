@@ -20,15 +20,15 @@ from datetime import UTC, timedelta
 
 from msgspec import structs
 
-from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account import AccountSpec, FillPage, KeyLimits, PrivateRoute, PrivateSession
+from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.account_reading import Moment, Wire, ms_of
 from feeds.accounts.alpaca import activities
 from feeds.accounts.alpaca.rows import Account, Holding, OrderRow
 from feeds.accounts.alpaca.stream import UNAUTHORIZED, AlpacaSession
 from feeds.accounts.alpaca.trading import ORDERS_PATH, AlpacaTrading
 from feeds.accounts.alpaca.wire import ACCOUNT, Names, decode
-from feeds.domain import Market, Rejected
+from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Facts, MarketIndex, Request
 
@@ -101,12 +101,6 @@ class AlpacaAccount(AlpacaTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return ms_of(decode(raw, _Clock).timestamp)
 
-    def rights_request(self) -> Request | None:
-        return None
-
-    def parse_rights(self, raw: bytes) -> KeyRights:
-        raise NotImplementedError("nothing is asked")
-
     def clock_error(self, error: ExchangeError) -> bool:
         return False
 
@@ -121,9 +115,6 @@ class AlpacaAccount(AlpacaTrading):
         covers = (ACCOUNT, *self._spec.products)
         return [PrivateRoute(name="orders", product=ACCOUNT, facts=_FACTS, covers=covers, names_fills=False)]
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("the login needs no token")
-
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return self._stream_url
 
@@ -131,12 +122,6 @@ class AlpacaAccount(AlpacaTrading):
         return AlpacaSession(self._spec.credentials, self._names, self._spec.products)
 
     # Balances, positions, orders
-
-    def settings_requests(self) -> list[Request]:
-        return []
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        raise NotImplementedError("nothing is asked")
 
     def balances_requests(self) -> list[Request]:
         return [Request(path=path, product=ACCOUNT) for path in (_ACCOUNT_PATH, _POSITIONS_PATH)]
@@ -153,12 +138,6 @@ class AlpacaAccount(AlpacaTrading):
         unshown = next((holding.symbol for holding, balance in told if balance is None), None)
         self._unshown = f"This account also holds {unshown}, which is of a kind that is not shown." if unshown else ""
         return [balance for _, balance in told if balance is not None and balance.total]
-
-    def positions_requests(self) -> list[Request]:
-        return []
-
-    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
-        raise NotImplementedError("nothing is asked")
 
     def orders_requests(self) -> list[Request]:
         """The same list for each product, of which the others' orders are left out."""
@@ -219,12 +198,6 @@ class AlpacaAccount(AlpacaTrading):
         return [activities.transfers_request(since_ms)]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return activities.parse_transfers(raw, self._currency)
+        return activities.parse_transfers(raw, self._currency, self._names)
 
     # For orders
-
-    def _market_of(self, symbol: str) -> Market:
-        market = self._markets.get(symbol)
-        if market is None:
-            raise ExchangeError(f"Alpaca lists no market {symbol}.")
-        return market

@@ -23,7 +23,7 @@ from feeds.accounts.alpaca.rows import OrderRow
 from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, Names, decode
 from feeds.domain import Market
 from feeds.errors import ExchangeError, ParseError
-from feeds.exchange import Request
+from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 ORDERS_PATH = "/v2/orders"
@@ -40,12 +40,16 @@ class _Cancelled(Wire, frozen=True):
 
 class AlpacaTrading:
     """The part of :class:`feeds.accounts.alpaca.api.AlpacaAccount` that fits :class:`feeds.trading.TradingApi`.
-    Needs ``_names`` and ``_market_of``."""
+    Needs ``_names`` and ``_markets``."""
 
+    _markets: MarketIndex
     _names: Names
 
     def _market_of(self, symbol: str) -> Market:
-        raise NotImplementedError("the account's own")
+        market = self._markets.get(symbol)
+        if market is None:
+            raise ExchangeError(f"Alpaca lists no market {symbol}.")
+        return market
 
     def new_client_id(self) -> str:
         return f"sb-{uuid.uuid4().hex}"

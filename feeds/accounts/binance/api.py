@@ -20,7 +20,7 @@ from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance import capital, spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
-from feeds.accounts.binance.trading import BinanceTrading
+from feeds.accounts.binance.trading import MODE, BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
 from feeds.accounts.binance.wire import decode
 from feeds.domain import Rejected
@@ -114,7 +114,7 @@ class BinanceAccount(BinanceTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return decode(raw, _Time).server_time
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path="/sapi/v1/account/apiRestrictions", product="spot")
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -174,10 +174,16 @@ class BinanceAccount(BinanceTrading):
     # Balances, positions, orders
 
     def settings_requests(self) -> list[Request]:
-        return [Request(path="/fapi/v1/symbolConfig", product="usdm", weight=5)] if self._usdm else []
+        if not self._usdm:
+            return []
+        config = Request(path="/fapi/v1/symbolConfig", product="usdm", weight=5)
+        return [config, MODE] if self._spec.trading else [config]  # only orders depend on the mode
 
     def take_settings(self, request: Request, raw: bytes) -> None:
-        self._settings.update(usdm_rest.parse_settings(raw))
+        if request.path == MODE.path:
+            self.take_mode("", raw)
+        else:
+            self._settings.update(usdm_rest.parse_settings(raw))
 
     def balances_requests(self) -> list[Request]:
         requests = []

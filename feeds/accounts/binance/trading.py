@@ -3,6 +3,9 @@
 Facts (sources: binance-spot-api-docs ``rest-api.md`` and ``errors.md``; developers.binance.com, USD-M futures, trade):
 
 * ``newClientOrderId``: up to 36 of ``.A-Z:/a-z0-9_-``, unique among open orders. Asked by ``origClientOrderId``.
+* In hedge mode an order must name its position (``positionSide`` LONG or SHORT) and may not have ``reduceOnly``: a sale
+  from the long one closes it, a sale to the short one opens it. Which mode: ``positionSide/dual``, for the whole
+  account. -4061: the order does not fit the mode.
 * A post-only order is type LIMIT_MAKER on spot, and timeInForce GTX on futures.
 * Errors -1000, -1001 (internal), -1006 and -1007 (no answer from the matching engine) leave open what has become of it.
 * The futures' conditional orders are another list: cancelled by ``algoOrder``, all of a market by ``algoOpenOrders``.
@@ -29,6 +32,8 @@ NOT_KNOWN = frozenset({-1000, -1001, -1006, -1007})
 ORDER_PATHS = {"spot": "/api/v3/order", "usdm": "/fapi/v1/order"}
 ALL_PATHS = {"spot": ("/api/v3/openOrders",), "usdm": ("/fapi/v1/allOpenOrders", "/fapi/v1/algoOpenOrders")}
 ALGO_PATH = "/fapi/v1/algoOrder"
+MODE = Request(path="/fapi/v1/positionSide/dual", product="usdm", weight=30)
+WRONG_MODE = -4061
 
 
 class _Placed(Wire, frozen=True, rename="camel"):
@@ -37,10 +42,20 @@ class _Placed(Wire, frozen=True, rename="camel"):
     order_id: int
 
 
+class _Mode(Wire, frozen=True, rename="camel"):
+    """``{"dualSidePosition": true}``"""
+
+    dual_side_position: bool
+
+
 class BinanceTrading:
-    """Needs ``_markets``. Fits :class:`feeds.trading.TradingApi`."""
+    """Needs ``_markets``. Fits :class:`feeds.trading.TradingApi` and ``HedgeMode``.
+
+    ``hedged``: are long and short positions kept side by side? None: not told yet.
+    """
 
     _markets: MarketIndex
+    hedged: bool | None = None
 
     def _market(self, symbol: str) -> Market:
         market = self._markets.get(symbol)
@@ -63,9 +78,31 @@ class BinanceTrading:
             in_force = "GTX" if order.post_only else order.time_in_force
             params |= {"type": "LIMIT", "price": f"{order.price:f}", "timeInForce": in_force}
         params |= {"quantity": f"{order.size:f}", "newClientOrderId": order.client_id, "newOrderRespType": "RESULT"}
-        if order.reduce_only and not spot:
-            params["reduceOnly"] = "true"
+        if not spot:
+            params |= self._position(order)
         return self._order_request("POST", market, params)
+
+    def _position(self, order: NewOrder) -> dict[str, str]:
+        if self.hedged is None:
+            raise ExchangeError(
+                "Binance has not told yet whether the account is in hedge mode, which an order must fit."
+            )
+        if self.hedged:
+            return {"positionSide": order.hedged_side.upper()}
+        return {"reduceOnly": "true"} if order.reduce_only else {}
+
+    def mode_request(self, symbol: str) -> Request | None:
+        return MODE if self.hedged is None and self._market(symbol).product == "usdm" else None
+
+    def take_mode(self, symbol: str, raw: bytes) -> None:
+        self.hedged = decode(raw, _Mode).dual_side_position
+
+    def in_hedge_mode(self) -> bool:
+        return bool(self.hedged)
+
+    def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
+        if error.code == WRONG_MODE:
+            self.hedged = None
 
     def _order_request(self, method: Any, market: Market, params: dict[str, str], weight: int = 1) -> Request:
         path = ORDER_PATHS[market.product]

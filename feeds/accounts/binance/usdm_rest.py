@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position, closes
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance.wire import decode, if_any, margin_mode_of, side_of, status_of, symbol_of
 from feeds.exchange import MarketIndex
@@ -54,7 +54,9 @@ class _Position(Wire, frozen=True, rename="camel"):
     mark_price: Decimal
     un_realized_profit: Decimal
     liquidation_price: Decimal
-    isolated_margin: Decimal = Decimal(0)
+    isolated_margin: Decimal = Decimal(0)  # isolated_wallet with open profit
+    isolated_wallet: Decimal = Decimal(0)
+    initial_margin: Decimal | None = None
     margin_asset: str | None = None
 
 
@@ -73,6 +75,7 @@ class _Order(Wire, frozen=True, rename="camel"):
     reduce_only: bool
     time: Ms
     update_time: Ms
+    position_side: PositionSide = "BOTH"
 
 
 class _AlgoOrder(Wire, frozen=True, rename="camel"):
@@ -88,6 +91,7 @@ class _AlgoOrder(Wire, frozen=True, rename="camel"):
     reduce_only: bool
     create_time: Ms
     update_time: Ms
+    position_side: PositionSide = "BOTH"
     actual_price: Decimal = Decimal(0)
     actual_qty: Decimal = Decimal(0)
 
@@ -129,7 +133,7 @@ def parse_positions(raw: bytes, asof_ms: int, markets: MarketIndex, settings: Se
 
 def _position(p: _Position, asof_ms: int, markets: MarketIndex, setting: Setting | None) -> Position:
     market = markets.native(PRODUCT, p.symbol)
-    margin_mode = setting.margin_mode if setting else None
+    margin_mode = (setting.margin_mode if setting else None) or ("isolated" if p.isolated_margin else "cross")
     return Position(
         product=PRODUCT,
         symbol=symbol_of(markets, PRODUCT, p.symbol),
@@ -140,7 +144,8 @@ def _position(p: _Position, asof_ms: int, markets: MarketIndex, setting: Setting
         unrealised=p.un_realized_profit,
         liquidation=if_any(p.liquidation_price),
         leverage=setting.leverage if setting else None,
-        margin_mode=margin_mode or ("isolated" if p.isolated_margin else "cross"),
+        margin=p.isolated_wallet if margin_mode == "isolated" else p.initial_margin,
+        margin_mode=margin_mode,
         settle=p.margin_asset or (market.settle if market else None),
         asof_ms=asof_ms,
     )
@@ -161,7 +166,7 @@ def parse_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
             filled=o.executed_qty,
             average=if_any(o.avg_price),
             status=status_of(o.status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             created_ms=o.time,
             updated_ms=o.update_time,
@@ -195,7 +200,7 @@ def parse_algo_orders(raw: bytes, markets: MarketIndex) -> list[Order]:
             filled=o.actual_qty,
             average=if_any(o.actual_price),
             status=status_of(o.algo_status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             created_ms=o.create_time,
             updated_ms=o.update_time,

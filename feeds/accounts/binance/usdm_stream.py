@@ -25,7 +25,17 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
-from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, PrivateEvent, UnknownMarket
+from feeds.account_domain import (
+    AccountChanged,
+    Balance,
+    Expired,
+    Fill,
+    Order,
+    Position,
+    PrivateEvent,
+    UnknownMarket,
+    closes,
+)
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance.usdm_rest import POSITION_SIDES, PRODUCT, PositionSide, Setting, Settings, algo_id
 from feeds.accounts.binance.wire import EXECUTIONS, decode, if_any, margin_mode_of, side_of, status_of, symbol_of
@@ -110,6 +120,7 @@ class _StreamAlgo(Wire, frozen=True):
     filled: Decimal = field(name="aq", default=Decimal(0))
     average: Decimal = field(name="ap", default=Decimal(0))
     reduce_only: bool = field(name="R", default=False)
+    position_side: PositionSide = field(name="ps", default="BOTH")
 
 
 class _AlgoUpdate(Wire, frozen=True):
@@ -188,7 +199,7 @@ class UsdmSession:
             filled=o.filled,
             average=if_any(o.average),
             status=status_of(o.status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             updated_ms=o.transaction_ms,
         )
@@ -255,7 +266,7 @@ class UsdmSession:
             filled=o.filled,
             average=if_any(o.average),
             status=status_of(o.status),
-            reduce_only=o.reduce_only,
+            reduce_only=o.reduce_only or closes(side_of(o.side), POSITION_SIDES[o.position_side]),
             time_in_force=o.time_in_force or None,
             updated_ms=update.transaction_ms,
         )

@@ -147,7 +147,7 @@ class BybitAccount(BybitTrading):
                 raise ValueError("time is missing")
             return told
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path="/v5/user/query-api", product=WALLET)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -178,9 +178,6 @@ class BybitAccount(BybitTrading):
 
     def routes(self) -> list[PrivateRoute]:
         return [PrivateRoute(name=WALLET, product=WALLET, facts=_FACTS, covers=(WALLET, *self._spec.products))]
-
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("the login needs no token")
 
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return f"{self._endpoints['unified.ws']}/v5/private"

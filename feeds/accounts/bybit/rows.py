@@ -20,7 +20,7 @@ websocket/private/{wallet,position,order,execution}, enum):
 from decimal import Context, Decimal
 from typing import Literal
 
-from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
+from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket, closes
 from feeds.account_reading import EXACT, Ms, Wire, figure, needed
 from feeds.accounts.bybit.wire import BuySell, if_any, side_of
 from feeds.domain import Market
@@ -54,6 +54,7 @@ NO_STOP = ("", "UNKNOWN")
 CONVERTED = Context(prec=16)  # a quotient needs an end somewhere
 
 POSITION_SIDES: dict[int, Literal["both", "long", "short"]] = {0: "both", 1: "long", 2: "short"}
+POSITION_INDEXES = {side: index for index, side in POSITION_SIDES.items()}
 
 
 def symbol_of(markets: MarketIndex, product: str, native: str) -> str:
@@ -187,6 +188,7 @@ class OrderRow(Wire, frozen=True):
     stopOrderType: str = ""
     marketUnit: str = ""
     reduceOnly: bool = False
+    positionIdx: Literal[0, 1, 2] = 0
     createdTime: Ms | None = None
     category: str = ""  # by stream only
 
@@ -207,7 +209,7 @@ class OrderRow(Wire, frozen=True):
             filled=filled,
             average=if_any(self.avgPrice, "avgPrice"),
             status=STATUSES.get(self.orderStatus, self.orderStatus.lower()),
-            reduce_only=self.reduceOnly,
+            reduce_only=self.reduceOnly or closes(side_of(self.side), POSITION_SIDES[self.positionIdx]),
             time_in_force=self.timeInForce or None,
             created_ms=self.createdTime,
             updated_ms=self.updatedTime,

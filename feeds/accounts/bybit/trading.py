@@ -9,7 +9,8 @@ Facts (sources: bybit-exchange.github.io/docs/v5: order/{create-order,cancel-ord
 * ``/v5/order/realtime`` finds an order by it whatever its state, the last 500 that ended included; those are forgotten
   when Bybit restarts its service.
 * A spot market purchase is by value unless ``marketUnit`` is ``baseCoin``.
-* In hedge mode ``positionIdx`` must name the side. Which mode a contract is in, its positions tell.
+* In hedge mode ``positionIdx`` must name the position: 1 long, 2 short. Each contract has a mode of its own, which its
+  rows in ``position/list`` tell, asked by ``symbol`` even where nothing is held. 10001: it does not fit the order.
 * All of linear is cancelled by settlement coin, 500 at most at a time, picked at random; all of spot by kind of order.
 * Disconnection protection (``disconnected-cancel-all``) is no dead man's switch as we mean it: it is for institutions
   only, acts when all connections that subscribe ``dcp.*`` are gone, not when nobody asks again, and cannot be switched
@@ -23,7 +24,7 @@ import msgspec
 
 from feeds.account_domain import Order
 from feeds.account_reading import Wire
-from feeds.accounts.bybit.rows import WALLET, OrderRow, PositionRow
+from feeds.accounts.bybit.rows import POSITION_INDEXES, WALLET, OrderRow, PositionRow
 from feeds.accounts.bybit.wire import reading, result
 from feeds.domain import Market
 from feeds.errors import ExchangeError
@@ -31,6 +32,7 @@ from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 UNKNOWN_ORDER = frozenset({110001, 170213})
+WRONG_PARAMETER = 10001
 OUTCOME_UNKNOWN = frozenset({10000, 10016, 170007})
 """The server timed out or broke: it may have been done."""
 SPOT_KINDS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
@@ -48,6 +50,10 @@ class _Orders(Wire, frozen=True):
     rows: list[OrderRow] = msgspec.field(name="list")
 
 
+class _Positions(Wire, frozen=True):
+    rows: list[PositionRow] = msgspec.field(name="list")
+
+
 class _CancelledAll(Wire, frozen=True):
     """``{"list":[{"orderId":"1616024329462743808","orderLinkId":"1616024329462743809"}],"success":"1"}``"""
 
@@ -55,18 +61,41 @@ class _CancelledAll(Wire, frozen=True):
 
 
 class BybitTrading:
-    """The part of :class:`feeds.accounts.bybit.api.BybitAccount` that fits :class:`feeds.trading.TradingApi`.
+    """The part of :class:`feeds.accounts.bybit.api.BybitAccount` that fits :class:`feeds.trading.TradingApi` and
+    ``HedgeMode``.
 
-    ``hedged``: contracts (Bybit's names) whose positions were last told by side.
+    ``hedged``: are the positions of a contract (Bybit's name) kept by side? As far as told.
     """
 
     def __init__(self, markets: MarketIndex) -> None:
         self._markets = markets
-        self.hedged: set[str] = set()
+        self.hedged: dict[str, bool] = {}
 
     def saw(self, position: PositionRow) -> None:
         """Its contract is in hedge mode, or not."""
-        (self.hedged.add if position.positionIdx else self.hedged.discard)(position.symbol)
+        self.hedged[position.symbol] = bool(position.positionIdx)
+
+    def mode_request(self, symbol: str) -> Request | None:
+        market = self._market(symbol)
+        if market.product == "spot" or market.native in self.hedged:
+            return None
+        params = (("category", market.product), ("symbol", market.native))
+        return Request(path="/v5/position/list", params=params, product=WALLET, about=market.product)
+
+    def take_mode(self, symbol: str, raw: bytes) -> None:
+        native = self._market(symbol).native
+        with reading(raw, "positions"):
+            rows = [row for row in result(raw, _Positions).rows if row.symbol == native]
+            if not rows:
+                raise ValueError(f"no position of {native} is told")
+        self.saw(rows[0])
+
+    def in_hedge_mode(self) -> bool:
+        return any(self.hedged.values())
+
+    def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
+        if error.code == WRONG_PARAMETER:
+            self.hedged.pop(self._market(symbol).native, None)
 
     def new_client_id(self) -> str:
         return uuid.uuid4().hex
@@ -95,8 +124,10 @@ class BybitTrading:
         else:
             if order.reduce_only:
                 body["reduceOnly"] = True
-            if market.native in self.hedged:
-                body["positionIdx"] = 1 if (order.side == "buy") != order.reduce_only else 2
+            if (hedged := self.hedged.get(market.native)) is None:
+                raise ExchangeError(f"Bybit has not told yet whether {order.symbol} is in hedge mode.")
+            if hedged:
+                body["positionIdx"] = POSITION_INDEXES[order.hedged_side]
         return _post("/v5/order/create", body)
 
     def parse_placed(self, order: NewOrder, raw: bytes, asof_ms: int) -> Order:

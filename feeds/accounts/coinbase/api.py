@@ -13,7 +13,7 @@ api-reference/advanced-trade-api), as of 2026:
   without fills. ``start_sequence_timestamp`` bounds it. ``entry_id`` names a fill; a trade with oneself has two.
 * The commission is in the quote currency. A size may be told in quote currency (``size_in_quote``).
 * Limits: 30 requests a second and user by one page, 10,000 an hour and key by another.
-* Deposits and withdrawals belong to another interface (v2), wallet by wallet; they are not read here.
+* Deposits and withdrawals belong to another interface (v2), wallet by wallet (``transfers.py``).
 
 How far the history of fills has been read is the time of a trade; the list is bounded by another time, that of its
 entry. They are moments apart: it is read again from :data:`OVERLAP_MS` before.
@@ -25,12 +25,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.account_reading import iso_of as iso
 from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.keys import KEY_FORM, Signer
 from feeds.accounts.coinbase.stream import CoinbasePrivateSession
 from feeds.accounts.coinbase.trading import BATCH, PAGE, REST, CoinbaseTrading
+from feeds.accounts.coinbase.transfers import TRANSFERS, TransferReader
 from feeds.accounts.coinbase.wire import HOST, PRODUCT
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
@@ -68,6 +69,7 @@ class CoinbaseAccount(CoinbaseTrading):
         self._endpoints = endpoints
         self._signer = Signer(spec.credentials.key.strip(), spec.credentials.secret)
         self._fills = rows.FillReader(markets)
+        self._transfers = TransferReader(f"{REST}/accounts")
 
     def ready(self) -> bool:
         return any(market.product == PRODUCT for market in self._markets)
@@ -91,7 +93,7 @@ class CoinbaseAccount(CoinbaseTrading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return rows.parse_time(raw)
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path=f"{REST}/key_permissions", product=HOST)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -110,9 +112,6 @@ class CoinbaseAccount(CoinbaseTrading):
     def routes(self) -> list[PrivateRoute]:
         return [PrivateRoute(name="user", product=HOST, facts=FACTS, covers=(PRODUCT,), tells_fills=False)]
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("the subscriptions carry tokens of our own")
-
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return self._endpoints[f"{HOST}.ws"]
 
@@ -121,23 +120,11 @@ class CoinbaseAccount(CoinbaseTrading):
 
     # Balances, positions, orders
 
-    def settings_requests(self) -> list[Request]:
-        return []
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        raise NotImplementedError("nothing is asked")
-
     def balances_requests(self) -> list[Request]:
         return [Request(path=f"{REST}/accounts", params=(("limit", str(PAGE)),), product=HOST, about=PRODUCT)]
 
     def parse_balances(self, request: Request, raw: bytes, asof_ms: int) -> list[Balance]:
         return rows.parse_balances(raw, asof_ms)
-
-    def positions_requests(self) -> list[Request]:
-        return []
-
-    def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
-        raise NotImplementedError("spot has no positions")
 
     def orders_requests(self) -> list[Request]:
         return [
@@ -152,7 +139,9 @@ class CoinbaseAccount(CoinbaseTrading):
         return orders
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
-        """Of balances and orders; see :class:`feeds.exchange.Paged`."""
+        """Of balances, orders and transfers; see :class:`feeds.exchange.Paged`."""
+        if request.about == TRANSFERS:
+            return self._transfers.following(request, raw)
         page = rows.parse_page(raw)
         if not page.has_next:
             return None
@@ -200,7 +189,8 @@ class CoinbaseAccount(CoinbaseTrading):
     # Money from outside
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return []
+        """The wallets first: :meth:`next_page` goes on to what came into and left those that changed."""
+        return [self._transfers.begin(since_ms)]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        raise NotImplementedError("nothing is asked")
+        return self._transfers.parse(request, raw)

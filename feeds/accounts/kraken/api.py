@@ -110,7 +110,7 @@ class KrakenAccount(Trading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return rest.parse_time(raw)
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return private("GetApiKeyInfo")
 
     def parse_rights(self, raw: bytes) -> KeyRights:
@@ -142,12 +142,6 @@ class KrakenAccount(Trading):
         return KrakenPrivateSession(self._markets, token)
 
     # Balances, positions, orders
-
-    def settings_requests(self) -> list[Request]:
-        return []
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        raise NotImplementedError("nothing is asked")
 
     def balances_requests(self) -> list[Request]:
         return [private("BalanceEx")]

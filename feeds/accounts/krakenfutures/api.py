@@ -19,8 +19,8 @@ from decimal import Decimal
 
 import msgspec
 
-from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position, Transfer
+from feeds.account import AccountSpec, FillPage, PrivateRoute, PrivateSession
+from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.account_reading import iso_of as iso
 from feeds.accounts.krakenfutures import rest
 from feeds.accounts.krakenfutures.stream import KrakenFuturesPrivateSession
@@ -89,12 +89,6 @@ class KrakenFuturesAccount(Trading):
     def parse_time(self, product: str, raw: bytes) -> int:
         return rest.parse_time(raw)
 
-    def rights_request(self) -> Request | None:
-        return None
-
-    def parse_rights(self, raw: bytes) -> KeyRights:
-        raise NotImplementedError("the exchange cannot be asked")
-
     def clock_error(self, error: ExchangeError) -> bool:
         return False  # nothing carries a time
 
@@ -106,9 +100,6 @@ class KrakenFuturesAccount(Trading):
 
     def routes(self) -> list[PrivateRoute]:
         return [PrivateRoute(name=PRODUCT, product=HOST, facts=_FACTS, covers=(PRODUCT,))]
-
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("there is no token")
 
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return self._endpoints["futures.ws"]
@@ -176,11 +167,3 @@ class KrakenFuturesAccount(Trading):
 
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
-
-    # Money from outside
-
-    def transfers_requests(self, since_ms: int) -> list[Request]:
-        return []
-
-    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        raise NotImplementedError("nothing is asked")

@@ -23,7 +23,7 @@ from datetime import datetime
 
 import msgspec
 
-from feeds.account import OPEN_STATUSES, AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
+from feeds.account import OPEN_STATUSES, AccountSpec, FillPage, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Wire
 from feeds.accounts.lmex import history
@@ -127,12 +127,6 @@ class LmexAccount(LmexTrading):
                 raise ValueError("iso has no time zone")
             return round(moment.timestamp() * 1000)
 
-    def rights_request(self) -> Request | None:
-        return None
-
-    def parse_rights(self, raw: bytes) -> KeyRights:
-        raise NotImplementedError("nothing is asked")
-
     def clock_error(self, error: ExchangeError) -> bool:
         """Any refused key is asked once more: its nonce may be what was refused, or the form of its path."""
         if not isinstance(error, CredentialsError):
@@ -152,9 +146,6 @@ class LmexAccount(LmexTrading):
     def routes(self) -> list[PrivateRoute]:
         return [PrivateRoute(name=product, product=product, facts=_FACTS) for product in self._spec.products]
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("the login needs no token")
-
     def url(self, route: PrivateRoute, token: str | None) -> str:
         return f"{self._endpoints[f'{route.product}.ws']}/ws/{route.product}"
 
@@ -162,12 +153,6 @@ class LmexAccount(LmexTrading):
         return LmexPrivateSession(route.product, self._spec.credentials.key, self._markets, self.signature, self.saw)
 
     # Balances, positions, orders
-
-    def settings_requests(self) -> list[Request]:
-        return []
-
-    def take_settings(self, request: Request, raw: bytes) -> None:
-        raise NotImplementedError("nothing is asked")
 
     def balances_requests(self) -> list[Request]:
         paths = {"spot": SPOT_WALLET, "futures": FUTURES_WALLET}

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position, closes
 from feeds.accounts.okx.wire import (
     ALGO,
     ALGO_STATES,
@@ -198,7 +198,7 @@ class OrderRow(msgspec.Struct):
             filled=filled,
             average=if_any(self.avgPx),
             status=STATES.get(self.state, self.state),
-            reduce_only=self.reduceOnly == "true",
+            reduce_only=self.reduceOnly == "true" or closes(self.side, SIDES[self.posSide]),
             time_in_force=in_force,
             created_ms=ms(self.cTime),
             updated_ms=int(self.uTime),
@@ -229,6 +229,7 @@ class AlgoRow(msgspec.Struct):
     actualSz: Amount = ""
     actualPx: Amount = ""
     reduceOnly: str = ""
+    posSide: PositionSide = ""
     cTime: Ms = ""
     uTime: Ms = ""
     pTime: Ms = ""
@@ -247,7 +248,7 @@ class AlgoRow(msgspec.Struct):
             filled=filled,
             average=if_any(self.actualPx),
             status=ALGO_STATES.get(self.state, self.state),
-            reduce_only=self.reduceOnly == "true",
+            reduce_only=self.reduceOnly == "true" or closes(self.side, SIDES[self.posSide]),
             created_ms=ms(self.cTime),
             updated_ms=int(self.uTime or self.pTime or self.cTime or 0),
         )

@@ -34,8 +34,8 @@ from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, Privat
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
 from feeds.accounts.okx import answers, transfers
 from feeds.accounts.okx.stream import ACCOUNT_CHANNELS, ALGO_CHANNELS, OkxPrivateSession
-from feeds.accounts.okx.trade import OkxTrading
-from feeds.accounts.okx.wire import ALGO, FUNDING, PRODUCTS, TRADING, Moment, market_of, product_of, rows
+from feeds.accounts.okx.trade import CONFIG, OkxTrading
+from feeds.accounts.okx.wire import ALGO, FUNDING, PRODUCTS, TRADING, Moment, market_of, one, product_of, rows
 from feeds.domain import Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -52,7 +52,6 @@ RECENT_MS = 2 * DAY_MS
 OLDEST_MS = 89 * DAY_MS
 
 TIME = "/api/v5/public/time"
-CONFIG = "/api/v5/account/config"
 BALANCE = "/api/v5/account/balance"
 FUNDS = "/api/v5/asset/balances"
 POSITIONS = "/api/v5/account/positions"
@@ -67,9 +66,10 @@ FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {TIME: 6, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
-"""Of the budget of 60 in 2 s, for what is asked several times at once, such as pages: its own limit divides that. What
-a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one."""
+WEIGHTS = {TIME: 6, ALGOS: 3, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
+"""Of the budget of 60 in 2 s, for what is asked several times at once, such as pages or kinds: its own limit divides
+that. What a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one.
+"""
 
 CLOCK_ERRORS = frozenset({"50102", "50112", "60004", "60006"})  # time expired or invalid, REST and WebSocket
 KEY_ERRORS = frozenset({"60005", "60007", "60024", "60032"})  # key, signature, passphrase; 60009 says no reason
@@ -95,14 +95,6 @@ T = TypeVar("T")
 
 class _Time(msgspec.Struct):
     ts: Moment
-
-
-class _Config(msgspec.Struct):
-    """``{"acctLv":"3","posMode":"net_mode","perm":"read_only,withdraw,trade","uid":"44705892343619584"}``."""
-
-    acctLv: str = ""
-    posMode: str = ""
-    perm: str = ""
 
 
 class OkxAccount(OkxTrading):
@@ -149,15 +141,14 @@ class OkxAccount(OkxTrading):
         return Request(path=TIME, product=product, weight=WEIGHTS[TIME])
 
     def parse_time(self, product: str, raw: bytes) -> int:
-        return int(_one(raw, _Time).ts)
+        return int(one(raw, _Time).ts)
 
-    def rights_request(self) -> Request | None:
+    def rights_request(self) -> Request:
         return Request(path=CONFIG, product=HOST)
 
     def parse_rights(self, raw: bytes) -> KeyRights:
         """Also keeps how the account is set: see :meth:`take_settings`."""
-        config = _one(raw, _Config)
-        self.account_mode, self.position_mode = config.acctLv, config.posMode
+        config = self.take_config(raw)
         rights = {right.strip() for right in config.perm.split(",")} - {""}
         if not rights:
             return KeyRights(read=None, trade=None, withdraw=None)
@@ -183,9 +174,6 @@ class OkxAccount(OkxTrading):
             PrivateRoute(name="algo", product=HOST, facts=FACTS, covers=(ALGO,)),
         ]
 
-    def parse_token(self, route: PrivateRoute, raw: bytes) -> str:
-        raise NotImplementedError("a login message suffices")
-
     def url(self, route: PrivateRoute, token: str | None) -> str:
         path = "business" if route.name == "algo" else "private"
         return f"{self._endpoints['private.ws']}/ws/v5/{path}"
@@ -194,7 +182,13 @@ class OkxAccount(OkxTrading):
         channels = ALGO_CHANNELS if route.name == "algo" else ACCOUNT_CHANNELS
         left_out = frozenset(PRODUCTS.values()) - set(self._spec.products)
         return OkxPrivateSession(
-            self._spec.credentials, self._markets, self.signature, channels, left_out=left_out, note=self.note
+            self._spec.credentials,
+            self._markets,
+            self.signature,
+            channels,
+            left_out=left_out,
+            note=self.note,
+            holds=self.holds,
         )
 
     # Balances, positions, orders
@@ -204,7 +198,7 @@ class OkxAccount(OkxTrading):
 
     def take_settings(self, request: Request, raw: bytes) -> None:
         """The account's mode and its mode of positions, which orders must fit."""
-        self.parse_rights(raw)
+        self.take_config(raw)
 
     def wallet_of(self, product: str) -> str:
         return TRADING
@@ -226,7 +220,9 @@ class OkxAccount(OkxTrading):
 
     def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
         positions = answers.parse_positions(raw, asof_ms, self._markets)
-        self.margin_modes = {each.symbol: each.margin_mode for each in positions if each.margin_mode}
+        self.margin_modes.clear()
+        for position in positions:
+            self.holds(position)
         return positions
 
     def orders_requests(self) -> list[Request]:
@@ -237,7 +233,8 @@ class OkxAccount(OkxTrading):
             for kind in self._kinds
         ]
         return pending + [
-            Request(path=ALGOS, params=(("ordType", kind), page), product=HOST, about=ALGO) for kind in ALGO_TYPES
+            Request(path=ALGOS, params=(("ordType", kind), page), product=HOST, about=ALGO, weight=WEIGHTS[ALGOS])
+            for kind in ALGO_TYPES
         ]
 
     def parse_orders(self, request: Request, raw: bytes) -> list[Order]:
@@ -358,11 +355,3 @@ _TRANSFERS = {
     BILLS: transfers.parse_bills,
     FUNDING_BILLS: transfers.parse_funding_bills,
 }
-
-
-def _one(raw: bytes, kind: type[T]) -> T:
-    """The only row of an answer."""
-    told = rows(raw, kind)
-    if len(told) != 1:
-        raise ParseError(f"OKX: {len(told)} rows instead of one", raw)
-    return told[0]

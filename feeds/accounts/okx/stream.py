@@ -27,7 +27,7 @@ from collections.abc import Callable
 import msgspec
 
 from feeds.account import Credentials
-from feeds.account_domain import AccountChanged, Fill, Order, PrivateEvent, Reply, UnknownMarket
+from feeds.account_domain import AccountChanged, Fill, Order, Position, PrivateEvent, Reply, UnknownMarket
 from feeds.accounts.okx.answers import Account, AlgoRow, OrderRow, PositionRow, charged, maker
 from feeds.accounts.okx.wire import (
     SIDES,
@@ -135,7 +135,7 @@ class OkxPrivateSession:
     """One connection's side. ``sign`` makes the signature of a time, a method and a path.
 
     ``left_out``: products that the account has but is not followed for; of them nothing is told. ``note`` is told of
-    every order.
+    every order, ``holds`` of every position.
     """
 
     def __init__(
@@ -147,6 +147,7 @@ class OkxPrivateSession:
         *,
         left_out: frozenset[str] = frozenset(),
         note: Callable[[list[Order]], None] = lambda orders: None,
+        holds: Callable[[Position], None] = lambda position: None,
     ) -> None:
         self._credentials = credentials
         self._markets = markets
@@ -154,6 +155,7 @@ class OkxPrivateSession:
         self._channels = channels
         self._left_out = left_out
         self._note = note
+        self._holds = holds
         self._waiting = {channel["channel"] for channel in channels}
         self._readers: dict[str, Callable[[msgspec.Raw], list[PrivateEvent]]] = {
             "account": self._account,
@@ -245,7 +247,9 @@ class OkxPrivateSession:
             if row.instType == "MARGIN":
                 events.append(UnknownMarket(product="margin", native=row.instId))
             elif (market := self._market(row.instType, row.instId, events)) is not None:
-                events.append(row.position(market, int(row.pTime or row.uTime or 0)))
+                position = row.position(market, int(row.pTime or row.uTime or 0))
+                self._holds(position)
+                events.append(position)
         return events
 
     def _orders(self, data: msgspec.Raw) -> list[PrivateEvent]:

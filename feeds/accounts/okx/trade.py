@@ -22,14 +22,15 @@ from typing import Any
 import msgspec
 
 from feeds.account import OPEN_STATUSES
-from feeds.account_domain import Order
+from feeds.account_domain import Order, Position
 from feeds.accounts.okx.answers import parse_orders
-from feeds.accounts.okx.wire import ALGO, Answer, contracts, decode, json, rows
+from feeds.accounts.okx.wire import ALGO, Answer, contracts, decode, json, one, rows
 from feeds.domain import Market
 from feeds.errors import ExchangeError, ParseError, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
+CONFIG = "/api/v5/account/config"
 ORDER = "/api/v5/trade/order"
 CANCEL = "/api/v5/trade/cancel-order"
 CANCEL_SOME = "/api/v5/trade/cancel-batch-orders"
@@ -38,6 +39,8 @@ DEAD_MAN = "/api/v5/trade/cancel-all-after"
 BATCH, ALGO_BATCH = 20, 10
 SHORTEST_S, LONGEST_S = 10, 120
 
+WRONG_MODE = frozenset({"51000", "51010"})
+"""A parameter is wrong; not in this mode of the account."""
 GONE = frozenset({"51400", "51401", "51402", "51603"})
 """Filled, cancelled, or never there."""
 CANCELLING = "51410"
@@ -45,6 +48,14 @@ OUTCOME_UNKNOWN = frozenset({"50001", "50004", "50013", "50026"})
 """Unavailable, timed out, busy, broken: it may have been done."""
 
 _HELD = {"1": "cash", "2": "cash", "3": "cross", "4": "cross"}
+
+
+class Config(msgspec.Struct):
+    """``{"acctLv":"3","posMode":"net_mode","perm":"read_only,withdraw,trade","uid":"44705892343619584"}``."""
+
+    acctLv: str = ""
+    posMode: str = ""
+    perm: str = ""
 
 
 class _Done(msgspec.Struct):
@@ -63,12 +74,12 @@ class _Done(msgspec.Struct):
 
 
 class OkxTrading:
-    """What :class:`feeds.trading.TradingApi` asks for. ``host`` is the name of the private host."""
+    """What :class:`feeds.trading.TradingApi` and ``HedgeMode`` ask for. ``host`` is the name of the private host."""
 
     def __init__(self, markets: MarketIndex, host: str) -> None:
         self.account_mode = ""  # "1" to "4"; "" as long as it is not told
         self.position_mode = ""  # "net_mode", "long_short_mode"
-        self.margin_modes: dict[str, str] = {}  # of open positions, by symbol
+        self.margin_modes: dict[tuple[str, str], str] = {}  # of open positions, by symbol and side
         self.open_orders: dict[str, Order] = {}
         self._markets = markets
         self._host = host
@@ -81,6 +92,13 @@ class OkxTrading:
             else:
                 self.open_orders.pop(order.id, None)
 
+    def holds(self, position: Position) -> None:
+        """It is open as it says, or closed."""
+        if position.size and position.margin_mode:
+            self.margin_modes[position.symbol, position.side] = position.margin_mode
+        else:
+            self.margin_modes.pop((position.symbol, position.side), None)
+
     # Placing
 
     def new_client_id(self) -> str:
@@ -90,7 +108,7 @@ class OkxTrading:
         market = self._listed(order.symbol)
         body: dict[str, Any] = {
             "instId": market.native,
-            "tdMode": self._trade_mode(market),
+            "tdMode": self._trade_mode(market, order),
             "side": order.side,
             "ordType": _order_type(order),
             "sz": contracts(order.size, market),
@@ -106,9 +124,10 @@ class OkxTrading:
             raise ExchangeError(f"{order.symbol} is no derivative: there is no position that an order could reduce")
         return self._post(ORDER, body)
 
-    def _trade_mode(self, market: Market) -> str:
+    def _trade_mode(self, market: Market, order: NewOrder) -> str:
         if market.settle is not None:
-            return self.margin_modes.get(market.symbol, "cross")
+            side = "both" if self.position_mode == "net_mode" else order.hedged_side
+            return self.margin_modes.get((market.symbol, side), "cross")
         if (mode := _HELD.get(self.account_mode)) is None:
             raise ExchangeError("OKX has not told the account's mode yet, by which a pair is traded")
         return mode
@@ -119,7 +138,27 @@ class OkxTrading:
             return {"reduceOnly": True} if order.reduce_only else {}
         if self.position_mode != "long_short_mode":
             raise ExchangeError("OKX has not told the account's mode of positions yet, which an order must fit")
-        return {"posSide": "long" if (order.side == "buy") is not order.reduce_only else "short"}
+        return {"posSide": order.hedged_side}
+
+    def mode_request(self, symbol: str) -> Request | None:
+        """Of pairs, too: the account's mode is in the same answer."""
+        return None if self.account_mode and self.position_mode else Request(path=CONFIG, product=self._host)
+
+    def take_mode(self, symbol: str, raw: bytes) -> None:
+        self.take_config(raw)
+
+    def take_config(self, raw: bytes) -> Config:
+        """How the account is set."""
+        config = one(raw, Config)
+        self.account_mode, self.position_mode = config.acctLv, config.posMode
+        return config
+
+    def in_hedge_mode(self) -> bool:
+        return self.position_mode == "long_short_mode"
+
+    def doubt_mode(self, symbol: str, error: ExchangeError) -> None:
+        if error.code in WRONG_MODE:
+            self.account_mode = self.position_mode = ""
 
     def parse_placed(self, order: NewOrder, raw: bytes, asof_ms: int) -> Order:
         [done] = self._each_done(raw, one=True)

@@ -9,6 +9,7 @@ from msgspec import Meta
 from feeds import account_reading
 from feeds.account_reading import EXACT
 from feeds.domain import Market
+from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^(-?[0-9]{1,30}(\.[0-9]{1,40})?([eE]-?[0-9]{1,2})?)?\Z")]
@@ -69,6 +70,14 @@ def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
 def rows(raw: bytes, kind: type[T]) -> list[T]:
     """The rows of an answer."""
     return decode(decode(raw, Answer).data, list[kind])  # type: ignore[valid-type]
+
+
+def one(raw: bytes, kind: type[T]) -> T:
+    """The only row of an answer."""
+    told = rows(raw, kind)
+    if len(told) != 1:
+        raise ParseError(f"OKX: {len(told)} rows instead of one", raw)
+    return told[0]
 
 
 def amount(text: str) -> Decimal | None:

@@ -56,6 +56,7 @@ class Binance:
         self.listen_keys = ListenKeys(rules["usdm"], settings.listen_key_s, faults, sets[2], clock, clock_ms)
         self._spot = SpotEndpoints(accounts, self.gatekeeper, self.gates["spot"], world.of("binance", "spot"))
         self._futures = FuturesEndpoints(accounts, self.gatekeeper, self.gates["usdm"], world.of("binance", "usdm"))
+        self._futures.algo.tell = self.listen_keys.tell
         self._clock_ms = clock_ms
 
     @staticmethod
@@ -99,6 +100,7 @@ class Binance:
             sockets.tick()
         self.listen_keys.tick()
         self._futures.switches.tick()
+        self._futures.algo.tick()
 
     # -- faults --------------------------------------------------------------------------------------------------
 

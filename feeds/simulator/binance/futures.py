@@ -7,12 +7,25 @@ from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.binance import orders
+from feeds.simulator.binance.algo import AlgoOrders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.private import HOUR_MS, Params, PrivateEndpoints, of_one_market
-from feeds.simulator.binance.rest import Gate, answer, integer
+from feeds.simulator.binance.rest import BinanceError, Gate, answer, integer
 from feeds.simulator.market import LiveMarket
+from feeds.simulator.orders import Rejected
 from feeds.simulator.switches import Switches
 
+MOST_LEVERAGE = 75
+_MODE_REFUSALS = {
+    "no_change": (-4059, "No need to change position side."),
+    "open_orders": (-4067, "Position side cannot be changed if there exists open orders."),
+    "open_positions": (-4068, "Position side cannot be changed if there exists position."),
+}
+_MARGIN_REFUSALS = {
+    "no_change": (-4046, "No need to change margin type."),
+    "open_orders": (-4047, "Margin type cannot be changed if there exists open orders."),
+    "open_positions": (-4048, "Margin type cannot be changed if there exists position."),
+}
 ALL_CANCELLED = {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 
@@ -25,6 +38,7 @@ class FuturesEndpoints(PrivateEndpoints):
         self, accounts: Accounts, gatekeeper: Gatekeeper, gate: Gate, markets: Mapping[str, LiveMarket]
     ) -> None:
         super().__init__(accounts, gatekeeper, gate, markets)
+        self.algo = AlgoOrders(gate.clock_ms)
         self.switches = Switches[tuple[Account, LiveMarket]](
             gate.clock_ms, lambda held: self.desk(held[0]).cancel_all(held[1])
         )
@@ -39,8 +53,10 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("GET", f"{third}/account", 5, self._account),
             self.route("GET", f"{third}/positionRisk", 5, self._risk),
             self.route("GET", f"{base}/openOrders", open_weight, self._open),
-            self.route("GET", f"{base}/openAlgoOrders", open_weight, lambda a, p: []),
-            self.route("DELETE", f"{base}/algoOpenOrders", 1, lambda a, p: dict(ALL_CANCELLED), trade=True),
+            self.route("GET", f"{base}/openAlgoOrders", open_weight, self._open_algo),
+            self.route("DELETE", f"{base}/algoOpenOrders", 1, self._cancel_all_algo, trade=True),
+            self.route("POST", f"{base}/algoOrder", 1, self._place_algo, trade=True),
+            self.route("DELETE", f"{base}/algoOrder", 1, self.algo.cancel, trade=True),
             self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
             self.route("GET", f"{base}/userTrades", 5, self._trades),
             self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
@@ -49,7 +65,10 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("DELETE", f"{base}/allOpenOrders", 1, self._cancel_all, trade=True),
             self.route("GET", f"{base}/symbolConfig", 5, self._config),
             self.route("GET", f"{base}/leverageBracket", 1, self._brackets),
-            self.route("GET", f"{base}/positionSide/dual", 30, lambda a, p: {"dualSidePosition": False}),
+            self.route("GET", f"{base}/positionSide/dual", 30, self._mode),
+            self.route("POST", f"{base}/positionSide/dual", 1, self._set_mode, trade=True),
+            self.route("POST", f"{base}/marginType", 1, self._set_margin, trade=True),
+            self.route("POST", f"{base}/leverage", 1, self._set_leverage, trade=True),
             *(web.route(method, f"{base}/listenKey", listen) for method in ("POST", "PUT", "DELETE")),
         ]
 
@@ -63,13 +82,14 @@ class FuturesEndpoints(PrivateEndpoints):
     def _balance(self, account: Account, params: Params) -> list[dict[str, Any]]:
         wallet = account.futures
         available, total = f"{wallet.available():.8f}", f"{wallet.balance:.8f}"
+        cross = f"{wallet.balance - wallet.isolated_margin():.8f}"
         return [
             {
                 "accountAlias": "SgsR",
                 "asset": "USDT",
                 "balance": total,
-                "crossWalletBalance": total,
-                "crossUnPnl": f"{wallet.total_unrealised():.8f}",
+                "crossWalletBalance": cross,
+                "crossUnPnl": f"{wallet.cross_unrealised():.8f}",
                 "availableBalance": available,
                 "maxWithdrawAmount": available,
                 "marginAvailable": True,
@@ -89,8 +109,8 @@ class FuturesEndpoints(PrivateEndpoints):
             "initialMargin": position_margin + wallet.order_margin(),
             "positionInitialMargin": position_margin,
             "openOrderInitialMargin": wallet.order_margin(),
-            "crossWalletBalance": wallet.balance,
-            "crossUnPnl": wallet.total_unrealised(),
+            "crossWalletBalance": wallet.balance - wallet.isolated_margin(),
+            "crossUnPnl": wallet.cross_unrealised(),
             "availableBalance": wallet.available(),
             "maxWithdrawAmount": wallet.available(),
         }
@@ -111,25 +131,28 @@ class FuturesEndpoints(PrivateEndpoints):
         """Only symbols with a position or open orders."""
         wallet, desk = account.futures, self.desk(account)
         rows = []
-        for market in self._chosen(params):
-            position = wallet.position(market)
-            if not position.amount and not desk.open_orders(market):
+        chosen = [position for market in self._chosen(params) for position in wallet.positions_of(market)]
+        for position in chosen:
+            market = position.market
+            if not position.amount and not any(order.hold == position.hold for order in desk.open_orders(market)):
                 continue
             margin = f"{wallet.initial_margin(position):.8f}"
+            isolated = wallet.is_isolated(position)
+            with_profit = position.margin + wallet.unrealised(position) if isolated else orders.ZERO
             rows.append(
                 {
                     "symbol": market.instrument.native,
-                    "positionSide": "BOTH",
+                    "positionSide": position.hold.upper(),
                     "positionAmt": f"{position.amount:f}",
                     "entryPrice": f"{position.entry:f}",
                     "breakEvenPrice": f"{position.entry:f}",
                     "markPrice": f"{wallet.mark(market):f}",
                     "unRealizedProfit": f"{wallet.unrealised(position):.8f}",
                     "liquidationPrice": f"{wallet.liquidation_price(position):f}" if position.amount else "0",
-                    "isolatedMargin": "0",
+                    "isolatedMargin": f"{with_profit:.8f}",
                     "notional": f"{wallet.notional(position):.8f}",
                     "marginAsset": "USDT",
-                    "isolatedWallet": "0",
+                    "isolatedWallet": f"{position.margin:.8f}",
                     "initialMargin": margin,
                     "maintMargin": f"{wallet.maintenance_margin(position):.8f}",
                     "positionInitialMargin": margin,
@@ -159,6 +182,16 @@ class FuturesEndpoints(PrivateEndpoints):
         self.cancel_all(account, params)
         return dict(ALL_CANCELLED)
 
+    def _open_algo(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        return self.algo.rows(account, self.market(params) if "symbol" in params else None)
+
+    def _place_algo(self, account: Account, params: Params) -> dict[str, Any]:
+        return self.algo.place(account, self.market(params), params)
+
+    def _cancel_all_algo(self, account: Account, params: Params) -> dict[str, Any]:
+        self.algo.cancel_all(account, self.market(params))
+        return dict(ALL_CANCELLED)
+
     def _countdown(self, account: Account, params: Params) -> dict[str, Any]:
         """The dead man's switch of one market."""
         countdown_ms = integer(params, "countdownTime", 0)
@@ -169,7 +202,7 @@ class FuturesEndpoints(PrivateEndpoints):
         return [
             {
                 "symbol": market.instrument.native,
-                "marginType": "CROSSED",
+                "marginType": "ISOLATED" if account.futures.mode_of(market).isolated else "CROSSED",
                 "isAutoAddMargin": "false",
                 "leverage": account.futures.leverage_of(market),
                 "maxNotionalValue": "1000000",
@@ -177,10 +210,40 @@ class FuturesEndpoints(PrivateEndpoints):
             for market in self._chosen(params)
         ]
 
+    def _mode(self, account: Account, params: Params) -> dict[str, Any]:
+        return {"dualSidePosition": account.futures.mode.hedged}
+
+    def _set_mode(self, account: Account, params: Params) -> dict[str, Any]:
+        """Of all symbols."""
+        hedged = orders.required(params, "dualSidePosition").lower() == "true"
+        return self._switched(account, None, _MODE_REFUSALS, hedged=hedged)
+
+    def _set_margin(self, account: Account, params: Params) -> dict[str, Any]:
+        named = orders.required(params, "marginType")
+        if named not in ("ISOLATED", "CROSSED"):
+            raise BinanceError(-4051, "Invalid marginType.")
+        return self._switched(account, self.market(params), _MARGIN_REFUSALS, isolated=named == "ISOLATED")
+
+    def _switched(
+        self, account: Account, market: LiveMarket | None, refusals: Mapping[str, tuple[int, str]], **mode: bool
+    ) -> dict[str, Any]:
+        try:
+            self.desk(account).switch(market, **mode)
+        except Rejected as error:
+            raise BinanceError(*refusals[error.reason]) from error
+        return {"code": 200, "msg": "success"}
+
+    def _set_leverage(self, account: Account, params: Params) -> dict[str, Any]:
+        market, leverage = self.market(params), integer(params, "leverage", 0)
+        if not 1 <= leverage <= MOST_LEVERAGE:
+            raise BinanceError(-4028, f"Leverage {leverage} is not valid")
+        account.futures.leverage[market] = leverage
+        return {"leverage": leverage, "maxNotionalValue": "1000000", "symbol": market.instrument.native}
+
     def _brackets(self, account: Account, params: Params) -> list[dict[str, Any]]:
         bracket = {
             "bracket": 1,
-            "initialLeverage": 75,
+            "initialLeverage": MOST_LEVERAGE,
             "notionalCap": 10_000_000,
             "notionalFloor": 0,
             "maintMarginRatio": 0.0065,

@@ -98,6 +98,6 @@ def futures_symbol(market: LiveMarket) -> dict[str, Any]:
                 "multiplierDecimal": "4",
             },
         ],
-        "orderTypes": ["LIMIT", "MARKET"],
+        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
     }

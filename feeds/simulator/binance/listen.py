@@ -119,12 +119,21 @@ class ListenKeys:
             bodies = [trade_lite(event, now_ms), order_trade_update(event, now_ms)]
         else:
             bodies = [account_update(account, event, now_ms)]
+        for body in bodies:
+            if body is not None:
+                self._deliver(account, body)
+
+    def tell(self, account: Account, body: dict[str, Any]) -> None:
+        """Something that is none of the desk's."""
+        fault = self._faults.find("binance", "mute", "usdm")
+        if fault is None or fault.value != "private":
+            self._deliver(account, body)
+
+    def _deliver(self, account: Account, body: dict[str, Any]) -> None:
         for key in self._valid.values():
             if key.account is account:
                 for connection in key.connections:
-                    for body in bodies:
-                        if body is not None:
-                            connection.deliver(body)
+                    connection.deliver(body)
 
     # -- connections ---------------------------------------------------------------------------------------------
 

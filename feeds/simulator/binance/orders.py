@@ -10,10 +10,11 @@ from feeds.simulator.binance.rest import BinanceError
 from feeds.simulator.binance.terms import refusal
 from feeds.simulator.desk import Desk
 from feeds.simulator.market import LiveMarket
-from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
+from feeds.simulator.orders import Hold, OwnFill, OwnOrder, Rejected
 
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+_HOLDS: Mapping[str, Hold] = {"BOTH": "both", "LONG": "long", "SHORT": "short"}
 ZERO = Decimal(0)
 
 
@@ -24,7 +25,8 @@ def required(params: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _decimal(params: Mapping[str, str], name: str) -> Decimal:
+def decimal(params: Mapping[str, str], name: str) -> Decimal:
+    """Raises BinanceError for what is missing or no number."""
     text = required(params, name)
     try:
         value = Decimal(text)
@@ -47,8 +49,7 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
         )
     if kind not in (("LIMIT", "MARKET", "LIMIT_MAKER") if spot else ("LIMIT", "MARKET")):
         raise BinanceError(-1116, "Invalid orderType.")
-    if not spot and params.get("positionSide", "BOTH") != "BOTH":
-        raise BinanceError(-4061, "Order's position side does not match user's setting.")
+    hold = None if spot else hold_of(desk, market, params)
     time_in_force = required(params, "timeInForce") if kind == "LIMIT" else "GTC"
     if time_in_force not in (("GTC", "IOC", "FOK") if spot else ("GTC", "IOC", "FOK", "GTX")):
         raise BinanceError(-1115, "Invalid timeInForce.")
@@ -58,12 +59,12 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
     buy, reduce_only = side == "BUY", params.get("reduceOnly", "false").lower() == "true"
     quote_size = ZERO
     try:
-        price = None if kind == "MARKET" else filters.ticks(market, _decimal(params, "price"))
+        price = None if kind == "MARKET" else filters.ticks(market, decimal(params, "price"))
         if spot and kind == "MARKET" and "quoteOrderQty" in params and "quantity" not in params:
-            quote_size = _decimal(params, "quoteOrderQty")
+            quote_size = decimal(params, "quoteOrderQty")
             size = filters.affordable(market, buy, quote_size)
         else:
-            size = filters.lots(market, _decimal(params, "quantity"))
+            size = filters.lots(market, decimal(params, "quantity"))
         filters.check_value(market, size, price, reduce_only=reduce_only)
         return desk.place(
             market,
@@ -75,9 +76,20 @@ def place(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> OwnOrder
             client_id=client_id,
             reduce_only=reduce_only,
             quote_size=quote_size,
+            hold=hold,
         )
     except Rejected as error:
         raise refusal(desk.product, error, market.instrument.min_notional) from error
+
+
+def hold_of(desk: Desk, market: LiveMarket, params: Mapping[str, str]) -> Hold:
+    """The position that the order is about: named in hedge mode, and there alone."""
+    named = params.get("positionSide", "BOTH")
+    if named not in _HOLDS or (named == "BOTH") is desk.futures.mode_of(market).hedged:
+        raise BinanceError(-4061, "Order's position side does not match user's setting.")
+    if named != "BOTH" and "reduceOnly" in params:
+        raise BinanceError(-1106, "Parameter 'reduceonly' sent when not required.")
+    return _HOLDS[named]
 
 
 def order_of(desk: Desk, market: LiveMarket, params: Mapping[str, str], code: int, text: str) -> OwnOrder:
@@ -187,7 +199,7 @@ def futures_placed(order: OwnOrder) -> dict[str, Any]:
         "price": market.price_text(order.price or 0),
         "reduceOnly": order.reduce_only,
         "side": order.side,
-        "positionSide": "BOTH",
+        "positionSide": order.hold.upper(),
         "status": order.status,
         "stopPrice": "0",
         "closePosition": False,
@@ -221,7 +233,7 @@ def futures_trade(fill: OwnFill) -> dict[str, Any]:
         "marginAsset": "USDT",
         "realizedPnl": f"{fill.realised or ZERO:.8f}",
         "side": fill.order.side,
-        "positionSide": "BOTH",
+        "positionSide": fill.order.hold.upper(),
         "symbol": native,
         "pair": native,
         "time": fill.ms,

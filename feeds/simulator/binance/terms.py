@@ -68,6 +68,7 @@ _USDM: Mapping[Reason, tuple[int, str]] = {
     "size": (-4003, "Quantity less than zero."),
     "lot": (-4023, "Qty not increased by step size."),
     "min_size": (-4023, "Qty not increased by step size."),
+    "hold": (-4061, "Order's position side does not match user's setting."),
     "min_notional": (-4164, "Order's notional must be no smaller than {smallest} (unless you choose reduce only)."),
 }
 

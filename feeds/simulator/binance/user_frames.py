@@ -4,7 +4,7 @@ from typing import Any
 
 from feeds.simulator.accounts import Account
 from feeds.simulator.orders import OrderEvent, WalletEvent
-from feeds.simulator.wallets import ZERO
+from feeds.simulator.positions import ZERO
 
 
 def execution_report(event: OrderEvent, now_ms: int) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def order_trade_update(event: OrderEvent, now_ms: int) -> dict[str, Any]:
         "R": order.reduce_only,
         "wt": "CONTRACT_PRICE",
         "ot": order.type,
-        "ps": "BOTH",
+        "ps": order.hold.upper(),
         "cp": False,
         "AP": "0",
         "cr": "0",
@@ -131,10 +131,10 @@ def trade_lite(event: OrderEvent, now_ms: int) -> dict[str, Any] | None:
 def account_update(account: Account, event: WalletEvent, now_ms: int) -> dict[str, Any]:
     """Futures: wallet and positions that changed. Cross-margin funding carries the wallet alone, and its symbol."""
     wallet = account.futures
-    total = f"{wallet.balance:.8f}"
+    total, cross = f"{wallet.balance:.8f}", f"{wallet.balance - wallet.isolated_margin():.8f}"
     moved = event.moved.get("USDT", ZERO)
-    body: dict[str, Any] = {"m": event.reason, "B": [{"a": "USDT", "wb": total, "cw": total, "bc": f"{moved:.8f}"}]}
-    if event.reason == "FUNDING_FEE":
+    body: dict[str, Any] = {"m": event.reason, "B": [{"a": "USDT", "wb": total, "cw": cross, "bc": f"{moved:.8f}"}]}
+    if event.reason == "FUNDING_FEE" and not wallet.mode_of(event.markets[0]).isolated:
         body |= {"P": [], "S": event.markets[0].instrument.native}
     else:
         body["P"] = [
@@ -145,11 +145,11 @@ def account_update(account: Account, event: WalletEvent, now_ms: int) -> dict[st
                 "bep": f"{position.entry:f}",
                 "cr": f"{position.realised:.8f}",
                 "up": f"{wallet.unrealised(position):.8f}",
-                "mt": "cross",
-                "iw": "0",
-                "ps": "BOTH",
+                "mt": "isolated" if wallet.is_isolated(position) else "cross",
+                "iw": f"{position.margin:f}",
+                "ps": position.hold.upper(),
             }
             for market in event.markets
-            for position in [wallet.position(market)]
+            for position in wallet.positions_of(market)
         ]
     return {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": event.ms, "a": body}

@@ -4,6 +4,7 @@ Every request is checked before: see ``auth``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote
@@ -19,10 +20,16 @@ from feeds.simulator.bybit.rest import INVALID, BybitRest
 from feeds.simulator.bybit.rows import Prices
 from feeds.simulator.bybit.terms import BybitError, refusal
 from feeds.simulator.market import LiveMarket
-from feeds.simulator.orders import OwnOrder, Rejected
+from feeds.simulator.orders import Hold, OwnOrder, Rejected
 
 WEEK_MS = 7 * 86_400_000
 MOST_CANCELLED = 500
+MOST_LEVERAGE = 100
+_MODE_REFUSALS = {
+    "no_change": (110025, "Position mode is not modified"),
+    "open_orders": (110028, "Cannot switch the position mode while there are open orders"),
+    "open_positions": (110024, "Cannot switch the position mode while there are positions"),
+}
 
 Params: TypeAlias = Mapping[str, Any]
 Signed: TypeAlias = Callable[[Account, Params], Any]
@@ -47,7 +54,7 @@ class BybitPrivate:
     def routes(self, prefix: str) -> list[web.RouteDef]:
         asking: dict[str, Signed] = {
             "account/info": lambda account, params: {
-                "marginMode": "REGULAR_MARGIN",
+                "marginMode": "ISOLATED_MARGIN" if account.futures.mode.isolated else "REGULAR_MARGIN",
                 "updatedTime": "1697078946000",
                 "unifiedMarginStatus": 6,
                 "isMasterTrader": False,
@@ -64,6 +71,9 @@ class BybitPrivate:
             "order/create": self._create,
             "order/cancel": self._cancel,
             "order/cancel-all": self._cancel_all,
+            "position/switch-mode": self._switch_mode,
+            "position/set-leverage": self._set_leverage,
+            "account/set-margin-mode": self._set_margin_mode,
         }
         return [
             web.get(f"{prefix}/v5/user/query-api", self._handler("user/query-api", None)),
@@ -91,7 +101,7 @@ class BybitPrivate:
                     raise BybitError(10005, "Permission denied, please check your API key permissions.")
                 return self._rest.answer(0, "OK", function(self._accounts.by_name[key.account], params), headers)
             except BybitError as error:
-                return self._rest.answer(error.code, str(error), {}, {**headers, **error.headers})
+                return self._rest.answer(error.code, str(error), error.result, {**headers, **error.headers})
 
         return handle
 
@@ -117,13 +127,56 @@ class BybitPrivate:
             raise BybitError(INVALID, "params error: Category is invalid")
         linear = account.desks["linear"].futures
         if "symbol" in params:
-            held = [linear.position(self._market(params))]
+            held = linear.positions_of(self._market(params))
         elif "settleCoin" in params:
             held = [p for p in linear.open_positions() if p.market.instrument.settle == params["settleCoin"]]
         else:
             raise BybitError(INVALID, "params error: symbol or settleCoin is required")
         page = [rows.position(linear, each, stream=False) for each in held]
         return {"category": "linear", "nextPageCursor": "", "list": page}
+
+    def _switch_mode(self, account: Account, params: Params) -> Any:
+        """Of a symbol; or of all of a coin that have no position and no order."""
+        if params.get("category") != "linear" or params.get("mode") not in (0, 3):
+            raise BybitError(INVALID, "params error: category or mode invalid")
+        desk, hedged = account.desks["linear"], params["mode"] == 3
+        if "symbol" in params:
+            try:
+                desk.switch(self._market(params), hedged=hedged)
+            except Rejected as error:
+                raise BybitError(*_MODE_REFUSALS[error.reason]) from error
+            return {}
+        if not params.get("coin"):
+            raise BybitError(INVALID, "params error: symbol or coin is required")
+        for market in self._markets["linear"].values():
+            if market.instrument.settle == params["coin"]:
+                with suppress(Rejected):
+                    desk.switch(market, hedged=hedged)
+        return {}
+
+    def _set_leverage(self, account: Account, params: Params) -> Any:
+        """Of both sides alike, as it must be of cross margin and may be of isolated."""
+        market, leverage = self._market(params), _number(params, "buyLeverage")
+        if leverage != _number(params, "sellLeverage") or not 1 <= leverage <= MOST_LEVERAGE or leverage % 1:
+            raise BybitError(INVALID, "params error: leverage invalid")
+        linear = account.futures
+        if linear.leverage_of(market) == leverage:
+            raise BybitError(110043, "leverage not modified")
+        linear.leverage[market] = int(leverage)
+        return {}
+
+    def _set_margin_mode(self, account: Account, params: Params) -> Any:
+        """Of the whole account."""
+        named = params.get("setMarginMode")
+        if named not in ("ISOLATED_MARGIN", "REGULAR_MARGIN"):
+            raise BybitError(INVALID, "params error: setMarginMode invalid")
+        try:
+            account.desks["linear"].switch(None, isolated=named == "ISOLATED_MARGIN")
+        except Rejected as error:
+            if error.reason != "no_change":
+                reasons = [{"reasonCode": "3400000", "reasonMsg": error.text}]
+                raise BybitError(3400045, "Set margin mode failed", result={"reasons": reasons}) from error
+        return {"reasons": []}
 
     def _log(self, account: Account, params: Params) -> Any:
         """Transfers and funding; trades are in the list of executions."""
@@ -231,8 +284,7 @@ class BybitPrivate:
         side, kind = params.get("side"), params.get("orderType")
         if side not in ("Buy", "Sell") or kind not in ("Limit", "Market"):
             raise BybitError(INVALID, "params error: side or orderType invalid")
-        if not spot and params.get("positionIdx", 0) != 0:
-            raise BybitError(INVALID, "position idx not match position mode")
+        hold = None if spot else self._hold(account, market, params)
         times = {"GTC": "GTC", "IOC": "IOC", "FOK": "FOK", "PostOnly": "GTX"}
         told = params.get("timeInForce", "GTC") if kind == "Limit" else "IOC"
         if told not in times:
@@ -258,10 +310,18 @@ class BybitPrivate:
                 client_id=client_id,
                 reduce_only=reduce_only,
                 quote_size=quantity if by_value else Decimal(0),
+                hold=hold,
             )
         except Rejected as error:
             raise refusal(market.instrument.product, error, market.instrument.min_notional) from error
         return _named(order)
+
+    @staticmethod
+    def _hold(account: Account, market: LiveMarket, params: Params) -> Hold:
+        hold = rows.HOLDS.get(params.get("positionIdx", 0))
+        if hold is None or (hold == "both") is account.desk_of(market).futures.mode_of(market).hedged:
+            raise BybitError(INVALID, "position idx not match position mode")
+        return hold
 
     def _cancel(self, account: Account, params: Params) -> Any:
         market = self._market(params)

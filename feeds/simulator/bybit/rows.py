@@ -9,9 +9,12 @@ from feeds.simulator.accounts import Account
 from feeds.simulator.bybit import frames
 from feeds.simulator.bybit.terms import WALLET
 from feeds.simulator.market import LiveMarket
-from feeds.simulator.orders import Movement, OwnFill, OwnOrder
-from feeds.simulator.wallets import ZERO, FuturesWallet, Position
+from feeds.simulator.orders import Hold, Movement, OwnFill, OwnOrder
+from feeds.simulator.positions import ZERO, Position
+from feeds.simulator.wallets import FuturesWallet
 
+HOLDS: Mapping[object, Hold] = {0: "both", 1: "long", 2: "short"}
+INDEXES = {hold: index for index, hold in HOLDS.items()}
 _STATUSES = {"NEW": "New", "PARTIALLY_FILLED": "PartiallyFilled", "FILLED": "Filled"}
 _REASONS = {"FOK": "EC_NoImmediateQtyToFill", "IOC": "EC_NoImmediateQtyToFill", "GTX": "EC_PostOnlyWillTakeLiquidity"}
 _LOG_TYPES = {"deposit": "TRANSFER_IN", "withdrawal": "TRANSFER_OUT", "funding": "SETTLEMENT"}
@@ -99,10 +102,11 @@ def _coin(account: Account, linear: FuturesWallet, coin: str, prices: Prices) ->
 def position(linear: FuturesWallet, held: Position, *, stream: bool) -> dict[str, Any]:
     """The entry price has another name by stream."""
     market, amount = held.market, held.amount
-    margin = f"{linear.initial_margin(held):f}"
+    isolated = linear.is_isolated(held)
+    margin = f"{held.margin if isolated else linear.initial_margin(held):f}"
     liquidation = linear.liquidation_price(held) if amount else ZERO
     row = {
-        "positionIdx": 0,
+        "positionIdx": INDEXES[held.hold],
         "riskId": 1,
         "riskLimitValue": "2000000",
         "symbol": market.instrument.native,
@@ -115,7 +119,7 @@ def position(linear: FuturesWallet, held: Position, *, stream: bool) -> dict[str
         "autoAddMargin": 0,
         "adlRankIndicator": 2,
         "leverage": str(linear.leverage_of(market)),
-        "positionBalance": "0",
+        "positionBalance": f"{held.margin:f}",
         "markPrice": f"{linear.mark(market):f}",
         "liqPrice": f"{liquidation:f}" if liquidation else "",
         "bustPrice": "",
@@ -153,7 +157,7 @@ def order(own: OwnOrder, *, stream: bool) -> dict[str, Any]:
         "qty": f"{own.quote_size:f}" if by_value else market.size_text(own.size),
         "side": "Buy" if own.buy else "Sell",
         "isLeverage": "0" if spot else "",
-        "positionIdx": 0,
+        "positionIdx": INDEXES[own.hold],
         "orderStatus": status,
         "cancelType": "CancelByUser" if own.status == "CANCELED" else "UNKNOWN",
         "rejectReason": reason,

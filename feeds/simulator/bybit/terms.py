@@ -13,11 +13,18 @@ MAKER_FEE, TAKER_FEE = Decimal("0.0002"), Decimal("0.00055")
 
 
 class BybitError(Exception):
-    """Answered with this ``retCode``, and HTTP 200; ``headers`` go with it."""
+    """Answered with this ``retCode``, and HTTP 200; ``headers`` and ``result`` go with it."""
 
-    def __init__(self, code: int, said: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        said: str,
+        headers: Mapping[str, str] | None = None,
+        result: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(said)
         self.code = code
+        self.result = result or {}
         self.headers = headers or {}
 
 
@@ -50,6 +57,7 @@ _LINEAR: Mapping[Reason, tuple[int, str]] = {
     "duplicate_client_id": (110072, "OrderLinkedID is duplicate"),
     "unknown_order": (110001, "order not exists or too late to cancel"),
     "reduce_only": (110017, "current position is zero, cannot fix reduce-only order qty"),
+    "hold": (10001, "position idx not match position mode"),
     "min_notional": (110094, "Order does not meet minimum order value {smallest}USDT"),
     "no_liquidity": (110003, "Order price exceeds the allowable range."),
 }

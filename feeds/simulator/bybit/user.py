@@ -171,8 +171,8 @@ class BybitUserStreams:
 
     def _tell_position(self, account: Account, market: LiveMarket) -> None:
         linear = account.desks["linear"].futures
-        row = rows.position(linear, linear.position(market), stream=True)
-        self._tell(account, "position", "linear", row)
+        for held in linear.positions_of(market):
+            self._tell(account, "position", "linear", rows.position(linear, held, stream=True))
 
     def _tell(self, account: Account, topic: str, category: str, row: dict[str, Any]) -> None:
         now_ms = self.clock_ms()

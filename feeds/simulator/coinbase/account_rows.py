@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from feeds.simulator.accounts import Account
 from feeds.simulator.coinbase.frames import stamp
-from feeds.simulator.orders import OPEN, OwnFill, OwnOrder
+from feeds.simulator.orders import OPEN, Movement, OwnFill, OwnOrder
 
 PORTFOLIO = "b87a2d3f-8a1e-49b3-a4ea-402d8c389aca"
 _ORDERS = UUID("00000000-0000-4000-8000-00000000c0de")
@@ -18,6 +18,7 @@ _TIMES = {
     "IOC": "IMMEDIATE_OR_CANCEL",
     "FOK": "FILL_OR_KILL",
 }
+_OPENED_MS = 1_622_454_600_000
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -38,17 +39,57 @@ def status(order: OwnOrder) -> str:
     return _STATUSES.get(order.status, "CANCELLED")
 
 
+def wallet_id(account: Account, asset: str) -> str:
+    return str(uuid5(_ORDERS, f"{account.name} {asset}"))
+
+
+def transactions(account: Account, asset: str) -> list[dict[str, Any]]:
+    """What came into a wallet and left it (v2), newest first: trades are among it, with the amount of this asset."""
+    moved = [(m.ms, m.id, _moved_type(m), m.amount) for m in account.movements if m.asset == asset]
+    traded = [
+        (fill.ms, fill.number, "advanced_trade_fill", signed)
+        for fill in account.fills
+        for held, signed in _exchanged(fill)
+        if held == asset
+    ]
+    return [
+        {
+            "id": (transaction := str(uuid5(_ORDERS, f"{number} {asset}"))),
+            "type": kind,
+            "status": "completed",
+            "amount": {"amount": f"{amount:f}", "currency": asset},
+            "native_amount": {"amount": "0.00", "currency": "USD"},
+            "description": None,
+            "created_at": stamp(ms),
+            "resource": "transaction",
+            "resource_path": f"/v2/accounts/{wallet_id(account, asset)}/transactions/{transaction}",
+        }
+        for ms, number, kind, amount in sorted(moved + traded, reverse=True)
+    ]
+
+
+def _moved_type(moved: Movement) -> str:
+    if moved.asset == "USD":
+        return "fiat_deposit" if moved.amount >= 0 else "fiat_withdrawal"
+    return "send"
+
+
+def _exchanged(fill: OwnFill) -> list[tuple[str, Decimal]]:
+    i, sign = fill.order.market.instrument, 1 if fill.order.buy else -1
+    return [(i.base, sign * fill.size), (i.quote, -sign * fill.value - fill.fee)]
+
+
 def wallet(account: Account, asset: str) -> dict[str, Any]:
     cash = account.spot.cash
     return {
-        "uuid": str(uuid5(_ORDERS, f"{account.name} {asset}")),
+        "uuid": wallet_id(account, asset),
         "name": f"{asset} Wallet",
         "currency": asset,
         "available_balance": {"value": f"{cash.free.get(asset, Decimal(0)):f}", "currency": asset},
         "default": True,
         "active": True,
         "created_at": "2021-05-31T09:59:59Z",
-        "updated_at": "2024-01-15T10:30:00Z",
+        "updated_at": stamp(max((each.ms for each in account.movements if each.asset == asset), default=_OPENED_MS)),
         "deleted_at": None,
         "type": "FIAT" if asset == "USD" else "CRYPTO",
         "ready": True,

@@ -22,6 +22,7 @@ from feeds.simulator.orders import OPEN, OwnOrder, Rejected
 BASE = "/api/v3/brokerage"
 MOST_WALLETS, USUAL_WALLETS = 250, 49
 USUAL_PAGE = 100
+MOST_TRANSACTIONS, USUAL_TRANSACTIONS = 100, 25
 MOST_ROWS = 1000
 """Of orders and fills in a page; what the real most is, is not published."""
 MOST_CANCELLED = 100
@@ -61,6 +62,7 @@ class CoinbasePrivate:
         changing: dict[str, Changing] = {"/orders": self._place, "/orders/batch_cancel": self._cancel}
         return [
             web.get(f"{base}/key_permissions", self._wrap(self._rights)),
+            web.get(f"{prefix}/v2/accounts/{{wallet}}/transactions", self._wrap(self._asking(self._transactions))),
             *(web.get(base + path, self._wrap(self._asking(each))) for path, each in asked.items()),
             *(web.post(base + path, self._wrap(self._changing(each))) for path, each in changing.items()),
         ]
@@ -120,6 +122,24 @@ class CoinbasePrivate:
         more = len(left) > limit
         found = [rows.wallet(account, asset) for asset in page]
         return {"accounts": found, "has_next": more, "cursor": page[-1] if more else "", "size": len(page)}
+
+    def _transactions(self, account: Account, request: web.Request) -> Any:
+        """Of one wallet, by the interface v2."""
+        by_id = {rows.wallet_id(account, asset): asset for asset in account.spot.cash.assets()}
+        asset = by_id.get(request.match_info["wallet"])
+        if asset is None:
+            raise RestError(404, "not_found", "Not found")
+        found = rows.transactions(account, asset)
+        limit = min(MOST_TRANSACTIONS, max(1, integer(request, "limit", USUAL_TRANSACTIONS)))
+        after = request.query.get("starting_after")
+        ids = [row["id"] for row in found]
+        if after is not None and after not in ids:
+            raise RestError(400, "validation_error", "starting_after is invalid")
+        left = found[ids.index(after) + 1 :] if after is not None else found
+        page = left[:limit]
+        more = f"{request.path}?limit={limit}&starting_after={page[-1]['id']}" if len(left) > limit else None
+        told = {"ending_before": None, "starting_after": after, "limit": limit, "order": "desc", "previous_uri": None}
+        return {"pagination": {**told, "next_uri": more}, "data": page}
 
     def _fees(self, account: Account, request: web.Request) -> Any:
         rates = {"maker_fee_rate": f"{MAKER_FEE:f}", "taker_fee_rate": f"{TAKER_FEE:f}"}

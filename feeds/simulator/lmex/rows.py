@@ -13,7 +13,8 @@ from feeds.simulator.accounts import Account
 from feeds.simulator.lmex.terms import CANCELLED, FILLED, INSERTED, PARTLY
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import Movement, OwnFill, OwnOrder
-from feeds.simulator.wallets import FuturesWallet, Position
+from feeds.simulator.positions import Position
+from feeds.simulator.wallets import FuturesWallet
 
 _STATUSES = {"NEW": INSERTED, "PARTIALLY_FILLED": PARTLY, "FILLED": FILLED}  # all others are cancelled
 _NINE = Decimal("1e-9")

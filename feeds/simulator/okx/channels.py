@@ -111,7 +111,8 @@ class PrivateChannels:
         row = rows.balance(account, list(event.assets), now_ms)
         if row["details"]:
             self._publish(listening, "account", [row], eventType="event_update")
-        held = [self._position(account, swaps.position(market), now_ms) for market in event.markets]
+        touched = [each for market in event.markets for each in swaps.positions_of(market)]
+        held = [self._position(account, each, now_ms) for each in touched]
         if held:
             self._publish(listening, "positions", held, eventType="event_update")
         money = [

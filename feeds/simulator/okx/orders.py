@@ -7,9 +7,10 @@ from typing import Any
 
 from feeds.simulator import filters
 from feeds.simulator.accounts import Account
+from feeds.simulator.okx import rows
 from feeds.simulator.okx.frames import Quoted
 from feeds.simulator.okx.terms import refusal
-from feeds.simulator.orders import OwnOrder, Rejected
+from feeds.simulator.orders import Hold, OwnOrder, Rejected
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _IN_FORCE = {"limit": "GTC", "post_only": "GTX", "ioc": "IOC", "fok": "FOK", "market": "GTC"}
@@ -37,8 +38,7 @@ def place(account: Account, quoted: Mapping[str, Quoted], body: Body) -> OwnOrde
         raise wrong("clOrdId")
     if (mode == "cash") is market.swap:
         raise wrong("tdMode")
-    if body.get("posSide") not in (None, "", "net"):
-        raise wrong("posSide")
+    hold = _hold(account, market, body) if market.swap else None
     desk, live, buy = account.desk_of(market.market), market.market, side == "buy"
     amount = _decimal(body, "sz")
     quote_size = Decimal(0)
@@ -60,10 +60,27 @@ def place(account: Account, quoted: Mapping[str, Quoted], body: Body) -> OwnOrde
             client_id=client_id,
             reduce_only=body.get("reduceOnly") in (True, "true"),
             quote_size=quote_size,
+            hold=hold,
         )
     except Rejected as error:
         i = live.instrument
         raise Refused(*refusal(error, i.settle or (i.quote if buy else i.base))) from error
+
+
+def _hold(account: Account, market: Quoted, body: Body) -> Hold:
+    """The position that the order is about. A swap's margin mode is that of its last order here: positions of both
+    modes side by side, as OKX has them, are not simulated."""
+    desk, live = account.desk_of(market.market), market.market
+    hold = rows.HOLDS.get(str(body.get("posSide") or "net"))
+    if hold is None or (hold == "both") is desk.futures.mode_of(live).hedged:
+        raise wrong("posSide")
+    isolated = body.get("tdMode") == "isolated"
+    if isolated is not desk.futures.mode_of(live).isolated:
+        try:
+            desk.switch(live, isolated=isolated)
+        except Rejected:
+            raise wrong("tdMode") from None
+    return hold
 
 
 _CHOICES = (

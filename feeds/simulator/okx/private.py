@@ -16,11 +16,12 @@ from feeds.simulator.okx.frames import Quoted
 from feeds.simulator.okx.orders import Refused
 from feeds.simulator.okx.rest import RestError, answer, unavailable
 from feeds.simulator.okx.terms import WALLET
-from feeds.simulator.orders import Movement, OwnOrder
+from feeds.simulator.orders import Movement, OwnOrder, Rejected
 from feeds.simulator.wallets import FuturesWallet
 
 _PER_S = 2.0
 _PAGE = 100
+MOST_LEVERAGE = 100
 _RECENT_MS = 3 * 86_400_000
 _ALGO_TYPES = ("conditional", "oco", "chase", "trigger", "move_order_stop", "iceberg", "twap")
 _KINDS = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION")
@@ -71,6 +72,8 @@ class PrivateRest:
             "trade/cancel-batch-orders": (300, lambda account, body: self._each(body, self._cancel, account)),
             "trade/cancel-algos": (20, lambda account, body: self._each(body, self._cancel_algo, account)),
             "trade/cancel-all-after": (2, self._switch),
+            "account/set-position-mode": (5, self._set_mode),
+            "account/set-leverage": (20, self._set_leverage),
         }
         base = f"{prefix}/api/v5"
         return [
@@ -157,9 +160,34 @@ class PrivateRest:
 
     def _config(self, key: ApiKey, request: web.Request, body: bytes) -> web.Response:
         rights = ["read_only", *(["withdraw"] if key.withdraw else []), *(["trade"] if key.trade else [])]
-        fixed = {"acctLv": "2", "posMode": "net_mode", "autoLoan": False, "acctStpMode": "cancel_maker", "level": "Lv1"}
+        mode = "long_short_mode" if self._accounts.by_name[key.account].futures.mode.hedged else "net_mode"
+        fixed = {"acctLv": "2", "posMode": mode, "autoLoan": False, "acctStpMode": "cancel_maker", "level": "Lv1"}
         who = {"uid": "44705892343619584", "mainUid": "44705892343619584", "label": key.account, "ip": ""}
         return answer([{**fixed, **who, "greeksType": "PA", "perm": ",".join(rights)}])
+
+    def _set_mode(self, account: Account, body: Any) -> Rows:
+        named = body.get("posMode") if isinstance(body, dict) else None
+        if named not in ("long_short_mode", "net_mode"):
+            raise RestError("51000", "Parameter posMode error")
+        try:
+            account.desks["swap"].switch(None, hedged=named == "long_short_mode")
+        except Rejected as error:
+            if error.reason != "no_change":
+                text = "Setting failed. Cancel any open orders, close positions, and stop trading bots first."
+                raise RestError("59000", text) from error
+        return [{"posMode": named}]
+
+    def _set_leverage(self, account: Account, body: Any) -> Rows:
+        """Of both margin modes and sides alike."""
+        quoted = self._quoted.get(str(body.get("instId", ""))) if isinstance(body, dict) else None
+        if quoted is None or not quoted.swap:
+            raise RestError("51001", "Instrument ID doesn't exist.")
+        text = str(body.get("lever", ""))
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_LEVERAGE):
+            raise RestError("51000", "Parameter lever error")
+        rows.futures(account).leverage[quoted.market] = int(text)
+        told = {"instId": quoted.native, "lever": text, "mgnMode": str(body.get("mgnMode", ""))}
+        return [told | {"posSide": str(body.get("posSide") or "net")}]
 
     def _balance(self, account: Account, params: Params) -> Rows:
         chosen = [name for name in params.get("ccy", "").split(",") if name] or account.cash[WALLET].assets()

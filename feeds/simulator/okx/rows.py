@@ -1,5 +1,6 @@
 """What OKX tells of an account: balances, positions, orders and fills, in answers and frames alike. Pure."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -7,12 +8,23 @@ from feeds.simulator.accounts import Account
 from feeds.simulator.desk import Desk
 from feeds.simulator.okx.frames import Quoted, number
 from feeds.simulator.okx.terms import WALLET
-from feeds.simulator.orders import Movement, OwnFill, OwnOrder
-from feeds.simulator.wallets import ZERO, FuturesWallet, Position
+from feeds.simulator.orders import Hold, Movement, OwnFill, OwnOrder
+from feeds.simulator.positions import ZERO, Position
+from feeds.simulator.wallets import FuturesWallet
 
 STATES = {"NEW": "live", "PARTIALLY_FILLED": "partially_filled", "FILLED": "filled"}
 TYPES = {"GTC": "limit", "IOC": "ioc", "FOK": "fok", "GTX": "post_only"}
 FUNDS, TRADES = "6", "18"  # OKX's numbers of the funding and the trading account
+
+
+HOLDS: Mapping[str, Hold] = {"net": "both", "long": "long", "short": "short"}
+SIDES = {hold: side for side, hold in HOLDS.items()}
+
+
+def _trade_mode(desk: Desk, own: OwnOrder) -> str:
+    if own.market.instrument.settle is None:
+        return "cash"
+    return "isolated" if desk.futures.mode_of(own.market).isolated else "cross"
 
 
 def kind(quoted: Quoted) -> str:
@@ -105,8 +117,9 @@ def withdrawal(row: Movement) -> dict[str, Any]:
 
 
 def position(account: Account, held: Position, quoted: Quoted, now_ms: int) -> dict[str, Any]:
-    """In contracts, net mode, cross margin. A closed one has ``pos`` 0 and no prices."""
+    """In contracts; in long/short mode without a sign. A closed one has ``pos`` 0 and no prices."""
     swaps, market = futures(account), held.market
+    isolated, size = swaps.is_isolated(held), held.amount if held.hold == "both" else abs(held.amount)
     is_open = bool(held.amount)
     value = abs(swaps.notional(held))
     figures = {
@@ -114,7 +127,8 @@ def position(account: Account, held: Position, quoted: Quoted, now_ms: int) -> d
         "markPx": swaps.mark(market),
         "upl": swaps.unrealised(held),
         "liqPx": swaps.liquidation_price(held) if is_open else ZERO,
-        "imr": swaps.initial_margin(held),
+        "imr": ZERO if isolated else swaps.initial_margin(held),
+        "margin": held.margin,
         "mmr": swaps.maintenance_margin(held),
         "notionalUsd": value,
         "lever": Decimal(swaps.leverage_of(market)),
@@ -122,14 +136,13 @@ def position(account: Account, held: Position, quoted: Quoted, now_ms: int) -> d
     return {
         "instType": "SWAP",
         "instId": quoted.native,
-        "mgnMode": "cross",
-        "posId": str(10**18 + sum(quoted.native.encode())),
-        "posSide": "net",
-        "pos": number(held.amount / quoted.contract),
+        "mgnMode": "isolated" if isolated else "cross",
+        "posId": str(10**18 + sum(f"{quoted.native}{SIDES[held.hold]}".encode())),
+        "posSide": SIDES[held.hold],
+        "pos": number(size / quoted.contract),
         "availPos": number(abs(held.amount) / quoted.contract),
         "posCcy": "",
         "ccy": swaps.asset,
-        "margin": "",
         "realizedPnl": number(held.realised),
         "tradeId": "",
         "cTime": str(held.updated_ms),
@@ -154,8 +167,8 @@ def order(desk: Desk, own: OwnOrder, quoted: Quoted, fill: OwnFill | None = None
         "clOrdId": own.client_id,
         "tag": "",
         "side": own.side.lower(),
-        "posSide": "net",
-        "tdMode": "cross" if quoted.swap else "cash",
+        "posSide": SIDES[own.hold],
+        "tdMode": _trade_mode(desk, own),
         "ordType": "market" if own.type == "MARKET" else TYPES[own.time_in_force],
         "px": quoted.prices[own.price] if own.price is not None else "",
         "sz": number(own.quote_size) if by_value else quoted.sizes[own.size],
@@ -208,7 +221,7 @@ def fill(row: OwnFill, quoted: Quoted) -> dict[str, Any]:
         "fillSz": number(row.size / quoted.contract),
         "fillPnl": number(row.realised or ZERO),
         "side": own.side.lower(),
-        "posSide": "net",
+        "posSide": SIDES[own.hold],
         "execType": "M" if row.maker else "T",
         "feeCcy": row.fee_asset,
         "fee": number(-row.fee),

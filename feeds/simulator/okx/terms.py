@@ -49,6 +49,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "51169",
         "Order failed because you don't have any positions in this direction for this contract to reduce or close.",
     ),
+    "hold": ("51000", "Parameter posSide error"),
     "price": ("51000", "Parameter px error"),
     "tick": ("51000", "Parameter px error"),
     "size": ("51000", "Parameter sz error"),
