@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,9 +225,13 @@ class TestAnswers:
             "cliOrdId": "c",
             "reduceOnly": "true",
         }
-        assert api.parse_placed(new, answer(f"{ENDPOINT}/Trading/PlaceOrder"), 9).id.startswith("179f9af8")
-        order = api.parse_placed(new, answer(f"{JSON}/FuturesTrading/PlaceOrderAsync"), 9)
-        assert (order.id, order.status) == ("61ca5732-3478-42fe-8362-abbfd9465294", "open")
+        placed = api.parse_placed(new, answer(f"{ENDPOINT}/Trading/PlaceOrder"), 9)
+        assert (placed.id, placed.status, placed.filled) == ("179f9af8-e45e-469d-b3e9-2fd4675cb7d0", "open", 0)
+        for size, status in ((10, "filled"), (12, "partial")):
+            wanted = msgspec.structs.replace(new, size=D(size))
+            order = api.parse_placed(wanted, answer(f"{JSON}/FuturesTrading/PlaceOrderAsync"), 9)
+            assert (order.id, order.status) == ("61ca5732-3478-42fe-8362-abbfd9465294", status)
+            assert (order.filled, order.size, order.updated_ms) == (10, size, 9)
         with pytest.raises(ExchangeError, match="insufficientAvailableFunds") as refused:
             api.parse_placed(new, b'{"result":"success","sendStatus":{"status":"insufficientAvailableFunds"}}', 9)
         assert not api.unknown_order(refused.value)
