@@ -31,9 +31,9 @@ BENCHMARKS = (
     "longtail",
     "killtest",
 )
-LONG = ("ccxt", "demo")
+LONG = ("ccxt", "accounts", "demo")
 """Run only when they are named."""
-WITH_OPTIONS = ("ccxt", "demo", "faults")
+WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults")
 """These have a ``main`` and print a table of their own."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 

@@ -7,7 +7,7 @@ since it is not simulated (currencies, margin). What it needs to be told, and wh
   classes below decide by the path instead.
 * For Binance's futures trades it would take the stream ``trade`` on ``/public``, which Binance does not document; the
   simulator is silent there, as some report of the real one, so the documented ``aggTrade`` is chosen by ccxt's option.
-* It calls Coinbase's wallets ``ACCOUNT_TYPE_CRYPTO`` where the documented answers have ``CRYPTO``: again its own option.
+* It calls Coinbase's wallets ``ACCOUNT_TYPE_CRYPTO``, the documented answers ``CRYPTO``; its own option again.
 * It has no LMEX. Its BTSE, whose engine LMEX runs on, speaks a newer API; its signature and its reading of answers are
   those of the older calls too, so these are asked by name (see ``bench.ccxt_accounts``).
 """

@@ -17,6 +17,7 @@ import aiohttp
 from feeds.exchanges import create
 from feeds.settings_table import variable
 from feeds.simulator import DATA_KEY, DATA_SECRET, endpoints
+from feeds.simulator.instruments import Instrument
 from feeds.simulator.keys import ApiKey
 from feeds.simulator.terms import Terms
 from feeds.simulator.venues import REGISTRY
@@ -42,9 +43,9 @@ def terms_of(exchange: str) -> Terms:
     return terms
 
 
-def native(exchange: str, product: str, symbol: str) -> str:
-    """The exchange's own name of a market."""
-    return next(i.native for i in REGISTRY[exchange].listing if (i.product, i.symbol) == (product, symbol))
+def instrument(exchange: str, product: str, symbol: str) -> Instrument:
+    """A market as the simulated exchange lists it."""
+    return next(i for i in REGISTRY[exchange].listing if (i.product, i.symbol) == (product, symbol))
 
 
 def config_text(port: int, exchanges: Sequence[str]) -> str:
