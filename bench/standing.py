@@ -113,6 +113,9 @@ def standing(folder: Path, *, account: str = "test", exchanges: Sequence[str] = 
             found = Standing(port, product, _live(product, len(exchanges)))
             found.control("pause", {"bot": True})
             yield found
+            if product.child is not None and product.child.poll() is not None:
+                told = product.log.read_text()[-2000:]
+                raise AssertionError(f"the product ended by itself, with {product.child.poll()}:\n{told}")
 
 
 def _wait_for(port: int, log: Path) -> None:
