@@ -120,12 +120,12 @@ def _mutate(rows: Sequence[Row], exchange: str, count: int, seed: int) -> int:
     modules = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
     found = mutants.all_figures(rows, modules, exchange)
     chosen = mutants.drawn(found, count, seed)
-    left = mutants.survivors(chosen)
-    for figure in sorted(left):
+    noticed, survived, unread = mutants.judge(chosen)
+    for figure in sorted(survived):
         print(f"{figure.path}: another {figure.name} is not noticed by {', '.join(figure.tests)}")
-    examples = len({figure.path for figure in chosen})
-    print(f"{len(chosen)} of {len(found)} figures changed, in {examples} examples: {len(left)} not noticed")
-    return 1 if left else 0
+    told = f"{len(noticed)} noticed, {len(unread)} are not read, {len(survived)} not noticed"
+    print(f"{len(chosen)} of {len(found)} figures changed, in {len({f.path for f in chosen})} examples: {told}")
+    return 1 if survived else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,10 +3,11 @@
     python -m tests.documented --mutate 40             so many figures of accounts' examples, drawn by --seed
     python -m tests.documented --mutate 0              all there are
 
-Changed are figures alone that the product reads: those in objects which a struct of the exchange's account package
-fits, under a name of that struct, or in objects whose names are data (assets). A figure is a number, or a text that is
-one; its last digit is changed. Examples are copied, so nothing in ../shared is touched. In one run of the tests every
-test has at most one changed example, so that none hides what another should have noticed.
+A figure is a number, or a text that is one; its last digit is changed. Not every figure is read: a change of one after
+which the adapter's ``parse...`` return just what they returned before (``tests/probe.py`` looks) says nothing of a
+test. Drawn are those under names that a struct of the exchange's account package has, in objects that it fits, or
+under names that are data (assets). Examples are copied: nothing in ../shared is touched. In one run every test
+has at most one changed example, so that none hides what another should have noticed.
 """
 
 import ast
@@ -32,9 +33,6 @@ from tests.shared import ROOT, SHARED
 
 PACKAGES = {"kraken": ("kraken", "krakenfutures")}
 """Folder of examples -> packages of ``feeds.accounts``, where they are called otherwise."""
-
-ENVELOPE = {"code", "retCode", "sCode"}
-"""What says whether an answer is an error is judged before the answer is read, by tests of its own."""
 
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}\[\],:])')
 _FIGURE = re.compile(r"-?\d+(\.\d+)?")
@@ -178,7 +176,7 @@ def all_figures(rows: Sequence[Any], modules: Mapping[str, Path], exchange: str)
             tests += nodes(modules[module], name)
         text = (SHARED / "fixtures" / row.path).read_text("utf-8-sig")
         places = figures(row.path.partition("/")[0], text)
-        found += [Figure(row.path, name, at, tuple(tests)) for name, at in places if name not in ENVELOPE]
+        found += [Figure(row.path, name, at, tuple(tests)) for name, at in places]
     return found
 
 
@@ -200,23 +198,49 @@ def rounds(chosen: Sequence[Figure]) -> list[list[Figure]]:
     return [members for _, members in result]
 
 
-def failed(shared: Path, tests: Sequence[str]) -> set[str]:
-    """Which of these tests fail with the examples there. Raises RuntimeError if one is not run at all."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=no", "-p", "no:cacheprovider", *tests]
-    env = {**os.environ, "SPREADBOARD_SHARED": str(shared)}
+class Outcome(NamedTuple):
+    """Of one test, over all its parameters."""
+
+    failed: bool
+    read: frozenset[str]  # hashes of what the adapters returned
+
+
+def run(shared: Path, tests: Sequence[str]) -> dict[str, Outcome]:
+    """These tests with the examples there. Raises RuntimeError if one is not run at all."""
+    log = shared / "probe.log"
+    log.unlink(missing_ok=True)
+    plugins = ("-p", "no:cacheprovider", "-p", "tests.probe")
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=no", *plugins, *tests]
+    env = {**os.environ, "SPREADBOARD_SHARED": str(shared), "SPREADBOARD_PROBE": str(log)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    outcomes: dict[str, bool] = {}
+    failed: dict[str, bool] = {}
     for word, node in re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE):
-        for test in tests:
-            if node == test or node.startswith(f"{test}["):
-                outcomes[test] = outcomes.get(test, False) or word != "PASSED"
-    if missing := sorted(set(tests) - outcomes.keys()):
+        failed[_test(node)] = failed.get(_test(node), False) or word != "PASSED"
+    if missing := sorted(set(tests) - failed.keys()):
         raise RuntimeError(f"{', '.join(missing)}: not run\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
-    return {test for test, bad in outcomes.items() if bad}
+    read: dict[str, set[str]] = {}
+    for line in log.read_text("utf-8").splitlines():
+        digest, _, node = line.partition(" ")
+        read.setdefault(_test(node), set()).add(f"{digest} {node}")
+    return {test: Outcome(failed[test], frozenset(read[test])) for test in tests}
 
 
-def survivors(chosen: Sequence[Figure]) -> list[Figure]:
-    """Those whose change no test noticed. Raises RuntimeError if a test fails even without one."""
+def _test(node: str) -> str:
+    """Without its parameters."""
+    return node.partition("[")[0]
+
+
+class Found(NamedTuple):
+    """``unread``: their change makes no difference to what the adapters return."""
+
+    noticed: list[Figure]
+    survived: list[Figure]
+    unread: list[Figure]
+
+
+def judge(chosen: Sequence[Figure]) -> Found:
+    """Change each. Raises RuntimeError if a test fails even without one."""
+    found = Found([], [], [])
     with tempfile.TemporaryDirectory(prefix="spreadboard-mutants-") as folder:
         shared = Path(folder)
         for each in SHARED.iterdir():
@@ -225,19 +249,23 @@ def survivors(chosen: Sequence[Figure]) -> list[Figure]:
         shutil.copytree(SHARED / "fixtures", shared / "fixtures", copy_function=shutil.copyfile)
         for place in (shared / "fixtures", *(shared / "fixtures").rglob("*")):
             place.chmod(0o755)
-        every = sorted({test for figure in chosen for test in figure.tests})
-        if broken := failed(shared, every):
-            raise RuntimeError(f"These fail with the examples as they are: {', '.join(sorted(broken))}")
-        left: list[Figure] = []
+        usual = run(shared, sorted({test for figure in chosen for test in figure.tests}))
+        if broken := sorted(test for test, outcome in usual.items() if outcome.failed):
+            raise RuntimeError(f"These fail with the examples as they are: {', '.join(broken)}")
         for members in rounds(chosen):
             for figure in members:
                 path = shared / "fixtures" / figure.path
                 path.write_text(figure.change((SHARED / "fixtures" / figure.path).read_text("utf-8-sig")), "utf-8")
-            bad = failed(shared, sorted({test for figure in members for test in figure.tests}))
-            left += [figure for figure in members if not bad & set(figure.tests)]
+            now = run(shared, sorted({test for figure in members for test in figure.tests}))
             for figure in members:
+                if any(now[test].failed for test in figure.tests):
+                    found.noticed.append(figure)
+                elif all(now[test].read == usual[test].read for test in figure.tests):
+                    found.unread.append(figure)
+                else:
+                    found.survived.append(figure)
                 shutil.copyfile(SHARED / "fixtures" / figure.path, shared / "fixtures" / figure.path)
-        return left
+    return found
 
 
 def drawn(found: Sequence[Figure], count: int, seed: int) -> list[Figure]:
