@@ -34,6 +34,9 @@ from tests.shared import ROOT, SHARED
 PACKAGES = {"kraken": ("kraken", "krakenfutures")}
 """Folder of examples -> packages of ``feeds.accounts``, where they are called otherwise."""
 
+JUDGED_BEFORE = {"code"}
+"""Says whether an answer is an error, which is judged before the answer is read, by tests of its own."""
+
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}\[\],:])')
 _FIGURE = re.compile(r"-?\d+(\.\d+)?")
 
@@ -176,7 +179,7 @@ def all_figures(rows: Sequence[Any], modules: Mapping[str, Path], exchange: str)
             tests += nodes(modules[module], name)
         text = (SHARED / "fixtures" / row.path).read_text("utf-8-sig")
         places = figures(row.path.partition("/")[0], text)
-        found += [Figure(row.path, name, at, tuple(tests)) for name, at in places]
+        found += [Figure(row.path, name, at, tuple(tests)) for name, at in places if name not in JUDGED_BEFORE]
     return found
 
 

@@ -164,9 +164,17 @@ class TestAnswers:
         for name in ("Endpoints/Futures/Trading/GetOpenOrders", "JsonResponses/FuturesTrading/GetOpenOrdersAsync"):
             raw = answer(name)
             assert api.parse_orders(api.orders_requests()[0], raw) == []  # all of an inverse contract
-            order = api.parse_orders(
+            order, *more = api.parse_orders(
                 api.orders_requests()[0], raw.replace(b"PI_", b"PF_").replace(b"pi_xbt", b"pf_xbt")
-            )[0]
+            )
+            assert [(o.price, o.size, o.filled, o.created_ms, o.updated_ms) for o in more] == [
+                (7200, 1501, 0, 1567701695173, 1567702067519),
+                (10640, 10000, 0, 1567701523651, 1567701523651),
+                (9400, 10000, 0, 1567701230734, 1567701230734),
+                (9400, 1000, 0, 1567597548884, 1567701700996),
+                (8500, 102, 0, 1567515137945, 1567515137945),
+                (7200, 1501, 0, 1567428874347, 1567428874347),
+            ]
             assert order == Order(
                 product="futures",
                 symbol="BTC/USD:USD",
@@ -199,7 +207,13 @@ class TestAnswers:
         assert page.unlisted == (UnknownMarket(product="futures", native="PI_XBTUSD"),)
         page = account().parse_fills(FILLS, "9", raw.replace(b"PI_X", b"PF_X").replace(b"pi_x", b"pf_x"), 0)
         assert (page.next, page.whole) == ("9:1595335312791", False)
-        assert page.fills[1] == Fill(
+        first, second = page.fills
+        assert (first.id, first.order_id) == (
+            "56b86ada-73b0-454d-a95a-e29e3e85b349",
+            "3f513c4c-683d-44ab-a73b-d296abbea201",
+        )
+        assert (first.price, first.size, first.maker, first.exchange_ms) == (9456, 5000, False, 1595335312790)
+        assert second == Fill(
             product="futures",
             symbol="BTC/USD:USD",
             id="3d57ed09-fbd6-44f1-8e8b-b10e551c5e73",
