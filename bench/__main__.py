@@ -1,8 +1,10 @@
 """``make bench``: every measurement, each with its baseline in the same run, as a table and as build/bench.json.
 
-    python -m bench                     all, but not the two that follow
+    python -m bench                     all, but not the last three
     python -m bench ingest              only the named ones
     python -m bench faults --ours       every exchange's faults; without ccxt beside them
+    python -m bench fills --accounts 8  eight accounts of eight exchanges at once
+    python -m bench accounts            ccxt and the product: the same figures of every account?
     python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
     python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
@@ -31,9 +33,9 @@ BENCHMARKS = (
     "longtail",
     "killtest",
 )
-LONG = ("ccxt", "demo")
+LONG = ("ccxt", "accounts", "demo")
 """Run only when they are named."""
-WITH_OPTIONS = ("ccxt", "demo", "faults")
+WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults", "fills")
 """These have a ``main`` and print a table of their own."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 

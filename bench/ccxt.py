@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 import ccxt.pro
 import structlog
 
+from bench.ccxt_clients import Binance, BinanceUsdm
+from bench.ccxt_clients import client as client_of
 from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.exchanges import create
 from feeds.simulator import DATA_KEY, DATA_SECRET, Settings, SimulatorServer, endpoints
-from feeds.simulator.keys import DATA_KEYS
+from feeds.simulator.keys import DATA_KEYS, ApiKey
 from feeds.simulator.sockets import SocketRules
 from feeds.simulator.venues import REGISTRY
 
@@ -52,94 +54,21 @@ Top = tuple[float, float, float, float]
 
 # -- theirs ------------------------------------------------------------------------------------------------------------
 
-
-class Binance(ccxt.pro.binance):  # type: ignore[misc]
-    """It tells spot from futures by the host's name, which is the same here."""
-
-    def is_spot_url(self, client: Any) -> bool:
-        return "/usdm/" not in client.url
-
-
-class BinanceUsdm(ccxt.pro.binanceusdm):  # type: ignore[misc]
-    def is_spot_url(self, client: Any) -> bool:
-        return False
-
-
-def _binance(kind: Any, types: list[str]) -> Callable[[dict[str, str]], Any]:
-    def made(urls: dict[str, str]) -> Any:
-        exchange = kind({"options": {"fetchMargins": False, "fetchMarkets": {"types": types}}})
-        api = exchange.urls["api"]
-        api["public"] = f"{urls['spot.rest']}/api/v3"
-        for version in ("", "V2", "V3"):
-            api[f"fapiPublic{version}"] = f"{urls['usdm.rest']}/fapi/v{version[1:] or 1}"
-        api["ws"] = {"spot": f"{urls['spot.ws']}/ws", "linear": f"{urls['usdm.ws']}/ws"}
-        return exchange
-
-    return made
-
-
-def _alpaca(urls: dict[str, str]) -> Any:
-    key, secret = DATA_KEYS[1]  # an account may have one connection: the first is the engine's
-    exchange = ccxt.pro.alpaca({"apiKey": key, "secret": secret})
-    api = exchange.urls["api"]
-    api["trader"], api["market"], api["ws"]["crypto"] = urls["crypto.trading"], urls["crypto.rest"], urls["crypto.ws"]
-    return exchange
-
-
-def _bitstamp(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.bitstamp()
-    exchange.urls["api"] = {"public": f"{urls['spot.rest']}/api", "ws": urls["spot.ws"]}
-    return exchange
-
-
-def _bybit(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.bybit({"options": {"fetchMarkets": {"types": ["spot", "linear"]}}})
-    exchange.urls["api"]["public"] = urls["spot.rest"]
-    sockets = {product: f"{urls[f'{product}.ws']}/v5/public/{product}" for product in ("spot", "linear")}
-    exchange.urls["api"]["ws"]["public"] = sockets
-    return exchange
-
-
-def _coinbase(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.coinbase()
-    exchange.urls["api"] = {"rest": urls["spot.rest"], "ws": urls["spot.ws"]}
-    return exchange
-
-
-def _kraken(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.kraken()
-    exchange.urls["api"]["public"] = urls["spot.rest"]
-    exchange.urls["api"]["ws"]["publicV2"] = urls["spot.ws"]
-    return exchange
-
-
-def _krakenfutures(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.krakenfutures()
-    api = exchange.urls["api"]
-    api["public"], api["charts"] = f"{urls['futures.rest']}/derivatives/api/", f"{urls['futures.rest']}/api/charts/"
-    api["ws"] = urls["futures.ws"]
-    return exchange
-
-
-def _okx(urls: dict[str, str]) -> Any:
-    exchange = ccxt.pro.okx({"options": {"fetchMarkets": {"types": ["spot", "swap"]}}})
-    exchange.urls["api"] = {"rest": urls["spot.rest"], "ws": f"{urls['spot.ws']}/ws/v5"}
-    return exchange
-
-
-CLIENTS: dict[tuple[str, str], Callable[[dict[str, str]], Any]] = {
-    ("alpaca", "crypto"): _alpaca,
-    ("binance", "spot"): _binance(Binance, ["spot"]),
-    ("binance", "usdm"): _binance(BinanceUsdm, ["linear"]),
-    ("bitstamp", "spot"): _bitstamp,
-    ("bybit", "spot"): _bybit,
-    ("bybit", "linear"): _bybit,
-    ("coinbase", "spot"): _coinbase,
-    ("kraken", "spot"): _kraken,
-    ("krakenfutures", "futures"): _krakenfutures,
-    ("okx", "spot"): _okx,
-    ("okx", "swap"): _okx,
+CLIENTS: dict[tuple[str, str], Any] = {
+    ("alpaca", "crypto"): ccxt.pro.alpaca,
+    ("binance", "spot"): Binance,
+    ("binance", "usdm"): BinanceUsdm,
+    ("bitstamp", "spot"): ccxt.pro.bitstamp,
+    ("bybit", "spot"): ccxt.pro.bybit,
+    ("bybit", "linear"): ccxt.pro.bybit,
+    ("coinbase", "spot"): ccxt.pro.coinbase,
+    ("kraken", "spot"): ccxt.pro.kraken,
+    ("krakenfutures", "futures"): ccxt.pro.krakenfutures,
+    ("okx", "spot"): ccxt.pro.okx,
+    ("okx", "swap"): ccxt.pro.okx,
 }
+SECOND_KEY = ApiKey(key=DATA_KEYS[1][0], secret=DATA_KEYS[1][1], account="")
+"""For market data that need one: an account may have one connection, and the first is the engine's."""
 
 
 ENGINE_OF = {"lmex": ("btse",)}
@@ -318,9 +247,8 @@ async def compare(seconds: float, exchanges: Sequence[str]) -> list[Pair]:
                 for product in MARKETS[name]:
                     if why_not(name, product):
                         continue
-                    client = CLIENTS[name, product](urls[name])
-                    client.enableRateLimit = False
-                    client.has["fetchCurrencies"] = False
+                    key = SECOND_KEY if create(name).facts.needs_key else None
+                    client = client_of(CLIENTS[name, product], urls[name], key)
                     clients.append(client)
                     await client.load_markets()
                     for pair in pairs:

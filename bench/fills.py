@@ -1,78 +1,106 @@
 """From an execution on the (simulated) exchange to its row in the browser, beside polling the exchange once in 5 s.
 
+    python -m bench fills                  one account
+    python -m bench fills --accounts 8     as many at once, each of another exchange, and a table by exchange
+
 The exchange says when it executed, the page when a row that was not there before was painted; both by this machine's
-clock, matched by the time of execution that the row shows. The baseline asks the same exchange's REST for the
-account's trades every 5 s with an independent client, as a dashboard without a private stream would; it is not even
-charged for drawing them.
+clock. A row is matched by its account and the time of execution that it shows. In between the worker says when it had
+the fill stored, which parts the way in two: to us, and to the screen. The baseline asks the same exchange's REST for
+the account's trades every 5 s with an independent client, as a dashboard without a private stream would; it is not
+even charged for drawing them.
 """
 
+import argparse
+import asyncio
 import json
-import sys
 import threading
 import time
-import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
-import ccxt
+from playwright.sync_api import Page
 
+from bench.ccxt_accounts import PARTS, Theirs, own_key, theirs
 from bench.common import chromium, percentile, row
+from bench.standing import MARKETS, Standing, instrument, standing
 from feeds.simulator import endpoints
-from feeds.simulator.keys import DEMO_KEY, DEMO_SECRET
-from tests.system.processes import dashboard, free_port, process
 
 COUNT = 60
 PER_S = 2.0
+EACH_PER_S = 1.0
+"""Of each account, where there are several."""
 POLL_S = 5.0
+FIRST = {name: next(iter(products)) for name, products in MARKETS.items()}
+"""Exchange -> the product in which the fills are made."""
 
 WATCH_ROWS = """() => {
   const seen = window.seenRows = {};
   const look = () => {
     for (const cell of document.querySelectorAll('#fills td[data-label="Time"]')) {
-      const text = cell.textContent.trim();
-      if (text in seen) continue;
-      seen[text] = null;
-      requestAnimationFrame(() => setTimeout(() => { seen[text] = performance.timeOrigin + performance.now(); }, 0));
+      const whose = cell.parentElement.querySelector('td[data-label="Market"] .cell-sub');
+      const key = `${whose?.textContent.trim().split(" · ")[0]} ${cell.textContent.trim()}`;
+      if (key in seen) continue;
+      seen[key] = null;
+      requestAnimationFrame(() => setTimeout(() => { seen[key] = performance.timeOrigin + performance.now(); }, 0));
     }
   };
   look();
-  for (const text of Object.keys(seen)) seen[text] = -1;
+  for (const key of Object.keys(seen)) seen[key] = -1;
   new MutationObserver(look).observe(document.getElementById("fills"),
     { childList: true, subtree: true, characterData: true });
 }"""
 
 
-def call(port: int, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"} if data else {}
-    )
-    with urllib.request.urlopen(request, timeout=300) as answer:
-        return json.load(answer)
-
-
 class Poller(threading.Thread):
-    """Asks for the account's trades every POLL_S and notes when each was first told."""
+    """Asks for every account's trades each POLL_S and notes when each was first told."""
 
-    def __init__(self, rest: str) -> None:
+    def __init__(self, port: int, exchanges: Sequence[str]) -> None:
         super().__init__(daemon=True)
-        self.seen_ms: dict[str, float] = {}
-        self.enough = threading.Event()
-        self._client = ccxt.binance({"apiKey": DEMO_KEY, "secret": DEMO_SECRET, "enableRateLimit": False})
-        for name, url in list(self._client.urls["api"].items()):
-            if isinstance(url, str) and "/api/v3" in url:
-                self._client.urls["api"][name] = f"{rest}/api/v3"
-        self._client.has["fetchCurrencies"] = False
-        self._client.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
-        self._client.load_markets()
+        self.seen_ms: dict[str, dict[int, float]] = {name: {} for name in exchanges}  # by time of execution
+        self.ready, self.enough = threading.Event(), threading.Event()
+        self.trouble: BaseException | None = None
+        self._port = port
 
     def run(self) -> None:
-        while not self.enough.is_set():
-            for trade in self._client.fetch_my_trades("BTC/USDT", limit=500):
-                self.seen_ms.setdefault(trade["id"], time.time() * 1000)
-            self.enough.wait(POLL_S)
+        try:
+            asyncio.run(self._poll())
+        except BaseException as error:  # told by whoever waits for it
+            self.trouble = error
+            raise
+
+    async def _poll(self) -> None:
+        at = endpoints("127.0.0.1", self._port)
+        parts = {part.exchange: part for part in reversed(PARTS)}  # the first of an exchange: it has FIRST's market
+        clients = {
+            name: theirs(parts[name]._replace(symbols=(MARKETS[name][FIRST[name]],)), at[name]) for name in self.seen_ms
+        }
+        try:
+            await asyncio.gather(*(client.start() for client in clients.values()))
+            self.ready.set()
+            while not self.enough.is_set():
+                began_s = time.monotonic()
+                await asyncio.gather(*(self._ask(name, client) for name, client in clients.items()))
+                await asyncio.to_thread(self.enough.wait, max(0.0, began_s + POLL_S - time.monotonic()))
+        finally:
+            for client in clients.values():
+                await client.close()
+
+    async def _ask(self, name: str, client: Theirs) -> None:
+        for _, trade in await client.trades():
+            if trade.exchange_ms is not None:
+                self.seen_ms[name].setdefault(trade.exchange_ms, time.time() * 1000)
+
+
+class Took(NamedTuple):
+    """Of one account's fills, ms from each execution: until it was stored, painted, and polled."""
+
+    stored: list[float]
+    painted: list[float]
+    polled: list[float]
 
 
 def shown_time(exchange_ms: int) -> str:
@@ -80,68 +108,111 @@ def shown_time(exchange_ms: int) -> str:
     return datetime.fromtimestamp(exchange_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
-def config_text(port: int) -> str:
-    urls = endpoints("127.0.0.1", port)["binance"]
-    lines = ["[exchanges.binance]", 'pinned = ["BTC/USDT"]']
-    for product in ("spot", "usdm"):
-        lines += [f"[exchanges.binance.{product}]"]
-        lines += [
-            f'{key.partition(".")[2]}_url = "{url}"' for key, url in urls.items() if key.startswith(f"{product}.")
-        ]
-    lines += ["[accounts.main]", 'exchange = "binance"', 'label = "Main"', 'products = ["spot", "usdm"]']
-    return "\n".join(lines) + "\n"
+def open_fills(page: Page, stand: Standing) -> None:
+    page.goto(stand.product.sign_in_link())
+    if page.locator("form button[type=submit]").count() and "signin" in page.url:
+        page.locator("form button[type=submit]").first.click()
+    page.wait_for_selector("#tab-fills", timeout=20_000)
+    page.click("#tab-fills")
+    page.wait_for_timeout(1000)  # what stands there already is no news
+    page.evaluate(WATCH_ROWS)
 
 
-def run() -> list[dict[str, Any]]:
-    """p50 and p99 in ms, ours and polled."""
-    port = free_port()
-    with TemporaryDirectory() as scratch:
-        var = Path(scratch)
-        config = var / "spreadboard.toml"
-        config.write_text(config_text(port))
-        simulator = process([sys.executable, "-m", "feeds.simulator", "--port", str(port)], None, var / "sim.log")
-        secrets = {"SPREADBOARD_MAIN_KEY": DEMO_KEY, "SPREADBOARD_MAIN_SECRET": DEMO_SECRET}
-        with simulator, dashboard(var / "var", config, **secrets) as server, chromium() as page:
-            call(port, "/__sim/pause", {"bot": True})
-            page.goto(server.sign_in_link())
-            if page.locator("form button[type=submit]").count() and "signin" in page.url:
-                page.locator("form button[type=submit]").first.click()
-            page.wait_for_selector("#tab-fills", timeout=20_000)
-            page.click("#tab-fills")
-            deadline = time.monotonic() + 60
-            while not any(a["state"] == "LIVE" for a in server.get("/api/accounts/")[1]["accounts"]):
-                if time.monotonic() > deadline:
-                    raise SystemExit(f"fills: the account is not live: {server.get('/api/accounts/')[1]}")
-                page.wait_for_timeout(250)
-            page.evaluate(WATCH_ROWS)
-            poller = Poller(endpoints("127.0.0.1", port)["binance"]["spot.rest"])
-            poller.start()
-            page.wait_for_timeout(500)
-            known = {fill["id"] for fill in call(port, "/__sim/truth")["fills"]}
-            call(port, "/__sim/fills", {"account": "demo", "count": COUNT, "per_s": PER_S, "wait": True})
-            page.wait_for_timeout(POLL_S * 1000 + 1000)
-            poller.enough.set()
-            made = [fill for fill in call(port, "/__sim/truth")["fills"] if fill["id"] not in known]
-            rows = page.evaluate("() => window.seenRows")
-    ours, polled = [], []
-    for fill in made:
-        painted = rows.get(shown_time(fill["exchange_ms"]))
-        if painted is None:
-            raise SystemExit(f"fills: the execution at {shown_time(fill['exchange_ms'])} never came on the screen")
-        ours.append(painted - fill["exchange_ms"])
-        polled.append(poller.seen_ms[fill["id"]] - fill["exchange_ms"])
-    if len(made) != COUNT:
-        raise SystemExit(f"fills: {len(made)} executions instead of {COUNT}")
+def make_fills(stand: Standing, exchanges: Sequence[str], count: int, per_s: float) -> None:
+    """On all accounts at once, not in step."""
+
+    def make(at: tuple[int, str]) -> None:
+        time.sleep(at[0] / len(exchanges) / per_s)
+        name, product = at[1], FIRST[at[1]]
+        market = instrument(name, product, MARKETS[name][product]).native
+        wanted = {"exchange": name, "account": "test", "product": product, "symbol": market}
+        stand.control("fills", {**wanted, "count": count, "per_s": per_s, "wait": True})
+
+    with ThreadPoolExecutor(len(exchanges)) as pool:
+        list(pool.map(make, enumerate(exchanges)))
+
+
+def measure(exchanges: Sequence[str], count: int, per_s: float) -> dict[str, Took]:
+    with TemporaryDirectory() as folder, standing(Path(folder), exchanges=exchanges) as stand, chromium() as page:
+        for name in exchanges:
+            if key := own_key(name):
+                body = {"exchange": name, "key": key.key, "secret": key.secret, "account": key.account}
+                stand.control("keys", body)
+        open_fills(page, stand)
+        poller = Poller(stand.port, exchanges)
+        poller.start()
+        if not poller.ready.wait(30):
+            raise SystemExit(f"fills: the polling client did not start: {poller.trouble}")
+        making = threading.Thread(target=make_fills, args=(stand, exchanges, count, per_s))
+        making.start()
+        while making.is_alive():
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(POLL_S * 1000 + 1500)
+        poller.enough.set()
+        poller.join(10)
+        if poller.trouble is not None:
+            raise SystemExit(f"fills: the polling client failed: {poller.trouble}")
+        rows = page.evaluate("() => window.seenRows")
+        return {name: _took(stand, name, count, rows, poller.seen_ms[name]) for name in exchanges}
+
+
+def _took(
+    stand: Standing, name: str, count: int, rows: Mapping[str, float | None], polled_ms: Mapping[int, float]
+) -> Took:
+    """The exchange's executions, the stored rows and what was painted and polled, each put in the order of time."""
+    made = sorted(f["exchange_ms"] for f in stand.control(f"truth?exchange={name}&account=test")["fills"])
+    found = stand.product.get(f"/api/fills/?account={stand.accounts[name]}&limit=1000")[1]["fills"]
+    stored = sorted((fill["exchange_ms"], fill["recv_us"] / 1000) for fill in found)
+    if not len(made) == len(stored) == len(polled_ms) == count:
+        told = f"{len(stored)} were stored, {len(polled_ms)} polled"
+        raise SystemExit(f"fills: {name}: {len(made)} executions instead of {count}, or some of one moment; {told}")
+    painted = [rows.get(f"At {name} {shown_time(exchange_ms)}") for exchange_ms, _ in stored]
+    if missing := [shown_time(ms) for (ms, _), at in zip(stored, painted, strict=True) if at is None]:
+        raise SystemExit(f"fills: {name}: never came on the screen: {', '.join(missing)}")
+    return Took(
+        [at - ms for ms, (_, at) in zip(made, stored, strict=True)],
+        [at - ms for ms, at in zip(made, painted, strict=True) if at is not None],
+        [at - ms for ms, (_, at) in zip(made, sorted(polled_ms.items()), strict=True)],
+    )
+
+
+def table(took: Mapping[str, Took]) -> str:
+    """By exchange, in ms: p50 and p99."""
+    head = ("stored p50", "p99", "painted p50", "p99", "polled p50", "p99")
+    widths = (12, 8, 13, 8, 12, 8)
+    lines = [f"{'exchange':14}{'fills':>6}" + "".join(f"{text:>{w}}" for text, w in zip(head, widths, strict=True))]
+    for name, each in took.items():
+        figures = [percentile(values, q) for values in each for q in (50, 99)]
+        cells = "".join(f"{value:{width}.0f}" for value, width in zip(figures, widths, strict=True))
+        lines.append(f"{name:14}{len(each.painted):6}{cells}")
+    return "\n".join(lines)
+
+
+def run(accounts: int = 1) -> list[dict[str, Any]]:
+    """p50 and p99 in ms, ours and polled; of several accounts those of each, too."""
+    exchanges = tuple(MARKETS)[:accounts]
+    took = measure(exchanges, COUNT, PER_S if accounts == 1 else EACH_PER_S)
+    if accounts > 1:
+        print(table(took))
+    every = Took(*([value for each in took.values() for value in each[n]] for n in range(3)))
+    named = {f"{accounts} accounts" if accounts > 1 else "": every, **(took if accounts > 1 else {})}
     return [
         row(
-            f"execution to row in the browser, p{q}",
-            percentile(ours, q),
+            f"execution to row in the browser, {label}{', ' if label else ''}p{q}",
+            percentile(each.painted, q),
             "ms",
             f"REST polled once in {POLL_S:g} s",
-            percentile(polled, q),
+            percentile(each.polled, q),
         )
+        for label, each in named.items()
         for q in (50, 99)
     ]
+
+
+def main(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(prog="python -m bench fills", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--accounts", type=int, default=1, choices=range(1, len(MARKETS) + 1), help="how many (1)")
+    return run(parser.parse_args(arguments).accounts)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import aiohttp
 import ccxt.pro
 import structlog
 
+from bench import ccxt_clients
 from bench.simulated import Trouble
 from feeds.config import Config, ExchangeConfig
 from feeds.domain import StreamState
@@ -35,13 +36,6 @@ SETTLED_S = 0.5
 GRACE_S = 40.0
 
 Top = tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]
-
-
-class Binance(ccxt.pro.binance):
-    """It tells spot from futures by the host's name, which loopback does not have."""
-
-    def is_spot_url(self, client: Any) -> bool:
-        return "/usdm/" not in client.url
 
 
 class Scene(NamedTuple):
@@ -66,30 +60,10 @@ SCENES = {
 
 def pointed(exchange: str, port: int) -> dict[str, Any]:
     """What ccxt's object must be set to, to reach the simulator and to ask for nothing that it does not have."""
-    at = endpoints("127.0.0.1", port)[exchange]
-    match exchange:
-        case "kraken":
-            urls: dict[str, Any] = {"public": at["spot.rest"], "ws": {"publicV2": at["spot.ws"]}}
-            return {"urls": {"api": urls}, "has": {"fetchCurrencies": False}, "rateLimit": 50}
-        case "bybit":
-            sockets = {product: f"{at[f'{product}.ws']}/v5/public/{product}" for product in ("spot", "linear")}
-            urls = {"public": at["spot.rest"], "ws": {"public": sockets}}
-            return {"urls": {"api": urls}, "options": {"fetchMarkets": {"types": ["spot", "linear"]}}} | {
-                "has": {"fetchCurrencies": False}
-            }
-        case "coinbase":
-            return {
-                "urls": {"api": {"rest": at["spot.rest"], "ws": at["spot.ws"]}},
-                "has": {"fetchCurrencies": False},
-            }
-        case _:
-            rest = f"{at['spot.rest']}/api/v3"
-            futures = {f"fapiPublic{v}": f"{at['usdm.rest']}/fapi/v{v[1:] or 1}" for v in ("", "V2", "V3")}
-            sockets = {"spot": f"{at['spot.ws']}/ws", "linear": f"{at['usdm.ws']}/ws"}
-            sockets |= {"ws-api": {"spot": at["spot.ws_api"]}}
-            options = {"fetchCurrencies": False, "fetchMargins": False, "watchTrades": {"name": "aggTrade"}}
-            options |= {"fetchMarkets": {"types": ["spot", "linear"]}}
-            return {"urls": {"api": {"public": rest, **futures, "ws": sockets}}, "options": options}
+    settings = ccxt_clients.pointed(exchange, endpoints("127.0.0.1", port)[exchange])
+    if exchange == "binance":
+        settings["options"]["fetchMarkets"] = {"types": ["spot", "linear"]}
+    return settings | ({"rateLimit": 50} if exchange == "kraken" else {})
 
 
 def simulated(scene: Scene, seed: int = 1) -> SimulatorServer:
@@ -356,7 +330,7 @@ async def run_troubles(
 
 def run() -> list[dict[str, Any]]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    ccxt.pro.binance = Binance
+    ccxt.pro.binance = ccxt_clients.Binance
     made = []
     for exchange, scene in SCENES.items():
         for name, seen in asyncio.run(run_troubles(scene, troubles(scene.struck or scene.symbols[0]))).items():

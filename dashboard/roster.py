@@ -9,7 +9,7 @@ import structlog
 from dashboard import logs, records
 from dashboard.models import ExchangeAccount
 from dashboard.store import DjangoAccountStore
-from feeds import accounts
+from feeds import accounts, demo
 from feeds.account import AccountSpec, Credentials
 from feeds.account_config import AccountConfig
 from feeds.account_facts import facts_of
@@ -35,7 +35,7 @@ def demo_accounts(config: Config) -> dict[AccountConfig, Credentials]:
         account = AccountConfig(
             name=f"demo_{name}",
             exchange=name,
-            label="Demo",
+            label=demo.NAMES[name],
             products=tuple(product for product in exchange.products if product in terms.products),
             poll_s=DEMO_POLL_S,
             trading=True,

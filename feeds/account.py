@@ -299,14 +299,15 @@ class HasWallets(Protocol):
 def supersedes(new: Order, old: Order) -> bool:
     """May ``new`` replace ``old``, both of one order?
 
-    By ``updated_ms``. One millisecond may hold the order's acceptance, its fills and its end, told by stream in that
-    order, and by a REST answer that was on its way meanwhile: of equal times the ended one and the more filled wins.
+    An order that has ended never opens again, and what is filled stays filled: so the ended one, then the more filled,
+    then the later wins. Not by time first: the answer to its placing bears our estimate of the exchange's clock, its
+    fills that of the machine which matched them, and a few milliseconds between the two would take back the end.
     """
     return _progress(new) >= _progress(old)
 
 
-def _progress(order: Order) -> tuple[int, bool, Decimal]:
-    return order.updated_ms, order.status not in OPEN_STATUSES, order.filled
+def _progress(order: Order) -> tuple[bool, Decimal, int]:
+    return order.status not in OPEN_STATUSES, order.filled, order.updated_ms
 
 
 OPEN_STATUSES = frozenset({"open", "partial"})

@@ -23,3 +23,11 @@ MARKETS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "alpaca": (("crypto",), f"{_USD} LTC/USD"),
 }
 """Exchange -> its products, and the markets that are always open."""
+
+NAMES: Mapping[str, str] = {
+    **{name: name.capitalize() for name in MARKETS},
+    "okx": "OKX",
+    "krakenfutures": "Kraken Futures",
+    "lmex": "LMEX",
+}
+"""How these exchanges are written for a person: the labels of their accounts. The page's are in exchanges.js."""

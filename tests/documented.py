@@ -2,6 +2,7 @@
 
     python -m tests.documented              the table; exit code 1 if an example is in neither
     python -m tests.documented --exchange kraken
+    python -m tests.documented --mutate 40  changes figures of accounts' examples: does each test notice?
 
 A test module declares what it covers, or leaves out and why, as ``DOCUMENTED = Documented(...)``; it is found by that.
 A declared test must be one of that module: ``test_this``, or ``TestThat.test_this`` where a name stands for several.
@@ -18,6 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from tests import mutants
 from tests.shared import ROOT, SHARED
 
 FIXTURES = SHARED / "fixtures"
@@ -114,16 +116,32 @@ def _counts(exchange: str, public: bool, rows: Sequence[Row]) -> str:
     return f"{len(chosen):4} examples: {covered:3} covered, {left:3} left out with a reason, {missing:3} in neither"
 
 
+def _mutate(rows: Sequence[Row], exchange: str, count: int, seed: int) -> int:
+    modules = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+    found = mutants.all_figures(rows, modules, exchange)
+    chosen = mutants.drawn(found, count, seed)
+    noticed, survived, unread = mutants.judge(chosen)
+    for figure in sorted(survived):
+        print(f"{figure.path}: another {figure.name} is not noticed by {', '.join(figure.tests)}")
+    told = f"{len(noticed)} noticed, {len(unread)} are not read, {len(survived)} not noticed"
+    print(f"{len(chosen)} of {len(found)} figures changed, in {len({f.path for f in chosen})} examples: {told}")
+    return 1 if survived else 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.documented", description=(__doc__ or "").partition("\n\n")[0]
     )
     parser.add_argument("--exchange", default="", help="this one alone")
+    parser.add_argument("--mutate", type=int, metavar="N", help="change N figures, 0: all (see tests/mutants.py)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn to be changed (1)")
     given = parser.parse_args(arguments)
     if not FIXTURES.exists():
         print("The fixtures are not in ../shared (or $SPREADBOARD_SHARED).", file=sys.stderr)
         return 2
     rows, faults = table()
+    if given.mutate is not None:
+        return _mutate(rows, given.exchange, given.mutate, given.seed)
     shown = [row for row in rows if row.path.startswith(given.exchange)]
     width = max((len(row.path) for row in shown), default=0)
     for row in shown:

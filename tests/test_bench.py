@@ -1,10 +1,13 @@
 """What the benchmarks reckon with: a wrong yardstick would prove anything."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from bench import ccxt, demo
+from bench.accounts import DIFFERENT, EQUAL, Compared
+from bench.ccxt_accounts import Cash
 from bench.fault_runs import Outcome
 from bench.faults import summary
 from feeds.domain import StreamState
@@ -67,6 +70,23 @@ def test_a_book_that_was_never_ours_is_told(clock: Clock) -> None:
 def test_what_ccxt_does_not_have_is_said() -> None:
     assert "has no lmex" in ccxt.why_not("lmex", "spot")
     assert all(not ccxt.why_not(name, p) for name, all_ in ccxt.MARKETS.items() for p in all_ if name != "lmex")
+
+
+def test_figures_of_an_account_that_differ_lack_or_are_alone_are_told() -> None:
+    held = Cash(Decimal("1.5"), Decimal("0.1") * 3, None)
+    compared = Compared()
+    compared.tables({"BTC": held, "ETH": held}, {"BTC": Cash(Decimal("1.5"), Decimal("0.3"), None)})
+    row = compared.row("some", "fetch_balance")
+    assert (row.verdict, row.figures, row.remark) == (DIFFERENT, 3, "ETH: ours alone has it")
+    for told, remark in (
+        (held._replace(total=Decimal("1.5000000001")), "BTC total: ours 1.5, ccxt 1.5000000001"),
+        (held._replace(total=None), "ccxt does not tell total"),
+        (held._replace(used=Decimal(0)), "ours does not tell used"),
+    ):
+        compared = Compared()
+        compared.tables({"BTC": held}, {"BTC": told})
+        row = compared.row("some", "fetch_balance")
+        assert (row.verdict, row.remark) == (DIFFERENT if "ours 1.5" in remark else EQUAL, remark)
 
 
 def streams(messages: int, resyncs: int, state: str = "LIVE", reason: str = "") -> dict[str, Any]:

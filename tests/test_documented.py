@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import documented
+from tests import documented, mutants
 from tests.shared import shared_file
 
 
@@ -58,3 +58,40 @@ def test_tests_are_known_by_their_names_and_those_of_their_classes() -> None:
     known = {module: names for module, names, _ in documented.declarations()}
     assert {"test_spot", "TestPlacing.test_spot", "TestFinding.test_spot"} <= known["tests.feeds.test_binance_orders"]
     assert not {"TestPlacing.test_one", "TestPlacing"} & known["tests.feeds.test_binance_orders"]
+
+
+TEXT = """> { "op": "login", "args": [{ "price": "9" }] }
+< { "event": "login", "code": "0" }
+=
+{
+  "data": [
+    { "fillPx": "51858", "count": 0, "name": "7a", "nested": { "fillPx": [1.50, "-2"] } },
+    { "fillPx": "", "on": true, "other": { "fillPx": 3 } }
+  ]
+}
+"""
+
+
+def test_figures_are_found_where_a_struct_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in what is sent to the exchange, nor below names that nobody reads."""
+    names = frozenset({"data", "fillPx", "nested", "name", "on"})
+    monkeypatch.setattr(mutants, "structs", lambda folder: ((frozenset(), names),))
+    found = mutants.figures("some", TEXT)
+    assert [name for name, _ in found] == ["fillPx", "fillPx", "fillPx"]
+    figures = [mutants.Figure("x", name, at, ("t",)) for name, at in found]
+    assert [figure.change(TEXT)[figure.at - 4 : figure.at + 1] for figure in figures] == ["51859", "[1.51", ', "-3']
+
+
+def test_of_what_is_changed_at_once_no_test_has_two() -> None:
+    chosen = [mutants.Figure(path, "n", 0, tests) for path, tests in (("a", ("1", "2")), ("b", ("2",)), ("c", ("3",)))]
+    chosen.append(mutants.Figure("a", "m", 1, ("1", "2")))
+    assert [[figure.path for figure in members] for members in mutants.rounds(chosen)] == [["a", "c"], ["b"], ["a"]]
+    assert [figure.path for figure in mutants.drawn(chosen, 3, 1)].count("a") == 1
+
+
+@pytest.mark.slow
+def test_changed_figures_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    shared_file("fixtures")
+    assert documented.main(["--mutate", "12", "--seed", "5"]) == 0, capsys.readouterr().out
+    noticed = int(capsys.readouterr().out.rpartition(": ")[2].split()[0])
+    assert noticed >= 3

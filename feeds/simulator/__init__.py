@@ -2,7 +2,7 @@
 
 As a process of its own::
 
-    python -m feeds.simulator --port 0 [--seed 1] [--exchange NAME ...] [--ready-file FILE]
+    python -m feeds.simulator --port 0 [--seed 1] [--exchange NAME ...] [--market SYMBOL ...] [--ready-file FILE]
 
 It prints one line, ``simulator listening on 127.0.0.1:PORT``, when it can be used, ends on SIGTERM, and ends by itself
 when the process that started it with :func:`run` dies. In a test::

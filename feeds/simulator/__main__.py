@@ -13,7 +13,7 @@ import structlog
 from feeds.simulator.process import PARENT_PIPE, READY
 from feeds.simulator.server import start_server
 from feeds.simulator.settings import FIRST, Settings
-from feeds.simulator.venues import REGISTRY
+from feeds.simulator.venues import REGISTRY, listings
 
 
 async def _serve(port: int, settings: Settings, ready_file: Path | None, watch_parent: bool) -> None:
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: any free one (default)")
     parser.add_argument("--seed", type=int, default=1, help="the market's seed (default 1)")
     parser.add_argument("--exchange", action="append", choices=sorted(REGISTRY), help="which to simulate; repeat it")
+    parser.add_argument("--market", action="append", metavar="SYMBOL", help="list these alone, as BTC/USDT; repeat it")
     parser.add_argument("--ready-file", type=Path, help="written with host:port when the simulator listens")
     parser.add_argument(PARENT_PIPE, action="store_true", help="end when standard input ends")
     options = parser.parse_args()
@@ -61,8 +62,12 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # standard output is for the one line
     )
+    names = tuple(options.exchange or FIRST)
+    listed = tuple(each for each in listings(names) if each.symbol in (options.market or ()))
+    if options.market and {each.venue for each in listed} != set(names):
+        parser.error(f"--market: {', '.join(set(names) - {each.venue for each in listed})} lists none of these")
     try:
-        settings = Settings(seed=options.seed, exchanges=tuple(options.exchange or FIRST))
+        settings = Settings(seed=options.seed, exchanges=names, instruments=listed)
         asyncio.run(_serve(options.port, settings, options.ready_file, options.parent_pipe))
     except OSError as error:
         sys.exit(f"simulator: {error}")

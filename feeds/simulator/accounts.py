@@ -115,6 +115,9 @@ def _open(account: Account, opening: Opening, journal: Journal, now_ms: int) -> 
     for ms, wallet, asset, amount in sorted(rows, key=lambda row: row[0]):
         account.cash[wallet].move(asset, amount)
         journal.moved("deposit" if amount >= 0 else "withdrawal", wallet, asset, amount, ms)
+        for desk in account.desks.values():
+            if isinstance(desk.wallet, FuturesWallet) and desk.wallet.cash.name == wallet:
+                desk.wallet.updated_ms = ms
 
 
 class Accounts:

@@ -13,8 +13,10 @@ export function marketCell(app, row, account, status) {
   return { text: pair, tags, class: "strong", sub: accountName(account), title: stateTitle(status) };
 }
 
-export function accountName(account) {
-  return `${account.label} · ${exchangeName(account.exchange)}`;
+/** "Main · Kraken"; an account that is called like its exchange has that name alone. */
+export function accountName({ label, exchange }) {
+  const name = exchangeName(exchange);
+  return label === name ? name : `${label} · ${name}`;
 }
 
 export function isSimulated(app, account) {

@@ -1,7 +1,6 @@
 /** The blotter: every fill, order and transfer that is stored, over the whole width, times in the user's zone. */
 
 import {
-  accountName,
   feeCell,
   isSimulated,
   marketCell,
@@ -13,6 +12,7 @@ import {
 } from "./account-cells.js";
 import * as decimal from "./decimal.js";
 import * as format from "./format.js";
+import { exchangeName } from "./instruments.js";
 import { PagedSheet } from "./paged-sheet.js";
 import * as zones from "./zone-time.js";
 
@@ -99,7 +99,7 @@ function transferColumns(app) {
       cell: ({ row, account }) => ({
         text: row.label,
         class: "strong",
-        sub: accountName(row).split(" · ")[1],
+        sub: exchangeName(row.exchange),
         tags: isSimulated(app, account) ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real money" }] : [],
       }),
     },

@@ -1,7 +1,7 @@
 /** Cancelling: one order, all of an account, everything. What is under way is not asked for twice. */
 
+import { accountName } from "./account-cells.js";
 import * as api from "./api.js";
-import { exchangeName } from "./instruments.js";
 
 const LONG_MS = 8000;
 
@@ -67,7 +67,7 @@ export class Cancelling extends EventTarget {
 
   async account(id) {
     const account = this.#app.accounts.byId(id);
-    const name = `${account.label} (${exchangeName(account.exchange)})`;
+    const name = accountName(account);
     const question = "All open orders of this account are cancelled, also those that were not placed here.";
     if (!(await this.#confirm(`Cancel all orders of ${name}?`, question, "Cancel all of it"))) return;
     try {

@@ -1,6 +1,6 @@
 /** What all accounts are worth together, once a second: the total and how far it may be believed, and what it is made of. */
 
-import { isSimulated } from "./account-cells.js";
+import { accountName, isSimulated } from "./account-cells.js";
 import * as decimal from "./decimal.js";
 import { onShown, toggleClass } from "./dom.js";
 import * as format from "./format.js";
@@ -170,7 +170,7 @@ const COLUMNS = {
     {
       id: "asset",
       label: "Holding",
-      cell: ({ row }) => ({ text: row.asset, class: "strong", sub: `${row.label} · ${exchangeName(row.exchange)}` }),
+      cell: ({ row }) => ({ text: row.asset, class: "strong", sub: accountName(row) }),
     },
     {
       id: "size",

@@ -3,12 +3,12 @@
  * makes the order's key, so whatever is pressed in it is one order.
  */
 
+import { accountName } from "./account-cells.js";
 import * as api from "./api.js";
 import * as decimal from "./decimal.js";
 import { el, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 import { asPercent } from "./fees-model.js";
-import { exchangeName } from "./instruments.js";
 import { OrderSending, sentenceOf } from "./order-sending.js";
 import { against, warnings } from "./ticket-model.js";
 
@@ -63,7 +63,7 @@ export class TicketDialog {
     const sending = new OrderSending(order, post, crypto.randomUUID());
     this.#asked = { account, market, sending, fees, topic: `book:${market.exchange}:${market.symbol}` };
     this.#sim.hidden = !(account.simulated || market.simulated);
-    setText(this.#name, `${account.label} · ${exchangeName(account.exchange)}${market.settle ? " · perpetual" : ""}`);
+    setText(this.#name, `${accountName(account)}${market.settle ? " · perpetual" : ""}`);
     setText(this.#title, sentenceOf(order, market.base, market.quote));
     setAttribute(this.#title, "class", order.side === "buy" ? "buy" : "sell");
     setAttribute(this.#send, "data-side", order.side);

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dashboard import holdings, ledger
 from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Order, Position
 from dashboard.rows import Moment
+from feeds import account_domain
 from tests.dashboard.values import balance, fill, order, position
 
 MOMENT = Moment(now_ns=1_795_221_001_000_000_000)
@@ -244,6 +245,19 @@ def test_an_order_ends_the_same_in_any_order_of_arrival(account: ExchangeAccount
         ledger.put_orders(account.pk, [LIFE[number]], RECV_NS, None, None)
     row = Order.objects.get(account=account)
     assert (row.status, row.filled) == ("filled", 1)
+
+
+@pytest.mark.parametrize(
+    "told", [order("1", "filled", 100, filled=Decimal(1)), order("1", "partial", 100, filled=Decimal("0.4"))]
+)
+def test_what_a_stream_told_is_not_taken_back_by_a_clock_that_is_ahead(
+    account: ExchangeAccount, told: account_domain.Order
+) -> None:
+    """Its placing is answered after its fills were told, and is dated a few milliseconds after them."""
+    ledger.put_orders(account.pk, [told], RECV_NS, None, None)
+    ledger.put_orders(account.pk, [order("1", "open", 104)], RECV_NS, None, None)
+    row = Order.objects.get(account=account)
+    assert (row.status, row.filled) == (told.status, told.filled)
 
 
 def test_an_order_that_a_list_lacks_is_closed(account: ExchangeAccount) -> None:

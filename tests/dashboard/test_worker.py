@@ -280,6 +280,10 @@ def test_the_demo_has_an_account_wherever_the_simulator_and_the_engine_have_one(
         assert terms is not None
         assert set(account.products) == set(terms.products) & set(demo.exchanges[name].products)
         assert NAME.fullmatch(account.name)
+    assert len({account.label for account in found.values()}) == len(found)
+    written = (ROOT / "static/js/exchanges.js").read_text()
+    for name, account in found.items():
+        assert f'{name}: ["{account.label}", ' in written
 
 
 async def test_what_the_configuration_calls_simulated_is_simulated(

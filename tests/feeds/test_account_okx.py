@@ -194,14 +194,20 @@ class TestAnswers:
         [order] = api.parse_orders(request, answer("Trading/GetAlgoOrderList"))
         assert (order.product, order.symbol, order.id) == ("algo", "BTC/USDT", "algo-681096944655273984")
         assert (order.type, order.price, order.size, order.status) == ("trigger", None, Decimal(10), "open")
+        assert (order.filled, order.created_ms, order.updated_ms) == (0, 1708658165774, 1708679675245)
         [trailing] = api.parse_orders(request, answer("Trading/GetAlgoOrder"))
         assert (trailing.type, trailing.updated_ms) == ("move_order_stop", 1708679675245)
+        assert (trailing.id, trailing.size, trailing.filled) == ("algo-681187161907138560", 10, 0)
+        assert trailing.created_ms == 1708679675244
 
     def test_an_order_by_value_has_the_size_that_was_filled(self):
         api = account()
         found = api.parse_orders(api.orders_requests()[0], answer("Trading/GetOrderHistory"))
         assert [(o.size, o.filled, o.average, o.status) for o in found] == [
             (Decimal("0.00192834"), Decimal("0.00192834"), Decimal(51858), "filled")
+        ]
+        assert [(o.id, o.created_ms, o.updated_ms) for o in found] == [
+            ("680800019749904384", 1708587373361, 1708587373362)
         ]
 
     @pytest.mark.parametrize("name", ["Trading/GetUserTrades", "Trading/GetUserTradesArchive"])

@@ -108,6 +108,8 @@ class TestData:
             exchange_ms=1654084353263,
         )
         assert (order.status, order.filled, order.average) == ("filled", Decimal("0.001"), Decimal("31527.1"))
+        assert (order.price, order.size) == (Decimal("31527.1"), Decimal("0.001"))
+        assert (order.created_ms, order.updated_ms) == (1654084334977, 1654084353264)
 
     def test_a_fill_in_contracts(self):
         fill, order = session().parse(data("orders", ORDER))
@@ -196,9 +198,11 @@ class TestData:
         [order] = session(name="algo").parse(frame("Trading/AlgoOrder").replace("BTC-USDC", "BTC-USDT"))
         assert (order.product, order.id, order.type) == ("algo", "algo-581878926302093312", "conditional")
         assert (order.status, order.size, order.updated_ms) == ("open", Decimal(0), 1708679675245)  # by value
+        assert (order.filled, order.average, order.created_ms) == (0, None, 1685002746818)
         [advanced] = session(name="algo").parse(frame("Trading/AdvancedAlgoOrder"))
         assert (advanced.type, advanced.status, advanced.size) == ("iceberg", "open", Decimal("0.1"))
-        assert advanced.updated_ms == 1630924295204
+        assert (advanced.id, advanced.filled) == ("algo-355056228680335360", 0)
+        assert (advanced.created_ms, advanced.updated_ms) == (1630924001545, 1630924295204)
         done = data("orders-algo", {**json.loads(frame("Trading/AlgoOrder"))["data"][0], "state": "effective"})
         assert session(name="algo").parse(done)[0].status == "triggered"
 

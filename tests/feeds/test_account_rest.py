@@ -201,6 +201,8 @@ class TestOrders:
         api = account()
         [order] = api.parse_orders(api.orders_requests()[2], answer("UsdFutures/Trading/GetConditionalOrders"))
         assert (order.status, order.filled, order.average) == ("finished", Decimal("0.002"), Decimal("69067.60000"))
+        assert (order.id, order.size, order.price) == ("algo-1000001270850379", Decimal("0.002"), None)
+        assert (order.created_ms, order.updated_ms) == (1775461924247, 1775461936135)
         assert order.reduce_only
 
 

@@ -134,7 +134,7 @@ class TestFinding:
         found = api.parse_found(SPOT, "myOrder1", raw)
         assert found is not None
         assert (found.id, found.price, found.size, found.filled) == ("1", Decimal("0.1"), Decimal("1.0"), 0)
-        assert (found.status, found.created_ms) == ("open", 1499827319559)
+        assert (found.status, found.created_ms, found.updated_ms) == ("open", 1499827319559, 1499827319559)
         with pytest.raises(ParseError, match="instead of 'another'"):
             api.parse_found(SPOT, "another", raw)
 
@@ -144,7 +144,8 @@ class TestFinding:
         found = api.parse_found(USDM, "abc", answer("UsdFutures/Trading/GetOrder"))
         assert found is not None
         assert (found.id, found.type, found.size) == ("1917641", "trailing_stop_market", Decimal("0.40"))
-        assert (found.status, found.updated_ms) == ("open", 1579276756075)
+        assert (found.status, found.created_ms, found.updated_ms) == ("open", 1579276756075, 1579276756075)
+        assert (found.price, found.filled, found.average) == (None, 0, None)
 
 
 class TestCancelling:

@@ -286,7 +286,12 @@ class TestPositions:
     @pytest.mark.parametrize(("name", "sizes"), [("", [D(-299)]), ("2", [])])
     def test_other_documented_ones(self, name: str, sizes: list[Decimal]) -> None:
         raw = shared_file(f"fixtures/bybit/JsonResponses/V5/Trading/GetPositionsAsync{name}.txt").read_bytes()
-        assert [position.size for position in self.parse(raw)] == sizes
+        told = self.parse(raw)
+        assert [position.size for position in told] == sizes
+        for each in told:
+            assert (each.side, each.entry, each.mark) == ("both", D("30004.5006751"), D("26926.00"))
+            assert (each.unrealised, each.margin) == (D("0.00113932"), D("0.00009965"))
+            assert (each.liquidation, each.leverage) == (D("999999.00"), 10)
 
     def test_a_short_one(self) -> None:
         [position] = self.parse(body({"list": [POSITION]}))
@@ -336,6 +341,8 @@ class TestOrders:
     def test_an_ended_one(self) -> None:
         [order] = self.parse(answer("Trading/GetOrderHistory"))
         assert (order.status, order.time_in_force, order.price) == ("canceled", "PostOnly", D("26864.40"))
+        assert (order.size, order.filled, order.average) == (D("0.003"), 0, None)
+        assert (order.created_ms, order.updated_ms) == (1684476068369, 1684476068372)
 
     def row(self, product: str = "linear", **more: Any) -> Order:
         row = {

@@ -262,6 +262,7 @@ class TestStream:
         [order] = session().parse(frame("order", row))
         assert (order.id, order.status, order.average) == ("5cf98598-39a7-459e-97bf-76ca765ee020", "filled", D(75))
         assert (order.type, order.price, order.size, order.filled) == ("market", None, D(1), D(1))
+        assert (order.created_ms, order.updated_ms) == (1672364262444, 1672364262457)
 
     @pytest.mark.parametrize("name", ["MinimalUserTrades", "Greeks", "SpreadUserTrade"])
     def test_topics_that_are_not_ours_ask_again(self, name: str) -> None:

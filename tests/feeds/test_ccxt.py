@@ -1,14 +1,7 @@
 """ccxt as an independent client of the simulated exchanges: it was written by others, for the real ones.
 
-What the installed version (see requirements-dev.txt) needs to be told, and why:
-
-* It tells Binance spot from futures by the host's name (``//stream.`` in the URL), which loopback does not have; the
-  class below decides by the path instead. Nothing else of ccxt is changed: URLs are overridden through ``urls``.
-* Futures streams: it uses the routes of 2026 (``/public``, ``/market``, ``/private``), as documented. For futures
-  trades it would take the stream ``trade`` on ``/public``, which Binance does not document; the simulator is silent
-  there, as some report of the real one, so the tests choose the documented ``aggTrade`` by ccxt's own option.
-* Spot user data: it uses ``userDataStream.subscribe.signature``, as documented; it has no spot listen key any more.
-* Margin pairs and currencies (``/sapi``) are not simulated: not asked for by option.
+How it is pointed here, and what it needs to be told, is in ``bench/ccxt_clients.py``. Spot user data: it uses
+``userDataStream.subscribe.signature``, as documented; it has no spot listen key any more.
 """
 
 import asyncio
@@ -19,52 +12,23 @@ from itertools import pairwise
 import ccxt.pro
 import pytest
 
+from bench.ccxt_clients import Binance, BinanceUsdm
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
-from feeds.simulator.keys import TEST_KEY, TEST_SECRET
+from feeds.simulator.keys import BINANCE_KEYS
 from tests.feeds.simulator_help import FEW, simulator
 
 TIMEOUT_S = 30
 PERP = "BTC/USDT:USDT"
 
 
-class Binance(ccxt.pro.binance):
-    def is_spot_url(self, client):
-        return "/usdm/" not in client.url
-
-
-class BinanceUsdm(ccxt.pro.binanceusdm):
-    def is_spot_url(self, client):
-        return False
-
-
-def configure(exchange, port):
-    """Point every URL that the tests use at the simulator."""
-    urls, api = endpoints("127.0.0.1", port), exchange.urls["api"]
-    if exchange.id == "kraken":
-        api["public"] = urls["kraken"]["spot.rest"]
-        api["ws"]["publicV2"] = urls["kraken"]["spot.ws"]
-        return exchange
-    ours = urls["binance"]
-    api["public"] = api["private"] = f"{ours['spot.rest']}/api/v3"
-    for version in ("", "V2", "V3"):
-        for side in ("Public", "Private"):
-            api[f"fapi{side}{version}"] = f"{ours['usdm.rest']}/fapi/v{version[1:] or 1}"
-    api["ws"] = {
-        "spot": f"{ours['spot.ws']}/ws",
-        "linear": f"{ours['usdm.ws']}/ws",
-        "ws-api": {"spot": ours["spot.ws_api"]},
-    }
-    return exchange
-
-
 @asynccontextmanager
 async def connected(kind, **settings):
     """(ccxt exchange with its markets loaded, the simulator)."""
-    types = {"binance": ["spot"], "binanceusdm": ["linear"], "kraken": None}
-    options = {"fetchCurrencies": False, "fetchMargins": False, "watchTrades": {"name": "aggTrade"}}
-    options |= {"fetchMarkets": {"types": types[kind.__name__.lower()]}, "warnOnFetchOpenOrdersWithoutSymbol": False}
     async with simulator(**settings) as client:
-        exchange = configure(kind({"apiKey": TEST_KEY, "secret": TEST_SECRET, "options": options}), client.server.port)
+        name = "kraken" if kind is ccxt.pro.kraken else "binance"
+        at = endpoints("127.0.0.1", client.server.port)[name]
+        exchange = client_of(kind, at, BINANCE_KEYS.test if name == "binance" else None)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()
@@ -242,6 +206,7 @@ async def test_spot_user_stream():
 
 async def test_futures_account():
     async with connected(BinanceUsdm) as (exchange, client):
+        assert (await exchange.fetch_balance())["USDT"]["total"] == 50_000  # deposited, and nothing was traded yet
         await exchange.create_order(PERP, "market", "sell", 0.02)
         (position,) = await exchange.fetch_positions()
         fills = client.server.accounts["binance"].by_name["test"].desks["usdm"].fills

@@ -11,7 +11,9 @@ from itertools import pairwise
 
 import ccxt.pro
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import DATA_KEY, DATA_SECRET, endpoints
+from feeds.simulator.keys import ApiKey
 from tests.feeds.simulator_help import simulator
 from tests.feeds.test_simulator_alpaca import FEW
 
@@ -24,11 +26,7 @@ async def connected():
     """(ccxt exchange, the simulated market, the simulator)."""
     async with simulator(instruments=FEW) as client:
         urls = endpoints("127.0.0.1", client.server.port)["alpaca"]
-        exchange = ccxt.pro.alpaca({"apiKey": DATA_KEY, "secret": DATA_SECRET})
-        api = exchange.urls["api"]
-        api["trader"] = urls["crypto.trading"]
-        api["market"] = urls["crypto.rest"]
-        api["ws"]["crypto"] = urls["crypto.ws"]
+        exchange = client_of(ccxt.pro.alpaca, urls, ApiKey(key=DATA_KEY, secret=DATA_SECRET, account=""))
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 yield exchange, client.server.market.markets["alpaca", "crypto", SYMBOL], client

@@ -12,6 +12,7 @@ import ccxt.pro
 import pytest
 import pytest_asyncio
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.bitstamp import Bitstamp
 from tests.feeds.simulator_help import simulator
@@ -28,10 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def both():
     """(ccxt exchange with its markets loaded, the simulator)"""
     async with simulator(instruments=FEW) as client:
-        exchange = ccxt.pro.bitstamp({"enableRateLimit": False})
-        exchange.has["fetchCurrencies"] = False
-        urls = endpoints("127.0.0.1", client.server.port)["bitstamp"]
-        exchange.urls["api"] = {"public": f"{urls['spot.rest']}/api", "ws": urls["spot.ws"]}
+        exchange = client_of(ccxt.pro.bitstamp, endpoints("127.0.0.1", client.server.port)["bitstamp"])
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

@@ -14,6 +14,7 @@ import ccxt.pro
 import pytest
 import pytest_asyncio
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.venues import listings
 from tests.feeds.simulator_help import simulator
@@ -32,13 +33,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @asynccontextmanager
 async def connected():
     """(ccxt exchange with its markets loaded, the simulator)."""
-    options = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot", "linear"]}}
     async with simulator(instruments=FEW) as client:
-        exchange = ccxt.pro.bybit({"options": options, "enableRateLimit": False, "newUpdates": True})
-        urls = endpoints("127.0.0.1", client.server.port)["bybit"]
-        exchange.urls["api"]["public"] = urls["spot.rest"]
-        sockets = {product: f"{urls[f'{product}.ws']}/v5/public/{product}" for product in ("spot", "linear")}
-        exchange.urls["api"]["ws"]["public"] = sockets
+        exchange = client_of(ccxt.pro.bybit, endpoints("127.0.0.1", client.server.port)["bybit"])
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

@@ -9,6 +9,7 @@ from typing import Any
 import ccxt.pro
 import pytest
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.bybit.terms import BYBIT_KEYS
 from tests.feeds.peer import until
@@ -21,15 +22,8 @@ SPOT, PERP, USDC = "BTC/USDT", "BTC/USDT:USDT", "BTC/USDC:USDC"
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Any, Account]]:
     """(ccxt exchange of the account "test", the same account followed by us)."""
-    options = {"fetchMarkets": {"types": ["spot", "linear"]}}
     async with simulator(instruments=BYBIT) as client, followed(client=client) as account:
-        keys = {"apiKey": BYBIT_KEYS.test.key, "secret": BYBIT_KEYS.test.secret}
-        exchange = ccxt.pro.bybit({**keys, "options": options, "enableRateLimit": False, "newUpdates": True})
-        exchange.has["fetchCurrencies"] = False  # of deposits and withdrawals, which are not simulated
-        urls = endpoints("127.0.0.1", client.server.port)["bybit"]
-        exchange.urls["api"]["public"] = exchange.urls["api"]["private"] = urls["unified.rest"]
-        sockets = exchange.urls["api"]["ws"]["private"]
-        sockets["unified"] = sockets["contract"] = f"{urls['unified.ws']}/v5/private"
+        exchange = client_of(ccxt.pro.bybit, endpoints("127.0.0.1", client.server.port)["bybit"], BYBIT_KEYS.test)
         try:
             async with asyncio.timeout(30):
                 await exchange.load_markets()

@@ -13,6 +13,7 @@ import ccxt.pro
 import pytest
 import pytest_asyncio
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.sockets import SocketRules
 from tests.feeds.coinbase_world import FEW
@@ -28,10 +29,7 @@ async def connected():
     """(ccxt exchange with its markets loaded, the simulator). Its own pace is not the documented one."""
     limits = {"weights": {"coinbase": 1000}, "rules": {"coinbase": SocketRules()}}
     async with simulator(instruments=FEW, **limits) as client:
-        exchange = ccxt.pro.coinbase({"enableRateLimit": False})
-        exchange.has["fetchCurrencies"] = False
-        urls = endpoints("127.0.0.1", client.server.port)["coinbase"]
-        exchange.urls["api"] = {"rest": urls["spot.rest"], "ws": urls["spot.ws"]}
+        exchange = client_of(ccxt.pro.coinbase, endpoints("127.0.0.1", client.server.port)["coinbase"])
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

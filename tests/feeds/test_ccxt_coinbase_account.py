@@ -8,6 +8,7 @@ import ccxt.async_support as ccxt
 import pytest
 import pytest_asyncio
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.coinbase.terms import COINBASE_KEYS
 from tests.feeds.coinbase_world import FEW
@@ -22,13 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def exchange_of(client, key):
-    """What is changed of it: the addresses; currencies (the retail site's API), which are not simulated; and the kinds
-    of wallets, which ccxt calls ``ACCOUNT_TYPE_CRYPTO`` where the documented answers have ``CRYPTO``."""
-    exchange = ccxt.coinbase({"enableRateLimit": False, "apiKey": key.key, "secret": key.secret})
-    exchange.has["fetchCurrencies"] = False
-    exchange.options["v3Accounts"] = ["CRYPTO", "FIAT"]
-    exchange.urls["api"] = {"rest": endpoints("127.0.0.1", client.server.port)["coinbase"]["private.rest"]}
-    return exchange
+    return client_of(ccxt.coinbase, endpoints("127.0.0.1", client.server.port)["coinbase"], key)
 
 
 @asynccontextmanager

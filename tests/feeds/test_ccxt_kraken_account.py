@@ -11,6 +11,8 @@ from decimal import Decimal
 
 import ccxt.pro
 
+from bench.ccxt_accounts import own_key
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from tests.feeds import kraken_account, krakenfutures_account
 from tests.feeds.peer import until
@@ -19,25 +21,14 @@ from tests.feeds.simulator_help import simulator
 TIMEOUT_S = 30
 
 
-def spot_api(exchange, urls):
-    exchange.urls["api"]["public"] = exchange.urls["api"]["private"] = urls["spot.rest"]
-
-
-def futures_api(exchange, urls):
-    api = exchange.urls["api"]
-    api["public"] = api["private"] = f"{urls['futures.rest']}/derivatives/api/"
-
-
 @asynccontextmanager
-async def both(kind, followed, configure, **settings):
+async def both(kind, followed, **settings):
     """(ccxt exchange with its markets loaded, the followed account of the same name)."""
     async with simulator(**settings) as client, followed(client=client) as account:
-        secret = account.client.server.exchanges[kind.__name__].terms.keys.test.secret
-        other = {"exchange": kind.__name__, "key": "AKeyOfItsOwn".ljust(56, "c"), "secret": secret, "account": "test"}
-        await client.post("/__sim/keys", other)
-        exchange = kind({"apiKey": other["key"], "secret": secret, "enableRateLimit": False})
-        exchange.options["fetchCurrencies"] = False
-        configure(exchange, endpoints("127.0.0.1", client.server.port)[kind.__name__])
+        name = kind.__name__
+        key = own_key(name)
+        await client.post("/__sim/keys", {"exchange": name, "key": key.key, "secret": key.secret, "account": "test"})
+        exchange = client_of(kind, endpoints("127.0.0.1", client.server.port)[name], key)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()
@@ -90,7 +81,7 @@ async def settled(account):
 
 async def test_spot():
     settings = {"weights": {"kraken": 1000}}
-    async with both(ccxt.pro.kraken, kraken_account.followed, spot_api, **settings) as (exchange, account):
+    async with both(ccxt.pro.kraken, kraken_account.followed, **settings) as (exchange, account):
         await account.fills(20)
         market = account.client.server.market.markets["kraken", "spot", "BTC/USD"]
         price = float((market.top.bid - 5000) * market.instrument.tick)
@@ -111,7 +102,7 @@ async def test_spot():
 
 async def test_futures():
     settings = {"instruments": krakenfutures_account.FEW}
-    async with both(ccxt.pro.krakenfutures, krakenfutures_account.followed, futures_api, **settings) as (
+    async with both(ccxt.pro.krakenfutures, krakenfutures_account.followed, **settings) as (
         exchange,
         account,
     ):

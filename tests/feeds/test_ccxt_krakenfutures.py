@@ -12,6 +12,7 @@ from itertools import pairwise
 import ccxt.pro
 import pytest
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from tests.feeds.simulator_help import simulator
 from tests.feeds.test_simulator_krakenfutures import EXPIRY, FEW
@@ -25,11 +26,7 @@ async def connected():
     """(ccxt exchange with its markets loaded, the simulated market)."""
     async with simulator(instruments=FEW) as client:
         urls = endpoints("127.0.0.1", client.server.port)["krakenfutures"]
-        exchange = ccxt.pro.krakenfutures()
-        api = exchange.urls["api"]
-        api["public"] = f"{urls['futures.rest']}/derivatives/api/"
-        api["charts"] = f"{urls['futures.rest']}/api/charts/"
-        api["ws"] = urls["futures.ws"]
+        exchange = client_of(ccxt.pro.krakenfutures, urls)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

@@ -9,8 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import ccxt.async_support
+import msgspec
 import pytest
 
+from bench.ccxt_accounts import set_btse_markets
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.lmex.terms import LMEX_KEYS
 from tests.feeds.peer import until
@@ -21,26 +24,9 @@ SPOT_API, FUTURES_API = "spot/api/v3.3", "futures/api/v2.3"
 
 
 def btse(port: int, secret: str) -> Any:
-    exchange = ccxt.async_support.btse({"apiKey": LMEX_KEYS.test.key, "secret": secret})
-    base = endpoints("127.0.0.1", port)["lmex"]["spot.rest"]
-    exchange.urls["api"] = {"public": base, "private": base}
-    exchange.set_markets(
-        [
-            exchange.parse_market(row)
-            for row in (
-                {"symbol": "BTC-USDT", "type": "Spot", "baseCurrency": "BTC", "quoteCurrency": "USDT", "active": True},
-                {
-                    "symbol": "BTC-PERP-USDT",
-                    "type": "FuturesPerpetual",
-                    "tradeCurrency": "BTC-PERP",
-                    "baseCurrency": "BTC",
-                    "quoteCurrency": "USDT",
-                    "contractSize": "0.00001",
-                    "active": True,
-                },
-            )
-        ]
-    )
+    key = msgspec.structs.replace(LMEX_KEYS.test, secret=secret)
+    exchange = client_of(ccxt.async_support.btse, endpoints("127.0.0.1", port)["lmex"], key)
+    set_btse_markets(exchange)
     return exchange
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import ccxt.pro
 import pytest
 
+from bench.ccxt_clients import client as client_of
 from feeds.simulator import endpoints
 from feeds.simulator.faults import Fault
 from feeds.simulator.okx.listing import LISTING
@@ -33,11 +34,7 @@ EVERY = pytest.mark.parametrize(
 async def connected():
     """(ccxt exchange with its markets loaded, the simulator)."""
     async with simulator(instruments=FEW, connects={"okx": 1000}) as client:
-        options = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot", "swap"]}}
-        exchange = ccxt.pro.okx({"options": options})
-        urls = endpoints("127.0.0.1", client.server.port)["okx"]
-        exchange.urls["api"] = {"rest": urls["spot.rest"], "ws": f"{urls['spot.ws']}/ws/v5"}
-        exchange.has["fetchCurrencies"] = False
+        exchange = client_of(ccxt.pro.okx, endpoints("127.0.0.1", client.server.port)["okx"])
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

@@ -6,6 +6,7 @@ from decimal import Decimal
 import ccxt.async_support as ccxt
 import pytest
 
+from bench.ccxt_clients import client as client_of
 from feeds.errors import ExchangeError
 from feeds.simulator import endpoints
 from feeds.trading import NewOrder
@@ -24,16 +25,7 @@ async def test_ccxt_reads_what_we_stored():
     async with followed(hasty=False) as account:
         await account.live()
         urls = endpoints("127.0.0.1", account.client.server.port)["okx"]
-        exchange = ccxt.okx(
-            {
-                "apiKey": TEST.key,
-                "secret": TEST.secret,
-                "password": TEST.passphrase,
-                "options": {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot", "swap"]}},
-            }
-        )
-        exchange.urls["api"] = {"rest": urls["private.rest"]}
-        exchange.has["fetchCurrencies"] = False
+        exchange = client_of(ccxt.okx, urls, TEST)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()

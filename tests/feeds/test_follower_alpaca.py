@@ -10,6 +10,7 @@ import ccxt.async_support as ccxt
 import msgspec
 import pytest
 
+from bench.ccxt_clients import client as client_of
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
@@ -273,8 +274,7 @@ async def test_ccxt_sees_what_is_stored():
     async with followed() as account:
         await account.fills(7)
         urls = endpoints("127.0.0.1", account.client.server.port)["alpaca"]
-        other = ccxt.alpaca({"apiKey": KEYS.test.key, "secret": KEYS.test.secret})
-        other.urls["api"] |= {"trader": urls["crypto.trading"], "market": urls["crypto.rest"]}
+        other = client_of(ccxt.alpaca, urls, KEYS.test)
         try:
             await other.load_markets()
             placed = await other.create_order("BTC/USD", "limit", "buy", 0.001, 20000)

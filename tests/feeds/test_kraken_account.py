@@ -212,19 +212,17 @@ class TestAnswers:
         api = account()
         raw = answer(name)
         [position] = api.parse_positions(api.positions_requests()[0], raw, 7)
-        rows = json.loads(raw, parse_float=D)["result"].values()
-        size = sum(D(row["vol"]) - D(row["vol_closed"]) for row in rows)
-        cost = sum(D(row["cost"]) * (D(row["vol"]) - D(row["vol_closed"])) / D(row["vol"]) for row in rows)
-        assert (position.symbol, position.side, position.size) == ("BTC/USD", "long", size)
-        assert size > D("16.6")
-        assert position.entry == pytest.approx(cost / size)
-        assert position.unrealised == sum(D(row["net"]) for row in rows)
-        assert position.margin == sum(D(row["margin"]) for row in rows)
+        assert (position.symbol, position.side, position.size) == ("BTC/USD", "long", D("16.62312861"))
+        first = D("104610.52842") * (D("8.82412861") - D("0.202")) / D("8.82412861")  # some of it is closed
+        cost = first + D("145756.76856") + D("0.00240") + D("2.40000") + D("21.59760")
+        assert float(position.entry) == pytest.approx(float(cost / D("16.62312861")), rel=1e-13)
+        assert position.unrealised == D("248560.2196")
+        assert position.margin == D("50078.25939")
         assert position.settle == "USD"
 
     @pytest.mark.parametrize("name", [f"{ENDPOINT}/Trading/GetOpenOrders", f"{JSON}/SpotTrading/GetOpenOrdersAsync"])
     def test_open_orders(self, name):
-        first, second, *_ = account().parse_orders(account().orders_requests()[0], answer(name))
+        first, second, *more = account().parse_orders(account().orders_requests()[0], answer(name))
         assert (first.symbol, first.id, first.side, first.type) == ("BTC/USD", "OQCLML-BW3P3-BUCMWZ", "buy", "limit")
         assert (first.price, first.size, first.filled, first.average) == (
             D("30010.0"),
@@ -233,30 +231,52 @@ class TestAnswers:
             D("30010.0"),
         )
         assert (first.status, second.status, second.average, second.filled) == ("partial", "open", None, 0)
-        assert first.created_ms in (1688666559897, 1616666559897)
+        recent = name.startswith(ENDPOINT)
+        assert first.created_ms == (1688666559897 if recent else 1616666559897)
+        assert (second.price, second.size) == (D("14500.0"), D("0.275"))
+        assert second.created_ms == (1688665899569 if recent else 1616665899569)
+        assert [(row.price, row.size, row.filled, row.created_ms) for row in more] == (
+            []
+            if recent
+            else [
+                (D("17500.0"), D("0.275"), 0, 1616665894003),
+                (D("23500.0"), D("0.275"), 0, 1616665556764),
+                (D("24500.0"), D("1.25"), 0, 1616665511037),
+            ]
+        )
 
     def test_closed_and_queried_orders(self):
         pairs = Pairs(MARKETS)
         for name in (f"{ENDPOINT}/Trading/GetClosedOrders", f"{JSON}/SpotTrading/GetClosedOrdersAsync"):
             orders = rest.parse_closed(answer(name), pairs)
-            assert {order.status for order in orders} == {"canceled"}
-            assert orders[0].updated_ms - orders[0].created_ms == 116278
-        for name, average in (
-            (f"{ENDPOINT}/Trading/GetOrders", "27500.0"),
-            (f"{JSON}/SpotTrading/GetOrderAsync", "30021.0"),
+            assert [(o.status, o.size, o.filled) for o in orders] == [("canceled", D("0.001"), 0)] * 2
+            recent = name.startswith(ENDPOINT)
+            assert [o.price for o in orders] == ([D(23667), D(27743)] if recent else [D(2506), D(2518)])
+            day = 1688148000000 if recent else 1616148000000
+            assert [o.created_ms - day for o in orders] == [493770, 493770]
+            assert [o.updated_ms - day for o in orders] == [610048, 610047]
+        for name, price, average, day in (
+            (f"{ENDPOINT}/Trading/GetOrders", "27500.0", "27500.0", 1688000000000),
+            (f"{JSON}/SpotTrading/GetOrderAsync", "37500.0", "30021.0", 1616000000000),
         ):
             limit, market = rest.parse_queried(answer(name), pairs)
             assert (limit.status, limit.average, limit.filled) == ("filled", D(average), D("1.25"))
+            assert (limit.price, limit.size) == (D(price), D("1.25"))
+            assert (limit.created_ms - day, limit.updated_ms - day) == (665496780, 665499192)
             assert (market.type, market.side, market.price, market.size) == ("market", "sell", None, D("0.25"))
+            assert (market.status, market.filled, market.average) == ("filled", D("0.25"), D("30000.0"))
+            assert (market.created_ms - day, market.updated_ms - day) == (592012231, 592012233)
         [trailing] = rest.parse_queried(answer(f"{ENDPOINT}/Trading/GetOrders2"), pairs)
         assert (trailing.symbol, trailing.type, trailing.price) == ("SUI/USD", "trailing-stop", None)
-        assert (trailing.status, trailing.size) == ("canceled", D("49.96"))
+        assert (trailing.status, trailing.size, trailing.filled) == ("canceled", D("49.96"), 0)
+        assert (trailing.created_ms, trailing.updated_ms) == (1752768514603, 1752768899330)
 
     def test_fills(self):
         page = account().parse_fills(FILLS, None, answer(f"{ENDPOINT}/Trading/GetUserTrades"), 0)
         assert (page.next, page.whole, page.unlisted) == (None, True, ())
         assert [fill.id for fill in page.fills] == ["TCWJEG-FL4SZ-3FKGH6", "THVRQM-33VKH-UCI7BS"]
-        assert page.fills[1] == Fill(
+        first, second = page.fills
+        assert second == Fill(
             product="spot",
             symbol="BTC/USD",
             id="THVRQM-33VKH-UCI7BS",
@@ -269,6 +289,8 @@ class TestAnswers:
             maker=True,
             exchange_ms=1688667796880,
         )
+        assert (first.price, first.size, first.fee) == (D(30010), D("0.01"), 0)
+        assert (first.order_id, first.exchange_ms) == (second.order_id, 1688667769639)
 
     def test_fills_of_an_unlisted_pair_are_told(self):
         rows = json.loads(answer(f"{JSON}/SpotTrading/GetUserTradesAsync"))["result"]["trades"]
@@ -278,7 +300,14 @@ class TestAnswers:
         assert UnknownMarket(product="spot", native="XXBTZUSD") in page.unlisted
         assert {fill.symbol for fill in page.fills} <= {"BTC/EUR"}
         full = account().parse_fills(FILLS, None, answer(f"{JSON}/SpotTrading/GetUserTradesAsync"), 0)
-        assert len(full.fills) + len(full.unlisted) >= 5
+        assert (len(full.fills), full.unlisted) == (50, ())
+        assert sum(fill.price for fill in full.fills) == D("514160.47088")
+        assert sum(fill.size for fill in full.fills) == D("19.68807212")
+        assert sum(fill.fee for fill in full.fills) == D("563.43509")
+        assert sum(fill.exchange_ms for fill in full.fills) == 80742783826880
+        largest = max(full.fills, key=lambda fill: fill.fee)
+        assert (largest.id, largest.side, largest.price) == ("TSALPW-Q3HPI-LEPCOA", "sell", D(30000))
+        assert (largest.size, largest.fee, largest.exchange_ms) == (D(5), D(150), 1616521990742)
 
     def test_transfers(self):
         api = account()
@@ -286,14 +315,18 @@ class TestAnswers:
         assert ("start", "1600000000") in deposits.params
         done, waiting = api.parse_transfers(deposits, answer(f"{ENDPOINT}/Account/GetDepositStatus"))
         assert (done.kind, done.asset, done.amount, done.status) == ("deposit", "BTC", D("0.78125000"), "done")
+        assert (done.fee, done.exchange_ms, waiting.exchange_ms) == (0, 1688992722000, 1688992722000)
         assert (waiting.asset, waiting.status, waiting.fee) == ("ETH", "pending", None)
+        assert waiting.amount == D("0.1383862742")
         pending, failed = api.parse_transfers(withdrawals, answer(f"{ENDPOINT}/Account/GetWithdrawalStatus"))
         assert (pending.amount, pending.fee, pending.status) == (D("-0.72485"), D("0.0002"), "pending")
         assert (failed.status, failed.exchange_ms) == ("failed", 1688015423000)
+        assert (failed.amount, failed.fee, pending.exchange_ms) == (pending.amount, pending.fee, 1688014586000)
         others = api.parse_transfers(deposits, answer(f"{JSON}/SpotAccount/GetDepositStatusAsync"))
         assert [(row.asset, row.amount, row.exchange_ms) for row in others] == [
             ("BTC", D("0.78125"), 1546992722000)
         ] * 2
+        assert [(row.fee, row.status) for row in others] == [(0, "done"), (None, "pending")]
         for name in (f"{ENDPOINT}/Account/GetLedgerInfo", f"{JSON}/SpotAccount/GetLedgerInfoAsync"):
             assert api.parse_transfers(internal, answer(name)) == []  # trades
         moved = {"refid": "R", "time": 1.5, "type": "transfer", "asset": "XBT.F", "amount": "-2", "fee": "0"}

@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,9 +164,17 @@ class TestAnswers:
         for name in ("Endpoints/Futures/Trading/GetOpenOrders", "JsonResponses/FuturesTrading/GetOpenOrdersAsync"):
             raw = answer(name)
             assert api.parse_orders(api.orders_requests()[0], raw) == []  # all of an inverse contract
-            order = api.parse_orders(
+            order, *more = api.parse_orders(
                 api.orders_requests()[0], raw.replace(b"PI_", b"PF_").replace(b"pi_xbt", b"pf_xbt")
-            )[0]
+            )
+            assert [(o.price, o.size, o.filled, o.created_ms, o.updated_ms) for o in more] == [
+                (7200, 1501, 0, 1567701695173, 1567702067519),
+                (10640, 10000, 0, 1567701523651, 1567701523651),
+                (9400, 10000, 0, 1567701230734, 1567701230734),
+                (9400, 1000, 0, 1567597548884, 1567701700996),
+                (8500, 102, 0, 1567515137945, 1567515137945),
+                (7200, 1501, 0, 1567428874347, 1567428874347),
+            ]
             assert order == Order(
                 product="futures",
                 symbol="BTC/USD:USD",
@@ -198,7 +207,13 @@ class TestAnswers:
         assert page.unlisted == (UnknownMarket(product="futures", native="PI_XBTUSD"),)
         page = account().parse_fills(FILLS, "9", raw.replace(b"PI_X", b"PF_X").replace(b"pi_x", b"pf_x"), 0)
         assert (page.next, page.whole) == ("9:1595335312791", False)
-        assert page.fills[1] == Fill(
+        first, second = page.fills
+        assert (first.id, first.order_id) == (
+            "56b86ada-73b0-454d-a95a-e29e3e85b349",
+            "3f513c4c-683d-44ab-a73b-d296abbea201",
+        )
+        assert (first.price, first.size, first.maker, first.exchange_ms) == (9456, 5000, False, 1595335312790)
+        assert second == Fill(
             product="futures",
             symbol="BTC/USD:USD",
             id="3d57ed09-fbd6-44f1-8e8b-b10e551c5e73",
@@ -224,9 +239,13 @@ class TestAnswers:
             "cliOrdId": "c",
             "reduceOnly": "true",
         }
-        assert api.parse_placed(new, answer(f"{ENDPOINT}/Trading/PlaceOrder"), 9).id.startswith("179f9af8")
-        order = api.parse_placed(new, answer(f"{JSON}/FuturesTrading/PlaceOrderAsync"), 9)
-        assert (order.id, order.status) == ("61ca5732-3478-42fe-8362-abbfd9465294", "open")
+        placed = api.parse_placed(new, answer(f"{ENDPOINT}/Trading/PlaceOrder"), 9)
+        assert (placed.id, placed.status, placed.filled) == ("179f9af8-e45e-469d-b3e9-2fd4675cb7d0", "open", 0)
+        for size, status in ((10, "filled"), (12, "partial")):
+            wanted = msgspec.structs.replace(new, size=D(size))
+            order = api.parse_placed(wanted, answer(f"{JSON}/FuturesTrading/PlaceOrderAsync"), 9)
+            assert (order.id, order.status) == ("61ca5732-3478-42fe-8362-abbfd9465294", status)
+            assert (order.filled, order.size, order.updated_ms) == (10, size, 9)
         with pytest.raises(ExchangeError, match="insufficientAvailableFunds") as refused:
             api.parse_placed(new, b'{"result":"success","sendStatus":{"status":"insufficientAvailableFunds"}}', 9)
         assert not api.unknown_order(refused.value)

@@ -139,11 +139,20 @@ async def test_futures_refuse_in_krakens_words():
             assert (told["result"], told["sendStatus"]["status"]) == ("success", words)
         placed = (await ask_futures(client, "POST", "sendorder", **order))["sendStatus"]
         assert placed["status"] == "placed"
+        assert [(event["type"], event["order"]["filled"]) for event in placed["orderEvents"]] == [("PLACE", 0)]
         [row] = (await ask_futures(client, "GET", "openorders"))["openOrders"]
         assert (row["order_id"], row["unfilledSize"], row["status"]) == (placed["order_id"], 0.001, "untouched")
         for words in ("cancelled", "notFound"):
             told = await ask_futures(client, "POST", "cancelorder", order_id=placed["order_id"])
             assert told["cancelStatus"]["status"] == words
+        market = {"orderType": "mkt", "symbol": "PF_XBTUSD", "side": "buy", "size": "0.002"}
+        events = (await ask_futures(client, "POST", "sendorder", **market))["sendStatus"]["orderEvents"]
+        fills = (await ask_futures(client, "GET", "fills"))["fills"]
+        assert {event["type"] for event in events} == {"EXECUTION"}
+        assert [(event["executionId"], event["amount"], event["price"]) for event in events[::-1]] == [
+            (fill["fill_id"], fill["size"], fill["price"]) for fill in fills
+        ]
+        assert sum(event["amount"] for event in events) == 0.002
         errors = [(await ask_futures(client, "POST", "cancelallorders")).get("error") for _ in range(20)]
         assert errors[-1] == "apiLimitExceeded"
 

@@ -176,6 +176,8 @@ class TestFinding:
         named = raw.replace(b'"clOrdId": ""', b'"clOrdId": "a1"')
         found = made.parse_found("BTC/USDT", "a1", named)
         assert (found.id, found.status, found.filled) == ("680800019749904384", "filled", Decimal("0.00192834"))
+        assert (found.size, found.average) == (Decimal("0.00192834"), Decimal(51858))
+        assert (found.created_ms, found.updated_ms) == (1708587373361, 1708587373362)
         assert made.parse_found("BTC/USDT", "a1", raw) is None
         assert made.parse_found("BTC/USDT", "a1", rows()) is None
 
@@ -234,7 +236,10 @@ class TestCancelling:
         assert not {"0", "1"} & made.open_orders.keys()
         with pytest.raises(ExchangeError, match="51000"):
             made.parse_cancelled_all(requests[0], rows(done(sCode="51000", sMsg="no"), code="1"))
+        made.note([msgspec.structs.replace(self.ONE, id=number) for number in ("12345689", "12344")])
+        assert {"12345689", "12344"} <= made.open_orders.keys()
         made.parse_cancelled_all(requests[0], answer("Trading/CancelMultipleOrders"))
+        assert not {"12345689", "12344"} & made.open_orders.keys()
 
     def test_the_dead_mans_switch(self):
         made = api()

@@ -19,6 +19,7 @@ def test_the_documented_deposits() -> None:
     assert (first.kind, first.id, first.asset, str(first.amount)) == ("deposit", "769800519366885376", "BNB", "0.001")
     assert (first.status, first.exchange_ms, first.product, first.fee) == ("pending", 1661493146000, "spot", None)
     assert (second.asset, str(second.amount), second.status) == ("IOTA", "0.50000000", "done")
+    assert (second.id, second.exchange_ms, second.product) == ("769754833590042625", 1599620082000, "spot")
 
 
 def test_the_documented_withdrawals() -> None:
@@ -26,7 +27,8 @@ def test_the_documented_withdrawals() -> None:
     assert (first.kind, first.id, first.asset) == ("withdrawal", "b6ae22b3aa844210a7041aee7589627c", "USDT")
     assert (str(first.amount), str(first.fee), first.status) == ("-8.91000000", "0.004", "done")
     assert (first.exchange_ms, first.product) == (1570878722000, "funding")  # 2019-10-12 11:12:02 UTC
-    assert str(second.amount) == "-0.00150000"
+    assert (str(second.amount), str(second.fee), second.status) == ("-0.00150000", "0.004", "done")
+    assert (second.exchange_ms, second.product) == (1569329025000, "funding")
 
 
 STATUSES = [

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
+import { accountName } from "../../static/js/account-cells.js";
 import { exchangeCode, exchangeColour, exchangeName } from "../../static/js/exchanges.js";
 
 const TOKENS = readFileSync(new URL("../../static/css/tokens.css", import.meta.url), "utf8");
@@ -76,6 +77,11 @@ describe("exchanges", () => {
     assert.equal(exchangeName("krakenfutures"), "Kraken Futures");
     assert.equal(new Set(known.map(exchangeCode)).size, 8);
     assert.deepEqual(new Set(known.map(exchangeColour)), new Set([1, 2, 3, 4, 5, 6, 7, 8]));
+  });
+
+  it("name their accounts, and once where the label is that name", () => {
+    assert.equal(accountName({ label: "Main", exchange: "okx" }), "Main · OKX");
+    assert.equal(accountName({ label: "OKX", exchange: "okx" }), "OKX");
   });
 
   it("that are not known have a name and one colour too", () => {

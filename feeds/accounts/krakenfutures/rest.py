@@ -5,6 +5,7 @@ Source: docs.kraken.com/api/docs/futures-api/trading (accounts, openpositions, o
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import Literal
 
 import msgspec
@@ -126,10 +127,30 @@ class _Status(Wire, frozen=True):
     order_id: str | None = None
 
 
-class Sent(Wire, frozen=True, rename="camel"):
-    """``{"sendStatus":{"order_id":"...","status":"placed","receivedTime":"..."}}``; a refusal looks alike."""
+class _Event(Wire, frozen=True):
+    """``{"type":"EXECUTION","amount":10,"price":7244.5,...}``; the other types, as PLACE, have no amount."""
 
-    send_status: _Status
+    type: str
+    amount: Decimal | None = None
+
+
+class _SendStatus(Wire, frozen=True):
+    status: str
+    order_id: str | None = None
+    events: list[_Event] | None = field(name="orderEvents", default=None)
+
+    @property
+    def filled(self) -> Decimal:
+        """What was executed at once."""
+        amounts = (event.amount for event in self.events or () if event.type == "EXECUTION")
+        return reduce(EXACT.add, filter(None, amounts), ZERO)
+
+
+class Sent(Wire, frozen=True, rename="camel"):
+    """``{"sendStatus":{"order_id":"...","status":"placed","receivedTime":"...","orderEvents":[...]}}``; a refusal
+    looks alike."""
+
+    send_status: _SendStatus
 
 
 class Cancelled(Wire, frozen=True, rename="camel"):

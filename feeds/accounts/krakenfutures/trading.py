@@ -3,13 +3,13 @@
 Source: docs.kraken.com/api/docs/futures-api/trading (sendorder, cancelorder, cancelallorders, cancelallordersafter).
 
 * A refused order is answered with ``"result":"success"`` and a ``sendStatus.status`` other than those of an
-  order that stands.
+  order that stands. What was executed at once stands in ``orderEvents``: of such an order the stream need not tell
+  anything but its fills.
 * Open orders carry the client's id; where orders that have ended can be found by it is not documented. So an order that
   is not open cannot be said to be unknown.
 * The dead man's switch is in seconds; 0 disarms it.
 """
 
-from decimal import Decimal
 from uuid import uuid4
 
 from feeds.account_domain import Order
@@ -79,8 +79,8 @@ class Trading:
             type="market" if order.price is None else "limit",
             price=order.price,
             size=order.size,
-            filled=Decimal(0),
-            status="open",
+            filled=sent.filled,
+            status="filled" if sent.filled >= order.size else "partial" if sent.filled else "open",
             reduce_only=order.reduce_only,
             time_in_force=order.time_in_force,
             created_ms=asof_ms,

@@ -144,8 +144,8 @@ class PrivateRest:
             )
         except Rejected as error:
             return {"sendStatus": {**status, "status": refusal(error)}}
-        event = {"type": "PLACE", "order": _event_row(order), "reducedQuantity": None}
-        return {"sendStatus": {**status, "status": "placed", "order_id": order_id(order), "orderEvents": [event]}}
+        events = _events(order, account.desk_of(market).fills_of_order(order))
+        return {"sendStatus": {**status, "status": "placed", "order_id": order_id(order), "orderEvents": events}}
 
     def _cancel(self, account: Account, params: Params) -> dict[str, Any]:
         client_id = params.get("cliOrdId")
@@ -232,6 +232,22 @@ def order_row(order: OwnOrder) -> dict[str, Any]:
         "lastUpdateTime": stamp(order.updated_ms),
     }
     return {**row, "cliOrdId": order.client_id} if order.client_id else row
+
+
+def _events(order: OwnOrder, fills: list[OwnFill]) -> list[dict[str, Any]]:
+    """What became of an order at once: its executions, and what of it rests."""
+    events: list[dict[str, Any]] = []
+    filled = Decimal(0)
+    for fill in fills:
+        event = {"type": "EXECUTION", "executionId": fill_id(fill), "price": number(fill.price)}
+        prior = {**_event_row(order), "filled": number(filled)}
+        nothing = {"orderPriorEdit": None, "takerReducedQuantity": None}
+        events.append({**event, "amount": number(fill.size), "orderPriorExecution": prior, **nothing})
+        filled += fill.size
+    if order.status in ("NEW", "PARTIALLY_FILLED"):
+        row = {**_event_row(order), "filled": number(filled)}
+        events.append({"type": "PLACE", "order": row, "reducedQuantity": None})
+    return events
 
 
 def _event_row(order: OwnOrder) -> dict[str, Any]:
