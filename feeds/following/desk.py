@@ -2,8 +2,8 @@
 
 The store is the truth for balances, orders and fills: a picture is what the store says after the follower reported a
 change. How well the account is followed is the follower's to say, now: the store learns of it later, and not while it
-takes nothing. Positions get live marks: from the market's own mark price stream while that is usable, else the exchange's
-last one with its age.
+takes nothing. Positions get live marks: from the market's own mark price stream while that is usable, else the
+exchange's last one with its age.
 """
 
 import asyncio

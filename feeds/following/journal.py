@@ -32,8 +32,8 @@ BATCH = 500
 """Fills stored in one transaction."""
 
 STORE_S = 1.0
-"""A store that does not take something for so long makes the account STALE, whether it refuses or lets us wait; a locked
-database is free again sooner."""
+"""A store that does not take something for so long makes the account STALE, whether it refuses or lets us wait; a
+database that others use is free again sooner."""
 
 REPEAT_S = 60.0
 """While the store fails, the log says so this often."""

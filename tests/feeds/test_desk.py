@@ -8,6 +8,7 @@ from feeds.clock import SYSTEM
 from feeds.domain import StreamState
 from feeds.following.desk import Desk
 from feeds.topics import ACCOUNT_KINDS, parse_topic
+from tests.feeds.peer import until
 
 HEAD = {"id": 7, "exchange": "binance", "label": "Main", "state": "LIVE", "sentence": ""}
 ROWS = {
@@ -17,13 +18,14 @@ ROWS = {
 
 
 class Store:
-    """Has rows of an account, and hangs when it is ``locked``."""
+    """Has rows of an account, and lets us wait until it is ``free``."""
 
-    locked = False
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def account_frame(self, account: int, kind: str) -> dict[str, Any]:
-        while self.locked:
-            await asyncio.sleep(0.01)
+        await self.free.wait()
         return {"account": HEAD, kind: ROWS.get(kind, [])}
 
 
@@ -34,11 +36,10 @@ async def test_topics_say_how_well_the_account_is_followed_now():
     follower = SimpleNamespace(state=StreamState.LIVE, sentence="", position_symbols=set, spec=None)
     desk.followers[7] = follower
     draw = {kind: desk.renderer(parse_topic(f"{kind}:7")) for kind in ("balances", "fills")}
-    while any(each() is None for each in draw.values()):
-        await asyncio.sleep(0)
+    await until(lambda: all(each() is not None for each in draw.values()))
     desk.tick()
 
-    store.locked = True  # whatever is asked of it now waits
+    store.free.clear()  # whatever is asked of it now waits
     follower.state, follower.sentence = StreamState.STALE, "The database does not take the figures."
     changed.clear()
     desk.tick()
@@ -60,5 +61,5 @@ async def test_topics_say_how_well_the_account_is_followed_now():
 
     desk.followers.clear()  # nobody follows it here: what the store says is all that is known
     assert draw["balances"]().data["account"] == HEAD
-    store.locked = False
+    store.free.set()
     await desk.stop()

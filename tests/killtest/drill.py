@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from feeds.simulator import endpoints, run
+from feeds.simulator import SimulatorProcess, endpoints, run
 from tests.killtest.figures import Database, Exchange, differences
 from tests.killtest.places import PLACES, Place
 from tests.shared import ROOT
@@ -59,24 +59,31 @@ class Child:
             return self._child.wait()
 
 
-def config_text(port: int, place: Place = BINANCE) -> str:
-    """A spreadboard.toml for the simulator at ``port``, with the account that the drill uses."""
-    products = "[" + ", ".join(f'"{product}"' for product in place.products) + "]"
-    lines = [f"[exchanges.{place.exchange}]", f"products = {products}", f'pinned = ["{place.pinned}"]']
-    hosts: dict[str, list[str]] = {}
-    for key, url in endpoints("127.0.0.1", port)[place.exchange].items():
-        host, _, kind = key.partition(".")
-        hosts.setdefault(host, []).append(f'{kind}_url = "{url}"')
-    for host, urls in hosts.items():
-        lines += [f"[exchanges.{place.exchange}.{host}]", *urls]
-    lines += ["[accounts.main]", f'exchange = "{place.exchange}"', 'label = "Main"', f"products = {products}"]
+def config_text(port: int, *places: Place) -> str:
+    """A spreadboard.toml for the simulator at ``port``, with an account at each of these exchanges; Binance if none."""
+    lines: list[str] = []
+    for place in places or (BINANCE,):
+        products = "[" + ", ".join(f'"{product}"' for product in place.products) + "]"
+        lines += [f"[exchanges.{place.exchange}]", f"products = {products}", f'pinned = ["{place.pinned}"]']
+        hosts: dict[str, list[str]] = {}
+        for key, url in endpoints("127.0.0.1", port)[place.exchange].items():
+            host, _, kind = key.partition(".")
+            hosts.setdefault(host, []).append(f'{kind}_url = "{url}"')
+        for host, urls in hosts.items():
+            lines += [f"[exchanges.{place.exchange}.{host}]", *urls]
+        account = [f'exchange = "{place.exchange}"', 'label = "Main"', f"products = {products}"]
+        lines += [f"[accounts.{place.account}]", *account]
     return "\n".join(lines) + "\n"
 
 
-def secrets(place: Place) -> dict[str, str]:
-    """The environment of a worker that follows the account."""
-    given = {"KEY": place.key.key, "SECRET": place.key.secret, "PASSPHRASE": place.key.passphrase}
-    return {f"SPREADBOARD_MAIN_{name}": text for name, text in given.items() if text} | dict(place.secrets)
+def secrets(*places: Place) -> dict[str, str]:
+    """The environment of a worker that follows the accounts at these exchanges."""
+    env: dict[str, str] = {}
+    for place in places:
+        given = {"KEY": place.key.key, "SECRET": place.key.secret, "PASSPHRASE": place.key.passphrase}
+        env |= {f"SPREADBOARD_{place.account.upper()}_{name}": text for name, text in given.items() if text}
+        env |= place.secrets
+    return env
 
 
 class Result(dict[str, Any]):
@@ -89,87 +96,122 @@ class Result(dict[str, Any]):
 
 @contextmanager
 def simulated(place: Place = BINANCE) -> Iterator[Exchange]:
-    process = run(exchanges=(place.exchange,))
-    try:
+    with simulator(place) as process:
         yield Exchange(process, place)
+
+
+@contextmanager
+def simulator(*places: Place) -> Iterator[SimulatorProcess]:
+    process = run(exchanges=[place.exchange for place in places])
+    try:
+        yield process
     finally:
         process.stop()
 
 
+class Pour(NamedTuple):
+    """So many fills at one exchange, and how fast."""
+
+    place: Place
+    fills: int
+    per_s: float
+
+
 def drill(
-    folder: Path,
-    *,
-    fills: int,
-    per_s: float,
-    kills: int,
-    cuts: int,
-    place: Place = BINANCE,
-    database_url: str = "",
-    seed: int = 1,
+    folder: Path, *, fills: int, per_s: float, place: Place = BINANCE, kills: int, cuts: int, database_url: str = ""
 ) -> Result:
-    """Run it; ``folder`` is empty. Raises AssertionError if the figures do not come to agree."""
-    with simulated(place) as exchange:
+    """:func:`drills` at one exchange."""
+    (result,) = drills(folder, [Pour(place, fills, per_s)], kills=kills, cuts=cuts, database_url=database_url)
+    return result
+
+
+def drills(folder: Path, pours: Sequence[Pour], *, kills: int, cuts: int, database_url: str = "") -> list[Result]:
+    """Run it with one worker for all of these exchanges; ``folder`` is empty.
+
+    Raises AssertionError if the figures do not come to agree.
+    """
+    places = [pour.place for pour in pours]
+    with simulator(*places) as process:
         config = folder / "spreadboard.toml"
-        config.write_text(config_text(exchange.process.port, place))
-        env = environment(folder / "var", config, DATABASE_URL=database_url, LOG_FORMAT="json", **secrets(place))
+        config.write_text(config_text(process.port, *places))
+        env = environment(folder / "var", config, DATABASE_URL=database_url, LOG_FORMAT="json", **secrets(*places))
         migrated(env)
-        database = Database(database_url, folder / "var")
+        exchanges = [Exchange(process, place) for place in places]
+        databases = [Database(database_url, folder / "var", place.exchange) for place in places]
         worker = Child(env, folder / "worker.log")
-        deaths = Deaths(worker, database, seed, place.dead_s)
+        deaths = Deaths(worker, databases, max(place.dead_s for place in places))
         worker.start()
         try:
-            wait(lambda: database.state()[0] == "LIVE", 60, lambda: f"{database.state()}\n{tail(folder)}")
-            exchange.fills(fills, per_s)
-            trouble = {"kill": (kills, deaths.die), "cut": (cuts, exchange.cut)}
-            make_trouble(trouble, fills / per_s, seed)
-            agreed_s = wait_until_equal(exchange, database, folder)
-            wait(lambda: database.state()[0] == "LIVE", 60, lambda: f"{database.state()}\n{tail(folder)}")
+            for database in databases:
+                wait_until_live(database, folder)
+            for exchange, pour in zip(exchanges, pours, strict=True):
+                exchange.fills(pour.fills, pour.per_s)
+            lasts_s = max(pour.fills / pour.per_s for pour in pours)
+            make_trouble({"kill": (kills, deaths.die), "cut": (cuts, lambda: cut(exchanges))}, lasts_s)
+            wait(lambda: not exchanges[0].fills_to_come(), 60, lambda: "the exchanges did not execute all fills")
+            ended_s, ended_ns = time.monotonic(), time.time_ns()
+            agreed_s = []
+            for exchange, database in zip(exchanges, databases, strict=True):
+                wait_until_equal(exchange, database, folder)
+                agreed_s.append(round(time.monotonic() - ended_s, 1))
+            for database in databases:
+                wait_until_live(database, folder, ended_ns)
         finally:
             code = worker.stop()
-        return Result(
-            {
-                "exchange": place.exchange,
-                "fills a second": f"{per_s:g}",
-                **outcome(exchange, database),
-                "worker killed": len(deaths.stored),
-                "stored when it was killed": deaths.stored,
-                "connections cut": cuts,
-                "seconds between death and next start": round(deaths.dead_s, 1),
-                "seconds until all agreed": agreed_s,
-                "exit code of the last worker": code,
-            }
-        )
+        return [
+            Result(
+                {
+                    "exchange": exchange.place.exchange,
+                    "fills a second": f"{pour.per_s:g}",
+                    **outcome(exchange, database),
+                    "worker killed": len(deaths.stored),
+                    "stored when it was killed": [stored[number] for stored in deaths.stored],
+                    "connections cut": cuts,
+                    "seconds between death and next start": round(deaths.dead_s, 1),
+                    "seconds until all agreed": agreed_s[number],
+                    "exit code of the last worker": code,
+                }
+            )
+            for number, (exchange, database, pour) in enumerate(zip(exchanges, databases, pours, strict=True))
+        ]
+
+
+def cut(exchanges: Iterable[Exchange]) -> None:
+    for exchange in exchanges:
+        exchange.cut()
 
 
 class Deaths:
-    """Kills the worker and starts the next one; knows what was stored at each death (None: nobody could look)."""
+    """Kills the worker and starts the next one; knows how many fills were stored at each death, by database (None:
+    nobody could look, as it was locked)."""
 
-    def __init__(self, worker: Child, database: Database, seed: int, most_s: float) -> None:
-        self._most_s = most_s
-        self._worker = worker
-        self._database = database
-        self._rng = random.Random(-seed)
-        self.stored: list[int | None] = []
+    def __init__(self, worker: Child, databases: Sequence[Database], most_s: float, seed: int = 1) -> None:
+        self.stored: list[list[int | None]] = []
         self.dead_s = 0.0
+        self._worker = worker
+        self._databases = databases
+        self._most_s = most_s
+        self._rng = random.Random(-seed)
 
     def die(self) -> None:
         self._worker.kill()
         died_s = time.monotonic()
-        self.stored.append(self._stored())
+        self.stored.append([_stored(database) for database in self._databases])
         time.sleep(self._rng.uniform(0.0, self._most_s))
         self._worker.start()
         self.dead_s += time.monotonic() - died_s
 
-    def _stored(self) -> int | None:
-        import psycopg
 
-        try:
-            return int(self._database.rows("SELECT count(*) AS n FROM dashboard_fill", lock_s=0.2)[0]["n"])
-        except psycopg.errors.LockNotAvailable:
-            return None
+def _stored(database: Database) -> int | None:
+    import psycopg
+
+    try:
+        return database.fill_count(lock_s=0.2)
+    except psycopg.errors.LockNotAvailable:
+        return None
 
 
-def make_trouble(trouble: Mapping[str, tuple[int, Callable[[], object]]], lasts_s: float, seed: int) -> None:
+def make_trouble(trouble: Mapping[str, tuple[int, Callable[[], object]]], lasts_s: float, seed: int = 1) -> None:
     """Each kind so many times, at random moments of the time that the fills last, each in a part of it of its own."""
     rng = random.Random(seed)
     plan = [
@@ -183,19 +225,28 @@ def make_trouble(trouble: Mapping[str, tuple[int, Callable[[], object]]], lasts_
         trouble[kind][1]()
 
 
-def wait_until_equal(exchange: Exchange, database: Database, folder: Path) -> float:
-    """Until the exchange has executed all, and the database says the same; how many seconds after that."""
-    wait(lambda: not exchange.fills_to_come(), 60, lambda: "the exchange did not execute all fills")
-    ended_s = time.monotonic()
-    true = len(exchange.figures()["fills"])
+def wait_until_equal(exchange: Exchange, database: Database, folder: Path) -> None:
+    """Until the database says what the exchange does, to the last digit."""
+    true, place = len(exchange.figures()["fills"]), exchange.place
+
+    def wrong() -> list[str]:
+        return differences(database.figures(), exchange.figures(), place)
+
     wait(
-        lambda: database.fill_count() >= true and not differences(database.figures(), exchange.figures(), exchange.place),
-        90,
-        lambda: "\n".join(
-            [*differences(database.figures(), exchange.figures(), exchange.place)[:20], str(database.state()), tail(folder)]
-        ),
+        lambda: database.fill_count() >= true and not wrong(),
+        place.patience_s,
+        lambda: "\n".join([*wrong()[:20], str(database.state()), tail(folder)]),
     )
-    return round(time.monotonic() - ended_s, 1)
+
+
+def wait_until_live(database: Database, folder: Path, since_ns: int = 0) -> None:
+    """Until a worker has written, after ``since_ns``, that the account is LIVE."""
+
+    def live() -> bool:
+        state, _, written_ns = database.state()
+        return state == "LIVE" and written_ns > since_ns
+
+    wait(live, 60, lambda: f"{database.state()}\n{tail(folder)}")
 
 
 def outcome(exchange: Exchange, database: Database) -> dict[str, Any]:

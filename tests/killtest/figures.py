@@ -93,13 +93,18 @@ def fill_columns(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Database:
-    """The worker's database: PostgreSQL at ``url``, or SQLite in ``var``. ``lock_s``: how long a question waits."""
+    """The worker's database, PostgreSQL at ``url`` or SQLite in ``var``: the account at one exchange."""
 
-    def __init__(self, url: str, var: Path) -> None:
+    def __init__(self, url: str, var: Path, exchange: str = "binance") -> None:
         self.url = url
         self.path = var / "db.sqlite3"
+        self._ours = f"account_id = (SELECT id FROM dashboard_exchangeaccount WHERE exchange = '{exchange}')"
+        self._account = (
+            f"SELECT id, state, sentence, state_recv_ns FROM dashboard_exchangeaccount WHERE exchange = '{exchange}'"
+        )
 
     def rows(self, query: str, *, lock_s: float = 60.0) -> list[dict[str, Any]]:
+        """``lock_s``: how long it may wait for one who has locked what it asks for."""
         if not self.url:
             with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=lock_s)) as connection:
                 cursor = connection.execute(query)
@@ -113,19 +118,26 @@ class Database:
             return connection.execute(query).fetchall()  # type: ignore[arg-type]
 
     def fill_rows(self) -> list[dict[str, Any]]:
-        return self.rows("SELECT * FROM dashboard_fill ORDER BY id")
+        return self.rows(f"SELECT * FROM dashboard_fill WHERE {self._ours} ORDER BY id")
 
-    def fill_count(self) -> int:
-        return int(self.rows("SELECT count(*) AS fills FROM dashboard_fill")[0]["fills"])
+    def fill_count(self, *, lock_s: float = 60.0) -> int:
+        query = f"SELECT count(*) AS fills FROM dashboard_fill WHERE {self._ours}"
+        return int(self.rows(query, lock_s=lock_s)[0]["fills"])
 
-    def state(self) -> tuple[str, str]:
-        rows = self.rows("SELECT state, sentence FROM dashboard_exchangeaccount")
-        return (rows[0]["state"], rows[0]["sentence"]) if rows else ("", "no account yet")
+    def account(self) -> int:
+        return int(self.rows(self._account)[0]["id"])
+
+    def state(self) -> tuple[str, str, int]:
+        """State, sentence, and when they were last known to hold, in ns."""
+        rows = self.rows(self._account)
+        if not rows:
+            return "", "no account yet", 0
+        return rows[0]["state"], rows[0]["sentence"], rows[0]["state_recv_ns"]
 
     def figures(self) -> Figures:
         fills = {(row["symbol"], row["fill_id"]): fill_columns(row) for row in self.fill_rows()}
-        balances = self.rows("SELECT product, asset, total FROM dashboard_balance")
-        positions = self.rows("SELECT symbol, size FROM dashboard_position")
+        balances = self.rows(f"SELECT product, asset, total FROM dashboard_balance WHERE {self._ours}")
+        positions = self.rows(f"SELECT symbol, size FROM dashboard_position WHERE {self._ours}")
         return {
             "fills": fills,
             "balances": {(r["product"], r["asset"]): Decimal(r["total"]) for r in balances if Decimal(r["total"])},

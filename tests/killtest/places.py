@@ -11,8 +11,8 @@ from uuid import UUID
 
 from feeds.simulator.alpaca.rows import activity_id
 from feeds.simulator.alpaca.terms import CASH
-from feeds.simulator.kraken.terms import txid
 from feeds.simulator.keys import DATA_KEY, DATA_SECRET, ApiKey
+from feeds.simulator.kraken.terms import txid
 from feeds.simulator.venues import REGISTRY
 
 Row = Mapping[str, Any]
@@ -23,7 +23,7 @@ class Place(NamedTuple):
     default. ``fill_id`` and ``order_id``: how the exchange names a fill of the truth and its order; ``balance``: how we
     name what a wallet holds. Columns of a fill that the exchange tells nobody are ``untold``; ``once`` are those that
     only its stream, or only REST, tells: they are compared where they are known. ``dead_s``: at most so long nobody
-    starts a new worker."""
+    starts a new worker; ``patience_s``: the figures must agree so long after the last fill."""
 
     exchange: str
     markets: tuple[tuple[str, str], ...]
@@ -37,11 +37,17 @@ class Place(NamedTuple):
     untold: frozenset[str] = frozenset()
     once: frozenset[str] = frozenset()
     dead_s: float = 0.5
+    patience_s: float = 90.0
     secrets: Mapping[str, str] = {}
 
     @property
     def products(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(product for product, _ in self.markets))
+
+    @property
+    def account(self) -> str:
+        """In the configuration."""
+        return f"main_{self.exchange}"
 
     @property
     def key(self) -> ApiKey:
@@ -107,7 +113,7 @@ PLACES: Mapping[str, Place] = {
             markets=_pairs("spot", "BTC-USD", "ETH-USD"),
             pinned="BTC/USD",
             per_s=5,
-            why="pages of 100 fills, the last minute again each time, 10,000 questions an hour; the stream names no fill",
+            why="pages of 100 fills, each time the last minute again, 10,000 questions an hour; streams name no fill",
             fills=300,
             order_id=lambda row: str(UUID(int=int(row["order_id"]))),
         ),
@@ -120,6 +126,7 @@ PLACES: Mapping[str, Place] = {
             fills=240,
             fill_id=lambda row: txid("T", row["number"]),
             order_id=lambda row: txid("O", int(row["order_id"])),
+            patience_s=240.0,
         ),
         Place(
             exchange="krakenfutures",
