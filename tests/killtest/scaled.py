@@ -18,8 +18,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,7 @@ _LOCK_SQLITE = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
 time.sleep(float(sys.argv[2]))
 connection.execute("ROLLBACK")
 """
@@ -64,6 +65,7 @@ import sys, time
 import psycopg
 with psycopg.connect(sys.argv[1]) as connection:
     connection.execute("LOCK TABLE dashboard_fill IN ACCESS EXCLUSIVE MODE")
+    print("locked", flush=True)
     time.sleep(float(sys.argv[2]))
 """
 
@@ -102,18 +104,33 @@ class Locks:
     """Other processes that lock the database for a while, one after another."""
 
     def __init__(self, database: Database, lock_s: float) -> None:
-        place = database.url or str(database.path)
         code = _LOCK_POSTGRESQL if database.url else _LOCK_SQLITE
-        self._command = [sys.executable, "-c", code, place, str(lock_s)]
+        self._command = [sys.executable, "-c", code, database.url or str(database.path)]
+        self._lock_s = lock_s
         self._children: list[subprocess.Popen[bytes]] = []
 
     def lock(self) -> None:
         """Begin; the kills go on meanwhile."""
-        self._children.append(subprocess.Popen(self._command, cwd=ROOT))
+        self._children.append(self._locker(self._lock_s))
+
+    @contextmanager
+    def held(self, longest_s: float) -> Iterator[None]:
+        """It is locked until the end of the body."""
+        with self._locker(longest_s) as child:
+            assert child.stdout is not None and child.stdout.readline() == b"locked\n"
+            try:
+                yield
+            finally:
+                child.kill()
+
+    def _locker(self, lock_s: float) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([*self._command, str(lock_s)], cwd=ROOT, stdout=subprocess.PIPE)
 
     def end(self) -> int:
         """Wait for all of them; how many really had the lock."""
-        return sum(child.wait(90) == 0 for child in self._children)
+        told = [child.communicate(timeout=90)[0] for child in self._children]
+        self._children = []
+        return told.count(b"locked\n")
 
 
 def ordeal(
@@ -151,7 +168,6 @@ def ordeal(
         manage(web_env, "migrate", "--verbosity", "0")
         if not (ROOT / "staticfiles" / "staticfiles.json").exists():  # make test has collected them
             manage(web_env, "collectstatic", "--noinput", "--verbosity", "0")
-        site = Site(port, manage(web_env, "apitoken").split()[-1])
         database = Database(database_url, folder / "worker")
         worker = Child(
             environment(folder / "worker", config, **shared, **secrets(place)), folder / "worker.log", RUNFEEDS
@@ -164,6 +180,7 @@ def ordeal(
         for child in (web, worker):
             stack.callback(child.stop)
             child.start()
+        site = Site(port, manage(web_env, "apitoken").split()[-1])
         wait(lambda: listens(port), 60, lambda: tail(folder))
         wait(lambda: site.states() == {"LIVE"}, 60, lambda: f"{database.state()}\n{tail(folder)}")
         account = database.account()
@@ -205,7 +222,11 @@ def ordeal(
         wait(lambda: site.states() == {"LIVE"}, 60, lambda: f"{database.state()}\n{tail(folder)}")
         paged = site.all_fills(account)
         watcher.end()
-        codes = {"worker": worker.stop(), "web": web.stop(), "redis": redis.stop()}
+        stopped_s = time.monotonic()
+        with locks.held(60.0) if "locked" in trouble else nullcontext():  # nobody may wait for that to end
+            code = worker.stop()
+        stopped_s = time.monotonic() - stopped_s
+        codes = {"worker": code, "web": web.stop(), "redis": redis.stop()}
         newest = sorted(row["row"] for row in paged)[-NEWEST:]
         return Result(
             {
@@ -229,6 +250,7 @@ def ordeal(
                 "seconds LIVE with a fill unshown": round(watcher.late_as_live_s(), 1),
                 "errors of the client": watcher.errors,
                 "seconds until the client had all": round(shown_s, 1),
+                "seconds until the worker had stopped": round(stopped_s, 1),
                 "exit codes": codes,
             }
         )

@@ -12,6 +12,7 @@ import pytest
 from tests.killtest.drill import Result
 from tests.killtest.scaled import ordeal
 from tests.postgres import postgres_server
+from tests.shared import in_time
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
 
@@ -30,6 +31,7 @@ def check(result: Result) -> None:
     assert result["positions compared"] == 2
     assert result["worker killed"] == TIMES
     assert result["told first by REST"] > 0, "every fill came by stream: nothing was missed, so nothing was proven"
+    assert result["seconds until the worker had stopped"] < in_time(10)
     assert result["exit codes"] == {"worker": 0, "web": 0, "redis": 0}
 
 
