@@ -5,6 +5,7 @@
     python -m bench faults --ours       every exchange's faults; without ccxt beside them
     python -m bench fills --accounts 8  eight accounts of eight exchanges at once
     python -m bench accounts            ccxt and the product: the same figures of every account?
+    python -m bench killtest --exchange all   the kill drill at every exchange; ``--variant locked``, ``redis``, ``web``
     python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
     python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
@@ -35,8 +36,8 @@ BENCHMARKS = (
 )
 LONG = ("ccxt", "accounts", "demo")
 """Run only when they are named."""
-WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults", "fills")
-"""These have a ``main`` and print a table of their own."""
+WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults", "fills", "killtest")
+"""These have a ``main`` and print a table of their own when they are given options."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 
 
@@ -92,7 +93,7 @@ def main() -> None:
         print(f"-- {name}", flush=True)
         rows += measure(name, options)
         print(f"   {time.monotonic() - started:.0f} s", flush=True)
-    if not (len(names) == 1 and names[0] in WITH_OPTIONS):
+    if not (len(names) == 1 and names[0] in WITH_OPTIONS) or (names == ["killtest"] and not options):
         print()
         show(rows)
     target = ROOT / "build" / "bench.json"

@@ -8,13 +8,13 @@ not for SQLite's lock, nothing is read half-written, and the connection lasts.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
 from dashboard import holdings, ledger, notes, orders, spreads, worth
+from dashboard.one_thread import OneThread
 from dashboard.rows import Moment, Row
 from feeds import account_domain
 from feeds.account import KeyRights
@@ -35,7 +35,7 @@ class DjangoAccountStore:
     """
 
     def __init__(self, *, moment: Callable[[], Moment] | None = None) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._executor = OneThread("store")
         self._moment = moment or _now
         self._closed = False
 
@@ -45,12 +45,19 @@ class DjangoAccountStore:
             self._executor, lambda: _with_connection(lambda: function(*args, **kwargs))
         )
 
-    async def close(self) -> None:
+    async def close(self, patience_s: float = 1.0) -> None:
+        """Wait for what was asked before, but no longer than that for a database that hangs: it has taken nothing then,
+        or what it has is found at the next start. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._executor, connections.close_all)
-        self._executor.shutdown(wait=True)
+        closing = asyncio.get_running_loop().run_in_executor(self._executor, connections.close_all)
+        self._executor.shutdown(wait=False)
+        try:
+            async with asyncio.timeout(patience_s):
+                await closing
+        except TimeoutError:
+            log.error("the database hangs, left alone", seconds=patience_s)
 
     # feeds.account.AccountStore
 

@@ -153,10 +153,9 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._save_state()
-        await self.together.stop()
+        # Side by side: each waits for a while for a store that takes nothing, and the sockets must still be closed.
+        await asyncio.gather(self.together.stop(), *([self.desk.stop()] if self.desk is not None else []))
         self.publisher.close_all()
-        if self.desk is not None:
-            await self.desk.stop()
         await asyncio.gather(*(venue.stop() for venue in self.venues.values()))
         log.info("engine stopped", seconds=round(time.monotonic() - started_s, 2))
 

@@ -1,8 +1,9 @@
 """The accounts at work: a follower for each, and the pictures of their topics.
 
 The store is the truth for balances, orders and fills: a picture is what the store says after the follower reported a
-change. Positions get live marks: from the market's own mark price stream while that is usable, else the exchange's
-last one with its age.
+change. How well the account is followed is the follower's to say, now: the store learns of it later, and not while it
+takes nothing. Positions get live marks: from the market's own mark price stream while that is usable, else the
+exchange's last one with its age.
 """
 
 import asyncio
@@ -64,6 +65,7 @@ class Desk:
         self._price_topics: set[str] = set()
         self.wealth = Wealth(store, venues, changed, self._lease_prices, self.mark, clock) if _tells(store) else None
         self._marks: dict[str, tuple[int, ...]] = {}  # positions topic -> times of the marks last drawn
+        self._told: dict[int, tuple[str, str]] = {}  # account -> the state last told
 
     async def follow(self, spec: AccountSpec) -> None:
         """Start to follow; an account that is followed already is started anew with the new details."""
@@ -204,9 +206,22 @@ class Desk:
         content = self._content.get(name)
         if content is None:
             return None
+        content = self._with_state(content, kind)
         if kind == "positions":
             content = {**content, "positions": [self._with_mark(row) for row in content["positions"]]}
         return Picture(data=content, recv_ns=self._recv_ns.get(name, 0))
+
+    def _with_state(self, content: dict[str, Any], kind: str) -> dict[str, Any]:
+        """The state is that of this moment, in the head and in every row that carries one."""
+        head = content["account"]
+        follower = self.followers.get(head["id"])
+        if follower is None:
+            return content
+        state, sentence = str(follower.state), follower.sentence
+        if (head["state"], head["sentence"]) == (state, sentence):
+            return content
+        rows = [row | {"state": state} if "state" in row else row for row in content[kind]]
+        return content | {"account": head | {"state": state, "sentence": sentence}, kind: rows}
 
     def _mark(self, exchange: str, symbol: str) -> tuple[MarkPrice, int] | None:
         """A live mark and when it came, or None if there is none that may be shown as live."""
@@ -240,9 +255,14 @@ class Desk:
         }
 
     def tick(self) -> None:
-        """Redraw portfolios, positions whose marks moved, and every account topic's ages once in a while."""
+        """Redraw portfolios, positions whose marks moved, and all topics of an account whose state is another now."""
         if self.wealth is not None:
             self.wealth.tick()
+        for account, state in self.states().items():
+            if self._told.get(account) != state:
+                self._told[account] = state
+                for kind in ACCOUNT_KINDS:
+                    self._changed(f"{kind}:{account}")
         for account, follower in self.followers.items():
             name = f"positions:{account}"
             times = tuple(

@@ -31,6 +31,10 @@ Rows = list[dict[str, Any]]
 BATCH = 500
 """Fills stored in one transaction."""
 
+STORE_S = 1.0
+"""A store that does not take something for so long makes the account STALE, whether it refuses or lets us wait; a
+database that others use is free again sooner."""
+
 REPEAT_S = 60.0
 """While the store fails, the log says so this often."""
 
@@ -72,6 +76,8 @@ class Journal:
     ) -> None:
         self.failing_since_s: float | None = None
         """Monotonic; None while the store takes what it is given."""
+        self.writing_since_s: float | None = None
+        """Since when the store has what it was last given, monotonic; None while there is nothing to write."""
         self._account = account
         self._store = store
         self._notify = notify
@@ -262,6 +268,7 @@ class Journal:
     async def _durably(self, write: Callable[[], Awaitable[Any]]) -> Any:
         """Try until it is stored. Whatever the store raises is taken for its trouble, and logged."""
         delays = self._delays()
+        self.writing_since_s = self._clock.monotonic_s()
         while True:
             try:
                 result = await write()
@@ -269,11 +276,14 @@ class Journal:
                 self._failed(error)
                 await asyncio.sleep(next(delays))
             else:
+                began_s, self.writing_since_s = self.writing_since_s, None
                 if self.failing_since_s is not None:
                     self._log.info(
                         "store recovered", after_s=round(self._clock.monotonic_s() - self.failing_since_s, 1)
                     )
                     self.failing_since_s = None
+                    self._on_change()
+                elif self._clock.monotonic_s() - began_s >= STORE_S:
                     self._on_change()
                 return result
 

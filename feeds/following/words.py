@@ -4,23 +4,19 @@ from collections.abc import Sequence
 
 from feeds.account import AccountApi, Credentials, Remarks
 from feeds.following.fill_history import FillHistory
-from feeds.following.journal import Journal
+from feeds.following.journal import STORE_S, Journal
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import STANDING, PrivateStream
 from feeds.trading import HedgeMode
 
 HEDGED = "Hedge mode: an order that only reduces closes a position, any other opens one."
 
-STORE_S = 1.0
-"""A store that fails for so long makes the account STALE; a locked database is free again sooner."""
-
 
 def lack(
     journal: Journal, streams: Sequence[PrivateStream], polls: AccountPolls, history: FillHistory, now_s: float
 ) -> str:
     """What is lacking for LIVE; "" if nothing is. ``now_s`` is monotonic."""
-    failing_s = journal.failing_since_s
-    if failing_s is not None and now_s - failing_s >= STORE_S:
+    if journal.writing_since_s is not None and now_s - journal.writing_since_s >= STORE_S:
         return "The database does not take the figures. They wait, and are tried again."
     for stream in streams:
         if stream.state not in STANDING:

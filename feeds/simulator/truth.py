@@ -14,7 +14,8 @@ ZERO = Decimal(0)
 
 def truth(account: Account) -> dict[str, Any]:
     """Everything about an account; money as decimal text, symbols unified. Balances are by wallet, then by asset:
-    ``total`` in one for derivatives alone, otherwise ``free`` and ``locked``."""
+    ``total`` in one for derivatives alone, otherwise ``free`` and ``locked``. Of ``id`` and ``number`` of fills and
+    ``id`` of orders each exchange makes the ids that it tells, see its package."""
     desks = account.desks.values()
     return {
         "account": account.name,
@@ -77,6 +78,7 @@ def _fill(fill: OwnFill) -> dict[str, Any]:
         "symbol": i.symbol,
         "native": i.native,
         "id": str(fill.id),
+        "number": fill.number,
         "order_id": str(fill.order.id),
         "side": fill.order.side.lower(),
         "price": f"{fill.price:f}",

@@ -4,16 +4,19 @@
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from django.db import connection
+from structlog.testing import capture_logs
 
 from dashboard.models import ExchangeAccount, Fill
 from dashboard.store import DjangoAccountStore
 from feeds.account import AccountStore
 from tests.dashboard.values import balance, fill, order, position
+from tests.shared import in_time
 
 RECV_NS = 1_795_221_000_500_000_000
 
@@ -97,6 +100,18 @@ async def test_closing_waits_for_what_was_asked_before_and_may_be_repeated(
     assert len(await writing) == 1
     with pytest.raises(RuntimeError, match="shutdown"):
         await store.cursors(account.pk)
+
+
+async def test_closing_does_not_wait_for_a_database_that_hangs(new_store: Callable[..., DjangoAccountStore]) -> None:
+    store, free = new_store(), threading.Event()
+    writing = asyncio.create_task(store.run(free.wait))
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        await asyncio.wait_for(store.close(patience_s=0.1), in_time(2))
+    assert [entry["event"] for entry in logs] == ["the database hangs, left alone"]
+    assert not writing.done()
+    free.set()
+    assert await writing
 
 
 async def test_a_lost_connection_is_made_anew(store: DjangoAccountStore, account: ExchangeAccount) -> None:

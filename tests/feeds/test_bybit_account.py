@@ -160,6 +160,13 @@ class TestRequests:
         assert budget.limit * budget.share <= 600 / 2
         assert budget.limit * budget.share <= 5 * 50 * 8
 
+    def test_a_key_passes_no_limit_of_an_endpoint_in_any_second(self) -> None:
+        api = account()
+        limits = api.key_limits
+        log = Request(path="/v5/account/transaction-log", product="unified")
+        for request, allowed in ((api.fills_request("spot", None), 50), (log, 25)):
+            assert (limits.most + limits.decay_per_s) / api.key_cost(request) <= allowed
+
     def test_pages_end(self) -> None:
         api = account()
         request = api.orders_requests()[0]

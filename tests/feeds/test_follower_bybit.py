@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
@@ -86,10 +87,13 @@ class Account:
 
 @contextlib.asynccontextmanager
 async def followed(
-    key: Credentials | None = None, client: Client | None = None, **settings: Any
+    key: Credentials | None = None, client: Client | None = None, *, kept_days: int = 20, **settings: Any
 ) -> AsyncIterator[Account]:
     if client is None:
-        async with simulator(instruments=BYBIT, **settings) as client, followed(key, client) as account:
+        async with (
+            simulator(instruments=BYBIT, **settings) as client,
+            followed(key, client, kept_days=kept_days) as account,
+        ):
             yield account
         return
     adapter = create("bybit", endpoints("127.0.0.1", client.server.port)["bybit"])
@@ -115,7 +119,7 @@ async def followed(
         follower = AccountFollower(
             spec, api, rest, StoreHandle(store), notify, settle_s=0.5, delays=lambda: iter(lambda: 0.1, None)
         )
-        with patch.object(pages, "KEPT_MS", 20 * 86_400_000):  # three windows instead of a hundred
+        with patch.object(pages, "KEPT_MS", kept_days * 86_400_000):  # three windows instead of a hundred
             await follower.start()
             try:
                 yield Account(client, follower, store, rest)
@@ -130,6 +134,14 @@ async def account() -> AsyncIterator[Account]:
     async with followed() as account:
         await account.live()
         yield account
+
+
+async def test_a_long_history_is_read_within_the_limits_of_a_key() -> None:
+    """Eighty windows of nothing: on this machine they could be asked for in a third of a second."""
+    with capture_logs() as logs:
+        async with followed(kept_days=40 * 7 - 1) as account:
+            await account.live()
+    assert [entry for entry in logs if entry["event"] in ("rest fails", "fills failed", "poll failed")] == []
 
 
 async def test_every_figure_is_the_exchanges(account: Account) -> None:

@@ -186,6 +186,26 @@ class TestLimits:
 
 class TestOutage:
     @scenario
+    async def test_a_store_that_lets_us_wait_is_told(self, world: World):
+        """A locked database does not fail: it answers when it is free again."""
+        async with world.following() as follower:
+            free = asyncio.Event()
+
+            async def wait(call: int) -> None:
+                await free.wait()
+
+            world.handle.before = wait
+            world.exchange.trade("BTC/USDT", "1")
+            await asyncio.sleep(3)
+            assert follower.state is StreamState.STALE
+            assert "database" in follower.sentence
+            assert not world.store.fills
+            free.set()
+            await asyncio.sleep(0.2)
+            assert follower.state is StreamState.LIVE
+            assert world.store.fills == world.exchange.true_fills()
+
+    @scenario
     async def test_rest_is_away(self, world: World):
         async with world.following() as follower:
             world.rest.down = True

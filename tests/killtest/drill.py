@@ -1,142 +1,43 @@
 """The kill drill: fills pour in at the exchange while the worker is killed (-9) and its connections are cut.
 
 Real processes: the simulator, and ``manage.py runfeeds`` with a database of its own. Afterwards the database, read
-with plain SQL, is held against what the exchange says. Used by ``test_kill.py`` and by ``bench/killtest.py``.
+with plain SQL, is held against what the exchange says. Used by the tests beside it and by ``bench/killtest.py``; scaled
+out, with other trouble: ``scaled.py``.
 """
 
-import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from feeds.simulator import SimulatorProcess, endpoints, run
-from feeds.simulator.keys import TEST_KEY, TEST_SECRET
+from tests.killtest.figures import Database, Exchange, differences
+from tests.killtest.places import PLACES, Place
 from tests.shared import ROOT
 from tests.system.processes import environment, migrated
 
-ACCOUNT = "test"  # of the simulator: nobody trades in it but this drill
-MARKETS = (("spot", "BTCUSDT"), ("spot", "ETHUSDT"), ("usdm", "BTCUSDT"), ("usdm", "ETHUSDT"))
-
-Figures = dict[str, Any]
-"""What is compared, in comparable form: fills by (symbol, id), balances by (product, asset), positions by symbol."""
+BINANCE = PLACES["binance"]
+RUNFEEDS = ("manage.py", "runfeeds")
 
 
-class Exchange:
-    """The simulator's controls."""
+class Child:
+    """A process of the deployment, started anew after each death."""
 
-    def __init__(self, process: SimulatorProcess) -> None:
-        self.process = process
-        self.base = f"http://{process.host}:{process.port}"
-
-    def call(self, path: str, body: dict[str, Any] | None = None, *, timeout_s: float = 60.0) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"} if data else {})
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            return json.load(answer)
-
-    def fills(self, count: int, per_s: float) -> None:
-        """Begin ``count`` executions in all, at ``per_s`` in all, spread over the markets."""
-        for number, (product, symbol) in enumerate(MARKETS):
-            share = count // len(MARKETS) + (number < count % len(MARKETS))
-            wanted = {"account": ACCOUNT, "product": product, "symbol": symbol, "count": share}
-            self.call("/__sim/fills", wanted | {"per_s": per_s / len(MARKETS)})
-
-    def cut(self) -> None:
-        self.call("/__sim/faults", {"exchange": "binance", "kind": "cut"})
-
-    def fills_to_come(self) -> bool:
-        return bool(self.call(f"/__sim/truth?account={ACCOUNT}")["fills_to_come"])
-
-    def figures(self) -> Figures:
-        told = self.call(f"/__sim/truth?account={ACCOUNT}")
-        spot = {
-            ("spot", asset): Decimal(row["free"]) + Decimal(row["locked"])
-            for asset, row in told["balances"]["spot"].items()
-        }
-        usdm = {("usdm", asset): Decimal(row["total"]) for asset, row in told["balances"]["usdm"].items()}
-        return {
-            "fills": {(row["symbol"], row["id"]): _fill(row) for row in told["fills"]},
-            "balances": {key: total for key, total in (spot | usdm).items() if total},
-            "positions": {row["symbol"]: Decimal(row["size"]) for row in told["positions"]},
-        }
-
-
-def _fill(row: Any) -> tuple[Any, ...]:
-    realised = row["realised"]
-    return (
-        row["product"],
-        row["order_id"],
-        row["side"],
-        Decimal(row["price"]),
-        Decimal(row["size"]),
-        Decimal(row["fee"]),
-        row["fee_asset"],
-        bool(row["maker"]),
-        None if realised is None else Decimal(realised),
-        row["exchange_ms"],
-    )
-
-
-class Database:
-    """The worker's database, read without any code of ours."""
-
-    def __init__(self, url: str, var: Path) -> None:
-        self._url = url
-        self._path = var / "db.sqlite3"
-
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        if not self._url:
-            with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=20)) as connection:
-                cursor = connection.execute(query)
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor]
-        import psycopg
-        from psycopg.rows import dict_row
-
-        with psycopg.connect(self._url, row_factory=dict_row) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
-
-    def fill_rows(self) -> list[dict[str, Any]]:
-        return self.rows("SELECT * FROM dashboard_fill ORDER BY id")
-
-    def state(self) -> tuple[str, str]:
-        rows = self.rows("SELECT state, sentence FROM dashboard_exchangeaccount")
-        return (rows[0]["state"], rows[0]["sentence"]) if rows else ("", "no account yet")
-
-    def figures(self) -> Figures:
-        fills = {(row["symbol"], row["fill_id"]): _fill(row) for row in self.fill_rows()}
-        balances = self.rows("SELECT product, asset, total FROM dashboard_balance")
-        positions = self.rows("SELECT symbol, size FROM dashboard_position")
-        return {
-            "fills": fills,
-            "balances": {(r["product"], r["asset"]): Decimal(r["total"]) for r in balances if Decimal(r["total"])},
-            "positions": {r["symbol"]: Decimal(r["size"]) for r in positions if Decimal(r["size"])},
-        }
-
-
-class Worker:
-    """``manage.py runfeeds``, started anew after each death."""
-
-    def __init__(self, env: dict[str, str], log: Path) -> None:
+    def __init__(self, env: Mapping[str, str], log: Path, command: Sequence[str] = RUNFEEDS) -> None:
         self._env = env
         self._log = log
+        self._command = [sys.executable, *command]
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as out:
-            self._child = subprocess.Popen(
-                [sys.executable, "manage.py", "runfeeds"], cwd=ROOT, env=self._env, stdout=out, stderr=out
-            )
+            self._child = subprocess.Popen(self._command, cwd=ROOT, env=self._env, stdout=out, stderr=out)
 
     def kill(self) -> None:
         """-9: nothing is flushed, nothing is said."""
@@ -144,7 +45,7 @@ class Worker:
         self._child.send_signal(signal.SIGKILL)
         code = self._child.wait(10)
         if code != -signal.SIGKILL:
-            raise AssertionError(f"the worker had ended by itself ({code}):\n{self._log.read_text()[-4000:]}")
+            raise AssertionError(f"it had ended by itself ({code}):\n{self._log.read_text()[-4000:]}")
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -158,18 +59,31 @@ class Worker:
             return self._child.wait()
 
 
-def config_text(port: int) -> str:
-    """A spreadboard.toml for the simulator at ``port``, with the account that the drill uses."""
-    urls = endpoints("127.0.0.1", port)["binance"]
-    lines = ["[exchanges.binance]", 'pinned = ["BTC/USDT"]']
-    for product in ("spot", "usdm"):
-        lines.append(f"[exchanges.binance.{product}]")
-        for key, url in urls.items():
-            of, _, kind = key.partition(".")
-            if of == product:
-                lines.append(f'{kind}_url = "{url}"')
-    lines += ["[accounts.main]", 'exchange = "binance"', 'label = "Main"', 'products = ["spot", "usdm"]']
+def config_text(port: int, *places: Place) -> str:
+    """A spreadboard.toml for the simulator at ``port``, with an account at each of these exchanges; Binance if none."""
+    lines: list[str] = []
+    for place in places or (BINANCE,):
+        products = "[" + ", ".join(f'"{product}"' for product in place.products) + "]"
+        lines += [f"[exchanges.{place.exchange}]", f"products = {products}", f'pinned = ["{place.pinned}"]']
+        hosts: dict[str, list[str]] = {}
+        for key, url in endpoints("127.0.0.1", port)[place.exchange].items():
+            host, _, kind = key.partition(".")
+            hosts.setdefault(host, []).append(f'{kind}_url = "{url}"')
+        for host, urls in hosts.items():
+            lines += [f"[exchanges.{place.exchange}.{host}]", *urls]
+        account = [f'exchange = "{place.exchange}"', 'label = "Main"', f"products = {products}"]
+        lines += [f"[accounts.{place.account}]", *account]
     return "\n".join(lines) + "\n"
+
+
+def secrets(*places: Place) -> dict[str, str]:
+    """The environment of a worker that follows the accounts at these exchanges."""
+    env: dict[str, str] = {}
+    for place in places:
+        given = {"KEY": place.key.key, "SECRET": place.key.secret, "PASSPHRASE": place.key.passphrase}
+        env |= {f"SPREADBOARD_{place.account.upper()}_{name}": text for name, text in given.items() if text}
+        env |= place.secrets
+    return env
 
 
 class Result(dict[str, Any]):
@@ -181,99 +95,179 @@ class Result(dict[str, Any]):
 
 
 @contextmanager
-def simulated() -> Iterator[Exchange]:
-    process = run(exchanges=("binance",))
+def simulated(place: Place = BINANCE) -> Iterator[Exchange]:
+    with simulator(place) as process:
+        yield Exchange(process, place)
+
+
+@contextmanager
+def simulator(*places: Place) -> Iterator[SimulatorProcess]:
+    process = run(exchanges=[place.exchange for place in places])
     try:
-        yield Exchange(process)
+        yield process
     finally:
         process.stop()
 
 
+class Pour(NamedTuple):
+    """So many fills at one exchange, and how fast."""
+
+    place: Place
+    fills: int
+    per_s: float
+
+
 def drill(
-    folder: Path, *, fills: int, per_s: float, kills: int, cuts: int, database_url: str = "", seed: int = 1
+    folder: Path, *, fills: int, per_s: float, place: Place = BINANCE, kills: int, cuts: int, database_url: str = ""
 ) -> Result:
-    """Run it; ``folder`` is empty. Raises AssertionError if the figures do not come to agree."""
-    with simulated() as exchange:
+    """:func:`drills` at one exchange."""
+    (result,) = drills(folder, [Pour(place, fills, per_s)], kills=kills, cuts=cuts, database_url=database_url)
+    return result
+
+
+def drills(folder: Path, pours: Sequence[Pour], *, kills: int, cuts: int, database_url: str = "") -> list[Result]:
+    """Run it with one worker for all of these exchanges; ``folder`` is empty.
+
+    Fills come as soon as one account is LIVE: some exchanges have a long history to read before that.
+    Raises AssertionError if the figures do not come to agree.
+    """
+    places = [pour.place for pour in pours]
+    with simulator(*places) as process:
         config = folder / "spreadboard.toml"
-        config.write_text(config_text(exchange.process.port))
-        secrets = {"SPREADBOARD_MAIN_KEY": TEST_KEY, "SPREADBOARD_MAIN_SECRET": TEST_SECRET}
-        env = environment(folder / "var", config, DATABASE_URL=database_url, LOG_FORMAT="json", **secrets)
+        config.write_text(config_text(process.port, *places))
+        env = environment(folder / "var", config, DATABASE_URL=database_url, LOG_FORMAT="json", **secrets(*places))
         migrated(env)
-        database = Database(database_url, folder / "var")
-        worker = Worker(env, folder / "worker.log")
+        exchanges = [Exchange(process, place) for place in places]
+        databases = [Database(database_url, folder / "var", place.exchange) for place in places]
+        worker = Child(env, folder / "worker.log")
+        deaths = Deaths(worker, databases, max(place.dead_s for place in places))
         worker.start()
         try:
-            _wait(lambda: database.state()[0] == "LIVE", 60, lambda: f"{database.state()}\n{_tail(folder)}")
-            exchange.fills(fills, per_s)
-            dead_s, killed_at = _make_trouble(exchange, worker, database, fills / per_s, kills, cuts, seed)
-            _wait(lambda: not exchange.fills_to_come(), 60, lambda: "the exchange did not execute all fills")
-            ended_s = time.monotonic()
-            _wait(
-                lambda: database.figures() == exchange.figures(),
-                90,
-                lambda: f"{_differences(database.figures(), exchange.figures())}\n{database.state()}\n{_tail(folder)}",
-            )
-            agreed_s = time.monotonic() - ended_s
-            _wait(lambda: database.state()[0] == "LIVE", 60, lambda: f"{database.state()}\n{_tail(folder)}")
+            wait(lambda: "LIVE" in {database.state()[0] for database in databases}, 60, lambda: tail(folder))
+            for exchange, pour in zip(exchanges, pours, strict=True):
+                exchange.fills(pour.fills, pour.per_s)
+            lasts_s = max(pour.fills / pour.per_s for pour in pours)
+            make_trouble({"kill": (kills, deaths.die), "cut": (cuts, lambda: cut(exchanges))}, lasts_s)
+            wait(lambda: not exchanges[0].fills_to_come(), 60, lambda: "the exchanges did not execute all fills")
+            ended_s, ended_ns = time.monotonic(), time.time_ns()
+            agreed_s = []
+            for exchange, database in zip(exchanges, databases, strict=True):
+                wait_until_equal(exchange, database, folder)
+                agreed_s.append(round(time.monotonic() - ended_s, 1))
+            for database in databases:
+                wait_until_live(database, folder, ended_ns)
         finally:
             code = worker.stop()
-        rows, true = database.fill_rows(), exchange.figures()
-        keys = [(row["symbol"], row["fill_id"]) for row in rows]
-        return Result(
-            {
-                "fills at the exchange": len(true["fills"]),
-                "fills in the database": len(rows),
-                "of them twice": len(keys) - len(set(keys)),
-                "missing": len(true["fills"].keys() - set(keys)),
-                "unknown to the exchange": len(set(keys) - true["fills"].keys()),
-                "told first by stream": sum(row["source"] == "stream" for row in rows),
-                "told first by REST": sum(row["source"] == "rest" for row in rows),
-                "worker killed": len(killed_at),
-                "stored when it was killed": killed_at,
-                "connections cut": cuts,
-                "seconds between death and next start": round(dead_s, 1),
-                "figures that differ": len(_differences(database.figures(), true)),
-                "balances compared": len(true["balances"]),
-                "seconds until all agreed": round(agreed_s, 1),
-                "exit code of the last worker": code,
-            }
-        )
+        return [
+            Result(
+                {
+                    "exchange": exchange.place.exchange,
+                    "fills a second": f"{pour.per_s:g}",
+                    **outcome(exchange, database),
+                    "worker killed": len(deaths.stored),
+                    "stored when it was killed": [stored[number] for stored in deaths.stored],
+                    "connections cut": cuts,
+                    "seconds between death and next start": round(deaths.dead_s, 1),
+                    "seconds until all agreed": agreed_s[number],
+                    "exit code of the last worker": code,
+                }
+            )
+            for number, (exchange, database, pour) in enumerate(zip(exchanges, databases, pours, strict=True))
+        ]
 
 
-def _make_trouble(
-    exchange: Exchange, worker: Worker, database: Database, lasts_s: float, kills: int, cuts: int, seed: int
-) -> tuple[float, list[int]]:
-    """Kills and cuts at random moments of the time that the fills last, each in a part of it of its own."""
-    rng = random.Random(seed)
-    plan = [((number + rng.uniform(0.2, 0.8)) / kills * lasts_s, "kill") for number in range(kills)]
-    plan += [((number + rng.uniform(0.2, 0.8)) / cuts * lasts_s, "cut") for number in range(cuts)]
-    begun_s, dead_s, stored = time.monotonic(), 0.0, []
-    for at_s, what in sorted(plan):
-        time.sleep(max(0.0, begun_s + at_s - time.monotonic()))
-        if what == "cut":
-            exchange.cut()
-            continue
-        worker.kill()
+def cut(exchanges: Iterable[Exchange]) -> None:
+    for exchange in exchanges:
+        exchange.cut()
+
+
+class Deaths:
+    """Kills the worker and starts the next one; knows how many fills were stored at each death, by database (None:
+    nobody could look, as it was locked)."""
+
+    def __init__(self, worker: Child, databases: Sequence[Database], most_s: float, seed: int = 1) -> None:
+        self.stored: list[list[int | None]] = []
+        self.dead_s = 0.0
+        self._worker = worker
+        self._databases = databases
+        self._most_s = most_s
+        self._rng = random.Random(-seed)
+
+    def die(self) -> None:
+        self._worker.kill()
         died_s = time.monotonic()
-        stored.append(len(database.fill_rows()))
-        time.sleep(rng.uniform(0.0, 0.5))
-        worker.start()
-        dead_s += time.monotonic() - died_s
-    return dead_s, stored
+        self.stored.append([_stored(database) for database in self._databases])
+        time.sleep(self._rng.uniform(0.0, self._most_s))
+        self._worker.start()
+        self.dead_s += time.monotonic() - died_s
 
 
-def _differences(ours: Figures, theirs: Figures) -> list[str]:
-    """Every figure that is not the same, as text."""
-    found = []
-    for kind in theirs:
-        for key in sorted(ours[kind].keys() | theirs[kind].keys()):
-            mine, true = ours[kind].get(key), theirs[kind].get(key)
-            if mine != true:
-                found.append(f"{kind} {key}: stored {mine}, exchange {true}")
-    return found
+def _stored(database: Database) -> int | None:
+    import psycopg
+
+    try:
+        return database.fill_count(lock_s=0.2)
+    except psycopg.errors.LockNotAvailable:
+        return None
 
 
-def _wait(condition: Any, within_s: float, why: Any) -> None:
+def make_trouble(trouble: Mapping[str, tuple[int, Callable[[], object]]], lasts_s: float, seed: int = 1) -> None:
+    """Each kind so many times, at random moments of the time that the fills last, each in a part of it of its own."""
+    rng = random.Random(seed)
+    plan = [
+        ((number + rng.uniform(0.2, 0.8)) / count * lasts_s, kind)
+        for kind, (count, _) in trouble.items()
+        for number in range(count)
+    ]
+    begun_s = time.monotonic()
+    for at_s, kind in sorted(plan):
+        time.sleep(max(0.0, begun_s + at_s - time.monotonic()))
+        trouble[kind][1]()
+
+
+def wait_until_equal(exchange: Exchange, database: Database, folder: Path) -> None:
+    """Until the database says what the exchange does, to the last digit."""
+    true, place = len(exchange.figures()["fills"]), exchange.place
+
+    def wrong() -> list[str]:
+        return differences(database.figures(), exchange.figures(), place)
+
+    wait(
+        lambda: database.fill_count() >= true and not wrong(),
+        place.patience_s,
+        lambda: "\n".join([*wrong()[:20], str(database.state()), tail(folder)]),
+    )
+
+
+def wait_until_live(database: Database, folder: Path, since_ns: int = 0) -> None:
+    """Until a worker has written, after ``since_ns``, that the account is LIVE."""
+
+    def live() -> bool:
+        state, _, written_ns = database.state()
+        return state == "LIVE" and written_ns > since_ns
+
+    wait(live, 60, lambda: f"{database.state()}\n{tail(folder)}")
+
+
+def outcome(exchange: Exchange, database: Database) -> dict[str, Any]:
+    """Counts, after everything has ended."""
+    rows, true = database.fill_rows(), exchange.figures()
+    keys = [(row["symbol"], row["fill_id"]) for row in rows]
+    return {
+        "fills at the exchange": len(true["fills"]),
+        "fills in the database": len(rows),
+        "of them twice": len(keys) - len(set(keys)),
+        "missing": len(true["fills"].keys() - set(keys)),
+        "unknown to the exchange": len(set(keys) - true["fills"].keys()),
+        "told first by stream": sum(row["source"] == "stream" for row in rows),
+        "told first by REST": sum(row["source"] == "rest" for row in rows),
+        "figures that differ": len(differences(database.figures(), true, exchange.place)),
+        "balances compared": len(true["balances"]),
+        "positions compared": len(true["positions"]),
+    }
+
+
+def wait(condition: Callable[[], object], within_s: float, why: Callable[[], object]) -> None:
     end_s = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end_s:
@@ -281,7 +275,7 @@ def _wait(condition: Any, within_s: float, why: Any) -> None:
         time.sleep(0.1)
 
 
-def _tail(folder: Path) -> str:
+def tail(folder: Path) -> str:
     return "".join(
         f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(folder.glob("*.log")) if os.path.getsize(path)
     )

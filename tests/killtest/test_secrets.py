@@ -207,8 +207,8 @@ def test_no_key_appears_anywhere(tmp_path: Path):
         worker_env = environment(
             tmp_path / "worker",
             config,
-            SPREADBOARD_MAIN_KEY=from_environment.key,
-            SPREADBOARD_MAIN_SECRET=from_environment.secret,
+            SPREADBOARD_MAIN_BINANCE_KEY=from_environment.key,
+            SPREADBOARD_MAIN_BINANCE_SECRET=from_environment.secret,
             **shared,
         )
         manage(web_env, "migrate", "--verbosity", "0")

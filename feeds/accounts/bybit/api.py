@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
+from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Wire
 from feeds.accounts.bybit import pages
@@ -41,6 +41,9 @@ SETTLES = ("USDT", "USDC")
 """What linear contracts are settled in."""
 POSITIONS_A_PAGE = 200
 ORDERS_A_PAGE = 50
+
+LIMITS = KeyLimits(most=25, decay_per_s=25, reserve=5)
+"""No more than 50 in any second, all endpoints together: from nearby a history of many windows is asked faster."""
 
 TRADING = ("ContractTrade", "Spot", "Derivatives", "Options")  # of which Options is for USDC contracts too
 """Permissions by which orders may be placed."""
@@ -94,7 +97,8 @@ class _LoginRefused(ExchangeError):
 
 
 class BybitAccount(BybitTrading):
-    """One unified account; fits :class:`feeds.account.AccountApi` and :class:`feeds.trading.TradingApi`.
+    """One unified account; fits :class:`feeds.account.AccountApi`, :class:`feeds.account.LimitsKeys` and
+    :class:`feeds.trading.TradingApi`.
 
     ``now_s`` is the wall clock, for how far a list of transfers goes.
     """
@@ -107,6 +111,7 @@ class BybitAccount(BybitTrading):
         now_s: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(markets)
+        self.key_limits = LIMITS
         self._spec = spec
         self._endpoints = endpoints
         self._now_s = now_s
@@ -116,6 +121,10 @@ class BybitAccount(BybitTrading):
         return {market.product for market in self._markets} >= set(self._spec.products)
 
     # Signing
+
+    def key_cost(self, request: Request) -> float:
+        """The transaction log may be asked half as often as the rest."""
+        return 2.0 if request.path == pages.LOG_PATH else 1.0
 
     def sign(self, request: Request, now_ms: int) -> Request:
         credentials = self._spec.credentials
