@@ -22,7 +22,7 @@ from feeds.domain import StreamState
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.following.journal import Journal
-from feeds.following.signed_rest import SignedRest
+from feeds.following.signed_rest import SignedRest, Told
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
 from feeds.trading import FindsInTwo, FindsOpen, HedgeMode, TradingApi
 
@@ -39,6 +39,9 @@ ASK_S = 60.0
 """So long the exchange is asked at once what became of an order; then every :data:`LATER_S`."""
 
 LATER_S = 30.0
+
+LONGEST_WAIT_S = 5.0
+"""So long at most who cancels waits because the exchange asks for it."""
 
 ROUNDS = 3
 """Cancelling all is repeated for orders that came meanwhile, so often."""
@@ -320,7 +323,7 @@ class Trader:
         if order is None:
             raise Refused(f"There is no order {order_id} in {symbol}.")
         try:
-            told = await self._rest.ask(trading.cancel_request(order), urgent=True)
+            told = await self._ask_surely(trading.cancel_request(order))
             trading.parse_cancelled(order, told.raw)
         except ExchangeError as error:
             raise Refused(self._said(error)) from error
@@ -352,7 +355,7 @@ class Trader:
         refusals = []
         for request in trading.cancel_all_requests(symbols):
             try:
-                told = await self._rest.ask(request, urgent=True)
+                told = await self._ask_surely(request)
                 trading.parse_cancelled_all(request, told.raw)
             except ExchangeError as error:
                 if not trading.unknown_order(error):  # filled or cancelled meanwhile
@@ -363,9 +366,18 @@ class Trader:
     async def _open_orders(self) -> list[Order]:
         orders = []
         for request in self._api.orders_requests():
-            told = await self._rest.ask(request, urgent=True)
+            told = await self._ask_surely(request)
             orders += self._api.parse_orders(request, told.raw)
         return orders
+
+    async def _ask_surely(self, request: Request) -> Told:
+        """For who wants out: where the exchange asks to wait, it is waited for, once."""
+        try:
+            return await self._rest.ask(request, urgent=True)
+        except RateLimited as error:
+            self._log.warning("told to wait", error=str(error))
+            await asyncio.sleep(min(error.retry_after_s, LONGEST_WAIT_S))
+            return await self._rest.ask(request, urgent=True)
 
     async def _hold_dead_man(self, timeout_s: int) -> None:
         """Also where nothing is open any more: a switch that was set there strikes all that comes later."""

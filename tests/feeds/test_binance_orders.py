@@ -13,7 +13,7 @@ from feeds.exchange import Request
 from feeds.exchanges.binance import Binance
 from feeds.trading import HedgeMode, NewOrder, TradingApi
 from tests.documented import Documented, below
-from tests.feeds.binance_examples import ENDPOINTS, MARKETS, account, answer
+from tests.feeds.binance_examples import account, answer
 from tests.shared import shared_file
 
 SPOT, USDM = "LTC/BTC", "BTC/USDT:USDT"
@@ -103,14 +103,14 @@ class TestPlacing:
         api.doubt_mode(USDM, ExchangeError("position side does not match", -4061))
         assert api.mode_request(USDM) == request
 
-    def test_only_an_account_that_trades_reads_its_mode(self) -> None:
+    @pytest.mark.parametrize(("side", "hedged"), [("BOTH", False), ("LONG", True), ("SHORT", True)])
+    def test_positions_tell_the_mode(self, side: str, hedged: bool) -> None:
         api = account()
-        assert [request.path for request in api.settings_requests()] == ["/fapi/v1/symbolConfig"]
-        spec = msgspec.structs.replace(api._spec, trading=True)
-        trading = BinanceAccount(spec, MARKETS, ENDPOINTS)
-        request = trading.settings_requests()[1]
-        trading.take_settings(request, b'{"dualSidePosition": false}')
-        assert trading.hedged is False
+        [row] = json.loads(answer("UsdFutures/Trading/GetPositions"))[:1]
+        api.parse_positions(api.positions_requests()[0], json.dumps([row | {"positionSide": side}]).encode(), 7)
+        assert (api.hedged, api.in_hedge_mode()) == (hedged, hedged)
+        api.parse_positions(api.positions_requests()[0], b"[]", 8)
+        assert api.hedged is hedged  # nothing is told
 
     @pytest.mark.parametrize(
         ("symbol", "name", "id"), [(SPOT, "Spot", "28"), (USDM, "UsdFutures", "22542179")], ids=["spot", "usdm"]

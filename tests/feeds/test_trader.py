@@ -13,7 +13,7 @@ from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
 from feeds.domain import Market, StreamState
-from feeds.errors import CredentialsError, ExchangeError, TransportError
+from feeds.errors import CredentialsError, ExchangeError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.exchanges import create
 from feeds.following import trader as module
@@ -431,6 +431,26 @@ async def test_all_are_cancelled(bench: Bench) -> None:
     assert await bench.trader.cancel_all() == 3
     assert not bench.desk().open_orders() and not bench.desk("usdm").open_orders()
     assert await bench.trader.cancel_all() == 0
+
+
+async def test_who_wants_out_waits_for_the_exchange(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is one too many is no reason to leave orders open."""
+    ask, refused = bench.trader._rest.ask, set[str]()
+    ticket = await bench.trader.place("k1", bench.wish())
+    await bench.trader.place("k2", bench.wish())
+
+    async def through(request: Request, **more: Any) -> Any:
+        if request.path not in refused:
+            refused.add(request.path)
+            raise RateLimited(f"{request}: HTTP 429, wait 0.1 s", 0.1)
+        return await ask(request, **more)
+
+    monkeypatch.setattr(bench.trader._rest, "ask", through)
+    await bench.trader.cancel("BTC/USDT", ticket.order_id)
+    refused.clear()
+    assert await bench.trader.cancel_all() == 1
+    assert not bench.desk().open_orders()
+    assert {"/api/v3/openOrders", "/fapi/v1/openOrders"} <= refused
 
 
 async def test_orders_go_at_a_stop_if_so_wished(client: Client) -> None:

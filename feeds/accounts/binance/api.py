@@ -20,7 +20,7 @@ from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance import capital, spot_rest, usdm_rest
 from feeds.accounts.binance.spot_stream import SpotSession
-from feeds.accounts.binance.trading import MODE, BinanceTrading
+from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
 from feeds.accounts.binance.wire import decode
 from feeds.domain import Rejected
@@ -174,16 +174,10 @@ class BinanceAccount(BinanceTrading):
     # Balances, positions, orders
 
     def settings_requests(self) -> list[Request]:
-        if not self._usdm:
-            return []
-        config = Request(path="/fapi/v1/symbolConfig", product="usdm", weight=5)
-        return [config, MODE] if self._spec.trading else [config]  # only orders depend on the mode
+        return [Request(path="/fapi/v1/symbolConfig", product="usdm", weight=5)] if self._usdm else []
 
     def take_settings(self, request: Request, raw: bytes) -> None:
-        if request.path == MODE.path:
-            self.take_mode("", raw)
-        else:
-            self._settings.update(usdm_rest.parse_settings(raw))
+        self._settings.update(usdm_rest.parse_settings(raw))
 
     def balances_requests(self) -> list[Request]:
         requests = []
@@ -202,7 +196,10 @@ class BinanceAccount(BinanceTrading):
         return [Request(path="/fapi/v3/positionRisk", product="usdm", weight=5)] if self._usdm else []
 
     def parse_positions(self, request: Request, raw: bytes, asof_ms: int) -> list[Position]:
-        return usdm_rest.parse_positions(raw, asof_ms, self._markets, self._settings)
+        positions = usdm_rest.parse_positions(raw, asof_ms, self._markets, self._settings)
+        if positions:  # all of an account are kept alike
+            self.hedged = positions[0].side != "both"
+        return positions
 
     def orders_requests(self) -> list[Request]:
         requests = []

@@ -4,8 +4,8 @@ Facts (sources: binance-spot-api-docs ``rest-api.md`` and ``errors.md``; develop
 
 * ``newClientOrderId``: up to 36 of ``.A-Z:/a-z0-9_-``, unique among open orders. Asked by ``origClientOrderId``.
 * In hedge mode an order must name its position (``positionSide`` LONG or SHORT) and may not have ``reduceOnly``: a sale
-  from the long one closes it, a sale to the short one opens it. Which mode: ``positionSide/dual``, for the whole
-  account. -4061: the order does not fit the mode.
+  from the long one closes it, a sale to the short one opens it. Which mode: open positions tell,
+  and ``positionSide/dual`` (weight 30), for the whole account. -4061: the order does not fit the mode.
 * A post-only order is type LIMIT_MAKER on spot, and timeInForce GTX on futures.
 * Errors -1000, -1001 (internal), -1006 and -1007 (no answer from the matching engine) leave open what has become of it.
 * The futures' conditional orders are another list: cancelled by ``algoOrder``, all of a market by ``algoOpenOrders``.

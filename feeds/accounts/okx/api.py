@@ -66,7 +66,7 @@ FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {TIME: 6, ALGOS: 3, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
+WEIGHTS = {TIME: 6, ALGOS: 4, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
 """Of the budget of 60 in 2 s, for what is asked several times at once, such as pages or kinds: its own limit divides
 that. What a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one.
 """
