@@ -5,7 +5,7 @@ come to the same, and our follower must store what the exchange holds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import ccxt.async_support as ccxt
 import pytest
 
+from bench import ccxt_clients
 from feeds.account import AccountSpec, Credentials
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
@@ -31,7 +32,6 @@ from feeds.tickets import Ticket, Wish
 from tests.feeds.account_store import MemoryStore, StoreHandle
 from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
 from tests.feeds.simulator_help import Client, simulator
-from tests.feeds.test_ccxt import configure
 from tests.feeds.test_trader import Tickets
 
 D = Decimal
@@ -39,38 +39,22 @@ PERP = "BTC/USDT:USDT"
 
 
 class Place(NamedTuple):
-    """One exchange: its kind of derivatives, the name of the contract, the key, and ccxt pointed at the simulator."""
+    """One exchange: its kind of derivatives, the name of the contract, the key, and ccxt's class, its word for the kind
+    of markets, and its options."""
 
     name: str
     product: str
     native: str
     key: ApiKey
-    client: Callable[[int, dict[str, Any]], Any]
-
-
-def _binance(port: int, keys: dict[str, Any]) -> Any:
-    exchange = configure(ccxt.binanceusdm(keys | {"options": {"fetchMarkets": {"types": ["linear"]}}}), port)
-    exchange.options |= {"fetchCurrencies": False, "fetchMargins": False}
-    return exchange
-
-
-def _bybit(port: int, keys: dict[str, Any]) -> Any:
-    exchange = ccxt.bybit(keys | {"options": {"fetchMarkets": {"types": ["linear"]}, "enableUnifiedAccount": True}})
-    api = exchange.urls["api"]
-    api["public"] = api["private"] = endpoints("127.0.0.1", port)["bybit"]["unified.rest"]
-    return exchange
-
-
-def _okx(port: int, keys: dict[str, Any]) -> Any:
-    exchange = ccxt.okx(keys | {"options": {"fetchMarkets": {"types": ["swap"]}}})
-    exchange.urls["api"] = {"rest": endpoints("127.0.0.1", port)["okx"]["private.rest"]}
-    return exchange
+    kind: type
+    markets: str
+    options: Mapping[str, Any] = {}
 
 
 PLACES = [
-    Place("binance", "usdm", "BTCUSDT", BINANCE_KEYS.test, _binance),
-    Place("bybit", "linear", "BTCUSDT", BYBIT_KEYS.test, _bybit),
-    Place("okx", "swap", "BTC-USDT-SWAP", OKX_KEYS.test, _okx),
+    Place("binance", "usdm", "BTCUSDT", BINANCE_KEYS.test, ccxt.binanceusdm, "linear"),
+    Place("bybit", "linear", "BTCUSDT", BYBIT_KEYS.test, ccxt.bybit, "linear", {"enableUnifiedAccount": True}),
+    Place("okx", "swap", "BTC-USDT-SWAP", OKX_KEYS.test, ccxt.okx, "swap"),
 ]
 
 
@@ -161,10 +145,10 @@ async def world(place: Place) -> AsyncIterator[World]:
             on_orders=follower.polls.orders_again,
             delays=lambda: iter(lambda: 0.05, None),
         )
-        keys = {"apiKey": key.key, "secret": key.secret, "password": key.passphrase, "enableRateLimit": False}
-        peer = place.client(client.server.port, keys)
+        at = endpoints("127.0.0.1", client.server.port)[place.name]
+        markets = {"fetchMarkets": {"types": [place.markets]}}
+        peer = ccxt_clients.client(place.kind, at, key, **markets, **place.options)
         stack.push_async_callback(peer.close)
-        peer.has["fetchCurrencies"] = False
         await stack.enter_async_context(asyncio.timeout(50))
         await peer.load_markets()
         stack.push_async_callback(follower.stop)
@@ -230,9 +214,10 @@ async def test_long_and_short_side_by_side(place: Place) -> None:
 
         # Back to one position.
         await at.peer.set_position_mode(False, PERP)
-        refused = await at.order("sell", "0.02")
-        assert refused.state in ("refused", "placed")
-        if refused.state == "refused":
-            assert at.held() == {}
-            assert (await at.order("sell", "0.02")).state == "placed"
+        for _ in range(3):  # the mode is as new as before; and Bybit may say that this was too quick
+            last = await at.order("sell", "0.02")
+            if last.state == "placed":
+                break
+            assert last.state == "refused" and at.held() == {}
+        assert last.state == "placed", last
         await at.must_hold(both="-0.02")
