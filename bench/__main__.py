@@ -1,9 +1,10 @@
 """``make bench``: every measurement, each with its baseline in the same run, as a table and as build/bench.json.
 
-    python -m bench                     all, but not the two that follow
+    python -m bench                     all, but not the last three
     python -m bench ingest              only the named ones
     python -m bench faults --ours       every exchange's faults; without ccxt beside them
     python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
+    python -m bench limits              an hour of eight accounts against every exchange's limits, in minutes
     python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
 Each benchmark is a module of this package with ``run() -> list[dict]``, rows of ``name, value, unit, baseline,
@@ -31,9 +32,9 @@ BENCHMARKS = (
     "longtail",
     "killtest",
 )
-LONG = ("ccxt", "demo")
+LONG = ("ccxt", "demo", "limits")
 """Run only when they are named."""
-WITH_OPTIONS = ("ccxt", "demo", "faults")
+WITH_OPTIONS = ("ccxt", "demo", "faults", "limits")
 """These have a ``main`` and print a table of their own."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 

@@ -7,6 +7,7 @@ from feeds.following.fill_history import FillHistory
 from feeds.following.journal import Journal
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import STANDING, PrivateStream
+from feeds.following.signed_rest import SignedRest
 
 STORE_S = 1.0
 """A store that fails for so long makes the account STALE; a locked database is free again sooner."""
@@ -35,8 +36,10 @@ def lack(
     return ""
 
 
-def remark(api: AccountApi, history: FillHistory, credentials: Credentials) -> str:
+def remark(api: AccountApi, history: FillHistory, rest: SignedRest, credentials: Credentials) -> str:
     """What is to be said of an account that is LIVE; "" if nothing is."""
+    if any(rest.blocked_s(product) for product in api.clocks()):
+        return "The exchange asks us to wait: for the moment only what its streams tell is new."
     if isinstance(api, Remarks) and (said := api.remark()):
         return said
     for market in history.unlisted:
