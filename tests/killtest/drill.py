@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -158,16 +158,19 @@ class Worker:
             return self._child.wait()
 
 
-def config_text(port: int) -> str:
+def config_text(port: int, exchanges: Sequence[str] = ("binance",)) -> str:
     """A spreadboard.toml for the simulator at ``port``, with the account that the drill uses."""
-    urls = endpoints("127.0.0.1", port)["binance"]
-    lines = ["[exchanges.binance]", 'pinned = ["BTC/USDT"]']
-    for product in ("spot", "usdm"):
-        lines.append(f"[exchanges.binance.{product}]")
-        for key, url in urls.items():
-            of, _, kind = key.partition(".")
-            if of == product:
-                lines.append(f'{kind}_url = "{url}"')
+    lines = []
+    for name in exchanges:
+        lines.append(f"[exchanges.{name}]")
+        if name == "binance":
+            lines.append('pinned = ["BTC/USDT"]')
+        urls = endpoints("127.0.0.1", port)[name]
+        for host in dict.fromkeys(key.partition(".")[0] for key in urls):
+            lines.append(f"[exchanges.{name}.{host}]")
+            lines += [
+                f'{key.partition(".")[2]}_url = "{url}"' for key, url in urls.items() if key.startswith(f"{host}.")
+            ]
     lines += ["[accounts.main]", 'exchange = "binance"', 'label = "Main"', 'products = ["spot", "usdm"]']
     return "\n".join(lines) + "\n"
 
@@ -181,8 +184,8 @@ class Result(dict[str, Any]):
 
 
 @contextmanager
-def simulated() -> Iterator[Exchange]:
-    process = run(exchanges=("binance",))
+def simulated(exchanges: Sequence[str] = ("binance",)) -> Iterator[Exchange]:
+    process = run(exchanges=exchanges)
     try:
         yield Exchange(process)
     finally:
