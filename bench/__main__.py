@@ -1,12 +1,13 @@
 """``make bench``: every measurement, each with its baseline in the same run, as a table and as build/bench.json.
 
-    python -m bench                     all, but not the last three
+    python -m bench                     all, but not those of accounts, ccxt, limits and the demo
     python -m bench ingest              only the named ones
     python -m bench faults --ours       every exchange's faults; without ccxt beside them
     python -m bench fills --accounts 8  eight accounts of eight exchanges at once
     python -m bench accounts            ccxt and the product: the same figures of every account?
     python -m bench killtest --exchange all   the kill drill at every exchange; ``--variant locked``, ``redis``, ``web``
     python -m bench ccxt --seconds 60   ccxt.pro and our engine, watching every simulated exchange
+    python -m bench limits              an hour of eight accounts against every exchange's limits, in minutes
     python -m bench demo --minutes 10   the demo at work, with a client that wants everything
 
 Each benchmark is a module of this package with ``run() -> list[dict]``, rows of ``name, value, unit, baseline,
@@ -34,9 +35,9 @@ BENCHMARKS = (
     "longtail",
     "killtest",
 )
-LONG = ("ccxt", "accounts", "demo")
+LONG = ("ccxt", "accounts", "limits", "demo")
 """Run only when they are named."""
-WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults", "fills", "killtest")
+WITH_OPTIONS = ("ccxt", "accounts", "demo", "faults", "fills", "killtest", "limits")
 """These have a ``main`` and print a table of their own when they are given options."""
 FIELDS = ("name", "value", "unit", "baseline", "baseline_value", "ratio")
 

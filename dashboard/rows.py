@@ -83,12 +83,22 @@ def account_row(account: ExchangeAccount, moment: Moment, role: str, simulated: 
         "cancel_on_stop": account.cancel_on_stop,
         "dead_man_s": account.dead_man_s,
         "dead_man": facts_of(account.exchange).dead_man,
-        "rights": account.rights if owner and account.rights else None,
+        "rights": {**account.rights, "sentence": rights_sentence(account)} if owner and account.rights else None,
         "state": state,
         "sentence": sentence,
         "age_ms": moment.age_here_ms(account.state_recv_ns) if account.state_recv_ns else None,
         "simulated": simulated,
     }
+
+
+def rights_sentence(account: ExchangeAccount) -> str:
+    """What a person must see to, because the exchange does not say whether the key may withdraw; "" if it does."""
+    name = account.exchange.capitalize()
+    if not account.rights.get("told"):
+        return f"{name} cannot be asked what this key may do: make sure yourself that it may not withdraw."
+    if account.rights.get("withdraw") is None:
+        return f"{name} does not say whether this key may withdraw: make sure yourself that it may not."
+    return ""
 
 
 def account_head(account: ExchangeAccount, moment: Moment) -> Row:

@@ -135,15 +135,13 @@ class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What an exchange allows each key by itself, beside the budget of the host.
 
     A counter of ``most`` points is raised by every request and falls by ``decay_per_s``; ``reserve`` of it is for what
-    is urgent. ``one_at_a_time``: requests must arrive in the order of their nonces. ``poll_s``: asking more often than
-    this would leave no room for anything else, whatever the account's settings say.
+    is urgent. ``one_at_a_time``: requests must arrive in the order of their nonces.
     """
 
     most: float
     decay_per_s: float
     reserve: float = 0.0
     one_at_a_time: bool = False
-    poll_s: float = 0.0
 
 
 @runtime_checkable

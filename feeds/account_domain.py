@@ -149,10 +149,12 @@ class AccountChanged(Value, frozen=True, kw_only=True):
     """Something changed that only a REST answer tells fully (funding, transfer, leverage): ask again soon.
 
     ``fills_in``: an order in this market was filled, and only REST tells the fills: they are asked for at once.
+    ``by_order``: an order did it; no money came or went from outside.
     """
 
     reason: str
     fills_in: str | None = None
+    by_order: bool = False
 
 
 class UnknownMarket(Value, frozen=True, kw_only=True):

@@ -78,13 +78,15 @@ class TransportError(FeedError):
 
 
 class RateLimited(TransportError):
-    """HTTP 429 or 418, or our own budget is used up."""
+    """HTTP 429 or 418, or our own budget is used up. ``of_key``: it is one key's, or its account's, limit that was
+    passed; others may go on."""
 
     sentence = "The exchange asks us to wait."
 
-    def __init__(self, detail: str, retry_after_s: float) -> None:
+    def __init__(self, detail: str, retry_after_s: float, *, of_key: bool = False) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+        self.of_key = of_key
 
 
 class ExchangeError(FeedError):

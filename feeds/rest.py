@@ -139,7 +139,7 @@ class RestClient:
             raise
         finally:
             host.gate.answered(weight, told, sent_ns)
-        self._judge(host, request, answer)
+        self._judge(host, request, answer, signed=prepare is not None)
         return answer
 
     def usage(self) -> dict[str, dict[str, float]]:
@@ -157,6 +157,11 @@ class RestClient:
             }
             for product, host in self._hosts.items()
         }
+
+    def blocked_s(self, product: str) -> float:
+        """How long nobody may ask this product's host, because the exchange said so."""
+        host = self._hosts.get(product)
+        return host.gate.blocked_s if host is not None else 0.0
 
     def roomy(self, request: Request) -> bool:
         """Would half of what ordinary requests may use still be left after this one? For what is not urgent."""
@@ -218,13 +223,15 @@ class RestClient:
                 raise TransportError(f"{where}: the client is closed") from error
             raise
 
-    def _judge(self, host: _Host, request: Request, answer: Answer) -> None:
-        """Raise what the answer means, and keep the record of the host."""
+    def _judge(self, host: _Host, request: Request, answer: Answer, *, signed: bool) -> None:
+        """Raise what the answer means, and keep the record of the host. A limit of one key does not stop the others:
+        who ``signed`` the request waits alone."""
         where = f"{self._exchange} {request.method} {request.path}"
         error = self._error_of(answer.status, answer.raw, answer.headers)
         if answer.status in (418, 429) or isinstance(error, RateLimited):
             limited = self._limited(where, answer, error)
-            host.gate.block(limited.retry_after_s)
+            if not (limited.of_key and signed):
+                host.gate.block(limited.retry_after_s)
             self._note_failure(host, request, limited)
             raise limited
         if answer.status >= 300 and not isinstance(error, FeedError):
@@ -249,7 +256,7 @@ class RestClient:
             waits.append(header)
         longest_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
         why = f"HTTP {answer.status}, wait {longest_s:g} s: {error or 'too many requests'}"
-        return RateLimited(f"{where}: {why}", longest_s)
+        return RateLimited(f"{where}: {why}", longest_s, of_key=isinstance(error, RateLimited) and error.of_key)
 
     # The host's record
 

@@ -66,7 +66,8 @@ _MAX_CANDLES = 1000
 _STREAMS = 500
 """A connection's 21,000 characters, with 42 for a topic: names of today's markets make less than 35."""
 
-_TOO_OFTEN = {10006, 10018, 429}
+_KEYS_TOO_OFTEN = 10006
+_TOO_OFTEN = {_KEYS_TOO_OFTEN, 10018, 429}
 _TROUBLE = {10000, 10016}
 _KEY_REFUSED = {10003, 10004, 10005, 10010, 33004}
 _BAN_S = 600.0
@@ -236,7 +237,7 @@ class Bybit:
         if status == 403 and "country" not in said and "region" not in said:
             return RateLimited(detail, _BAN_S)
         if status == 429 or code in _TOO_OFTEN:
-            return RateLimited(detail, self._wait_s(headers))
+            return RateLimited(detail, self._wait_s(headers), of_key=code == _KEYS_TOO_OFTEN)
         if code in _KEY_REFUSED:
             return CredentialsError(detail, code)
         if status == 403 or status >= 500 or code in _TROUBLE:

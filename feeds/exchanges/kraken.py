@@ -60,7 +60,9 @@ _WAIT_S = 15.0
 """After "Rate limit exceeded": 5 to 15 s are documented."""
 _LONGEST_WAIT_S = 3600.0
 _THROTTLED = re.compile(r"EService: ?Throttled: ?([0-9]{1,12})")
-_TOO_OFTEN = ("Rate limit exceeded", "EGeneral:Too many requests", "EGeneral:Temporary lockout")
+_KEYS_TOO_OFTEN = "Rate limit exceeded"
+"""A counter of the key, or of its orders."""
+_TOO_OFTEN = (_KEYS_TOO_OFTEN, "EGeneral:Too many requests", "EGeneral:Temporary lockout")
 _KEY_REFUSED = ("EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:Permission denied")
 
 _decode_answer = json.Decoder(messages.Answer).decode
@@ -189,7 +191,7 @@ class Kraken:
         if (throttled := _THROTTLED.search(detail)) is not None:
             return RateLimited(detail, min(max(float(throttled[1]) - self._now_s(), 1.0), _LONGEST_WAIT_S))
         if status == 429 or any(text in detail for text in _TOO_OFTEN):
-            return RateLimited(detail, _retry_after_s(headers))
+            return RateLimited(detail, _retry_after_s(headers), of_key=_KEYS_TOO_OFTEN in detail)
         if code in _KEY_REFUSED:
             return CredentialsError(detail, code)
         if status >= 500 or (code is not None and code.startswith("EService:")):

@@ -253,7 +253,7 @@ class Lmex:
         if status == _BANNED or code == _BANNED:
             return RateLimited(detail, self._release_s(headers, _BAN_S))
         if status == 429 or code in _TOO_OFTEN:
-            return RateLimited(detail, self._release_s(headers, _BLOCK_S))
+            return RateLimited(detail, self._release_s(headers, _BLOCK_S), of_key=True)
         if status in (401, 403) or code in _KEY_REFUSED or code in _FORBIDDEN:
             return CredentialsError(detail, code)
         if status >= 500 or status == 408:

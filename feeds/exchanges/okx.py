@@ -69,7 +69,8 @@ _MOST_CANDLES = 300
 _WAIT_S = 2.0
 """Budgets are per two seconds."""
 _LONGEST_WAIT_S = 3600.0
-_TOO_OFTEN = {"50011", "50013", "50040", "50061"}
+_KEYS_TOO_OFTEN = {"50011", "50061"}
+_TOO_OFTEN = {*_KEYS_TOO_OFTEN, "50013", "50040"}
 _TROUBLE = {"50001", "50004", "50026"}
 _ROWS_TELL = {"1", "2"}
 _KEY_REFUSED = {"50100", "50101", "50105", "50110", "50111", "50113", "50114", "50119"}
@@ -207,7 +208,7 @@ class Okx:
         told = "" if code == "0" or (code in _ROWS_TELL and b'"sCode"' in raw) else code
         detail = f"OKX answered HTTP {status}" + (f", code {told}: {said}" if told else "")
         if status == 429 or told in _TOO_OFTEN:
-            return RateLimited(detail, _retry_after_s(headers))
+            return RateLimited(detail, _retry_after_s(headers), of_key=told in _KEYS_TOO_OFTEN)
         if told in _KEY_REFUSED:
             return CredentialsError(detail, told)
         if status == 403 or status >= 500 or told in _TROUBLE:

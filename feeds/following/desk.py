@@ -88,11 +88,13 @@ class Desk:
             stale_s=venue.config.stale_s,
             reconnect_s=venue.config.reconnect_s,
             gate=venue.gate,
+            budgets=venue.adapter.budgets(),
             tap=venue.tap,
             ours=lambda order: order.client_id in placed,
             clock=self._clock,
         )
         self.followers[spec.id] = follower
+        self._share(spec.exchange)
         if isinstance(self._store, TicketStore):
             self._traders[spec.id] = Trader(
                 spec,
@@ -125,7 +127,14 @@ class Desk:
             await trader.stop(then)
         follower = self.followers.pop(account_id, None)
         if follower is not None:
+            self._share(follower.spec.exchange)
             await follower.stop()
+
+    def _share(self, exchange: str) -> None:
+        """The accounts of an exchange share what it allows."""
+        together = [each for each in self.followers.values() if each.spec.exchange == exchange]
+        for follower in together:
+            follower.share(len(together))
 
     async def stop(self) -> None:
         """Stop every follower. Idempotent."""

@@ -31,6 +31,7 @@ from feeds.clock import SYSTEM, Clock
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited
 from feeds.following.journal import Journal
 from feeds.following.owed_fills import OwedFills
+from feeds.following.pace import Pace
 from feeds.following.signed_rest import SignedRest
 from feeds.pacing import backoff
 
@@ -105,6 +106,7 @@ class FillHistory:
         settle_s: float = 10.0,
         active_s: float = 60.0,
         idle_s: float = 900.0,
+        pace: Pace | None = None,
         delays: Callable[[], Iterator[float]] = backoff,
         labels: Mapping[str, Any] | None = None,
         clock: Clock = SYSTEM,
@@ -123,6 +125,7 @@ class FillHistory:
         self._settle_s = settle_s
         self._active_s = active_s
         self._idle_s = idle_s
+        self._pace = pace or Pace(api, {}, clock=clock)
         self._delays = delays
         self._clock = clock
         self._log = log.bind(source="fills", **(labels or {}))
@@ -291,18 +294,30 @@ class FillHistory:
     def _next(self) -> tuple[str | None, float | None]:
         """The market to read now; or None, and the seconds until one is due (None: there is none)."""
         now_s = self._clock.monotonic_s()
-        due = [(not m.missing, not m.known, m.due_s, symbol) for symbol, m in self._markets.items() if m.due_s <= now_s]
-        if due:
-            return min(due)[-1], None
-        return None, min((m.due_s - now_s for m in self._markets.values()), default=None)
+        later_s = now_s + self._pace.reading_s()
+        due = [
+            (max(m.due_s, later_s) if self._routine(name, m) else m.due_s, name, m) for name, m in self._markets.items()
+        ]
+        if ready := [(not m.missing, not m.known, m.due_s, name) for due_s, name, m in due if due_s <= now_s]:
+            return min(ready)[-1], None
+        return None, min((due_s - now_s for due_s, _, _ in due), default=None)
+
+    def _routine(self, name: str, market: _Market) -> bool:
+        """Is it read only to be sure?"""
+        waits = market.missing or market.second_look or market.awaited
+        return not (waits or self._owed.of(name, self._clock.monotonic_s()))
 
     async def _read(self, name: str, market: _Market) -> None:
         """Read to the end."""
         wishes = market.wishes
         cursor: str | None = market.cursor
         stretch: list[Fill] = []  # told since the last page with which the cursor could move
+        routine = self._routine(name, market)
         while True:
-            told = await self._rest.ask(self._api.fills_request(name, cursor))
+            request = self._api.fills_request(name, cursor)
+            if routine:
+                self._pace.read(request)
+            told = await self._rest.ask(request)
             settled_ms = told.asof_ms - round(self._settle_s * 1000)
             page = self._api.parse_fills(name, cursor, told.raw, settled_ms)
             stretch = page.fills + stretch

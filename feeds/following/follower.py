@@ -18,7 +18,8 @@ withdraw, ends everything: DOWN, until a person acts.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 
@@ -27,10 +28,12 @@ from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position,
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, FeedError
+from feeds.exchange import Budget
 from feeds.following.checks import AccountChecks
 from feeds.following.fill_history import FillHistory
 from feeds.following.journal import Journal, retry_delays
 from feeds.following.key_rights import ask_rights, refused_withdrawal
+from feeds.following.pace import Pace
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import PrivateStream
 from feeds.following.signed_rest import SignedRest
@@ -63,7 +66,8 @@ class AccountFollower:
     """Follows one account from :meth:`start` to :meth:`stop`.
 
     ``streams`` are its private connections. ``reload_markets`` is called when the instruments lack one; ``ours`` tells
-    the orders that we have placed. After DOWN it stays down: make another to try again.
+    the orders that we have placed. ``budgets`` are those of the exchange's hosts: it keeps to its part of them
+    (:meth:`share`). After DOWN it stays down: make another to try again.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class AccountFollower:
         reconnect_s: float = 30.0,
         settle_s: float = 10.0,
         gate: ConnectGate | None = None,
+        budgets: Mapping[str, Budget] | None = None,
         reload_markets: Callable[[], None] = lambda: None,
         ours: Callable[[Order], bool] = lambda order: False,
         delays: Callable[[], Iterator[float]] = backoff,
@@ -95,6 +100,7 @@ class AccountFollower:
         self._log = log.bind(**labels)
         self.rest = SignedRest(spec.exchange, api, rest, clock=clock)
         self.journal = Journal(spec.id, store, notify, delays=store_delays, on_change=self._judge, clock=clock)
+        self._pace = Pace(api, budgets or {}, clock=clock)
         self._history = FillHistory(
             api,
             self.rest,
@@ -104,6 +110,7 @@ class AccountFollower:
             on_new=self._told_by_history,
             on_unlisted=reload_markets,
             settle_s=settle_s,
+            pace=self._pace,
             delays=delays,
             labels=labels,
             clock=clock,
@@ -117,6 +124,7 @@ class AccountFollower:
             self._history,
             self._checks,
             every_s=spec.poll_s,
+            pace=self._pace,
             on_fatal=self._refused,
             on_change=self._judge,
             labels=labels,
@@ -163,6 +171,11 @@ class AccountFollower:
     def position_symbols(self) -> set[str]:
         """Symbols of open positions: their marks are needed live."""
         return {symbol for symbol in self.polls.positions.symbols() if self._api.product_of(symbol) is not None}
+
+    def share(self, accounts: int) -> None:
+        """So many accounts follow this exchange now, and share what it allows."""
+        self._pace.shared_by(accounts)
+        self.polls.repace()
 
     async def start(self) -> None:
         """Begin; idempotent. The state tells how far it is."""
@@ -244,6 +257,7 @@ class AccountFollower:
         for stream in self.streams:
             stream.start()
         begun_s = measured_s = self._clock.monotonic_s()
+        clock_s = CLOCK_S * random.uniform(0.9, 1.1)  # so that many accounts do not ask in step
         asking = False
         while not self._dead:
             now_s = self._clock.monotonic_s()
@@ -252,7 +266,7 @@ class AccountFollower:
                 asking = True
                 self.polls.start()
                 self._history.start()
-            if now_s - measured_s >= CLOCK_S:
+            if now_s - measured_s >= clock_s:
                 measured_s = now_s
                 try:
                     await self._measure_clocks()
@@ -307,7 +321,8 @@ class AccountFollower:
                     self._reload_markets()
             elif isinstance(event, AccountChanged) and event.fills_in is None:
                 self._checks.changed(stream.route.subjects, event.reason)
-                self.polls.transfers_soon()
+                if not event.by_order:
+                    self.polls.transfers_soon()
             elif isinstance(event, Notice):
                 self._log.warning("notice", text=event.text)
                 self._notice = event.text, self._clock.monotonic_s()
@@ -374,4 +389,4 @@ class AccountFollower:
     def _remark(self) -> str:
         if self._notice and self._clock.monotonic_s() - self._notice[1] < NOTICE_S:
             return self._notice[0]
-        return remark(self._api, self._history, self.spec.credentials, trading=self.spec.trading)
+        return remark(self._api, self._history, self.rest, self.spec.credentials, trading=self.spec.trading)

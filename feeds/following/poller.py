@@ -50,6 +50,7 @@ class Poller:
         """When the last question that was answered well was asked, and answered; monotonic."""
         self._poll = poll
         self.every_s = every_s
+        """May be changed; holds from the next question on."""
         self._gap_s = gap_s
         self._on_fatal = on_fatal
         self._on_change = on_change
@@ -70,6 +71,11 @@ class Poller:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def wanted(self) -> bool:
+        """It was told to hurry, and has not asked since."""
+        return self._wanted.is_set()
 
     def soon(self, delay_s: float = 0.0) -> None:
         """Ask within ``delay_s`` from now (and ``gap_s`` from the last answer); not earlier while the source fails."""

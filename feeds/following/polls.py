@@ -1,7 +1,8 @@
 """An account's REST sources: balances and positions every few seconds, open orders and settings more rarely, deposits
 and withdrawals every five minutes.
 
-One poller per kind and product, so that one that fails or waits for its budget never slows another.
+One poller per kind and product, so that one that fails or waits for its budget never slows another. They ask at the
+account's own interval, or at a longer one where the exchange's limits want it (:mod:`feeds.following.pace`).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -9,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from feeds.account import AccountApi, HasPositions, HasSettings, LimitsKeys, TellsTransfers
+from feeds.account import AccountApi, HasPositions, HasSettings, TellsTransfers
 from feeds.account_domain import Balance, Order, Position, Transfer
 from feeds.clock import SYSTEM, Clock
 from feeds.errors import FeedError
@@ -17,6 +18,7 @@ from feeds.exchange import Paged, Request
 from feeds.following.checks import AccountChecks
 from feeds.following.fill_history import FillHistory
 from feeds.following.journal import Journal
+from feeds.following.pace import Asked, Pace
 from feeds.following.poller import Poller
 from feeds.following.signed_rest import SignedRest, Told
 
@@ -72,6 +74,7 @@ class AccountPolls:
         checks: AccountChecks,
         *,
         every_s: float,
+        pace: Pace | None = None,
         on_fatal: Callable[[FeedError], None],
         on_change: Callable[[], None],
         labels: dict[str, Any],
@@ -86,14 +89,19 @@ class AccountPolls:
         self._unsettled: dict[tuple[str, str], int] = {}  # transfers that are not done yet, and their time
         self._asked_transfers = False
         self._clock = clock
-        if isinstance(api, LimitsKeys):
-            every_s = max(every_s, api.key_limits.poll_s)
+        self._every_s = every_s
+        self._pace = pace or Pace(api, {}, clock=clock)
+        self._plan: list[Asked] = []
+        self._asks: dict[tuple[str, str], tuple[list[Request], int]] = {}  # what a poller asks; every how many times
         self._pollers: dict[tuple[str, str], Poller] = {}  # by kind and product
-        for kind, poll, requests, times in self._plan():
+        for kind, poll, requests, times in self._sources():
+            self._plan += [Asked(request, times) for request in requests]
             for product, group in groupby(requests, key=lambda request: request.subject):
+                asked = list(group)
+                self._asks[kind, product] = asked, times
                 self._pollers[kind, product] = Poller(
                     f"{kind} {product}",
-                    partial(poll, product, list(group)),
+                    partial(poll, product, asked),
                     every_s=every_s * times,
                     gap_s=max(1.0, every_s / 4),
                     on_fatal=on_fatal,
@@ -103,7 +111,8 @@ class AccountPolls:
                 )
 
         self._transfers: Poller | None = None
-        if isinstance(api, TellsTransfers) and api.transfers_requests(0):
+        if isinstance(api, TellsTransfers) and (asked := api.transfers_requests(0)):
+            self._plan += [Asked(request, every_s=TRANSFERS_S) for request in asked]
             self._transfers = Poller(
                 "transfers",
                 partial(self._transferred, api),
@@ -114,7 +123,9 @@ class AccountPolls:
                 clock=clock,
             )
 
-    def _plan(self) -> Iterator[tuple[str, Callable[[str, list[Request]], Awaitable[None]], list[Request], int]]:
+        self.repace()
+
+    def _sources(self) -> Iterator[tuple[str, Callable[[str, list[Request]], Awaitable[None]], list[Request], int]]:
         """(kind, what asks and keeps, all its requests, intervals between): settings first, which others need."""
         api = self._api
         if isinstance(api, HasSettings):
@@ -123,6 +134,16 @@ class AccountPolls:
         if isinstance(api, HasPositions):
             yield "positions", partial(self._positions, api), api.positions_requests(), 1
         yield "orders", self._orders, api.orders_requests(), RARE
+
+    def repace(self) -> None:
+        """The limits are shared by more or by fewer accounts than before."""
+        for key, (requests, times) in self._asks.items():
+            self._pollers[key].every_s = times * max(self._every_s, self._pace.least_s(requests, self._plan))
+
+    def plan(self) -> list[tuple[Request, float]]:
+        """What is asked on timers, and the seconds from one question to the next; of lists in pages the first page."""
+        asked = [(request, self._pollers[key].every_s) for key, (group, _) in self._asks.items() for request in group]
+        return asked + [(each.request, each.every_s) for each in self._plan if each.every_s is not None]
 
     def start_settings(self) -> None:
         """Begin with what the other answers need to be complete."""
@@ -153,13 +174,14 @@ class AccountPolls:
     def changed(self, product: str, delay_s: float) -> None:
         """Balances and positions have changed; ask again within ``delay_s``, once for a burst of changes."""
         for (kind, of), poller in self._pollers.items():
-            if of == product and kind in ("balances", "positions"):
-                poller.soon(delay_s)
+            if of == product and kind in ("balances", "positions") and not poller.wanted:
+                poller.soon(max(delay_s, self._pace.sooner_s(self._asks[kind, of][0])))
 
     def transfers_soon(self) -> None:
         """Something changed that may be a deposit or a withdrawal."""
-        if self._transfers is not None:
-            self._transfers.soon(SOON_S)
+        api = self._api
+        if self._transfers is not None and isinstance(api, TellsTransfers) and not self._transfers.wanted:
+            self._transfers.soon(max(SOON_S, self._pace.sooner_s(api.transfers_requests(self._since_ms(api)))))
 
     @property
     def transfers_error(self) -> FeedError | None:
@@ -168,9 +190,9 @@ class AccountPolls:
 
     def orders_again(self) -> None:
         """Orders were placed or cancelled: ask for the open ones soon."""
-        for (kind, _), poller in self._pollers.items():
-            if kind == "orders":
-                poller.soon(1.0)
+        for key, poller in self._pollers.items():
+            if key[0] == "orders" and not poller.wanted:
+                poller.soon(max(1.0, self._pace.sooner_s(self._asks[key][0])))
 
     def lacking(self, standing_s: Callable[[str], float]) -> str:
         """What has not been told as it should, as a sentence; "" if all has.
@@ -181,7 +203,7 @@ class AccountPolls:
         for (kind, product), poller in self._pollers.items():
             if kind == "settings":
                 continue
-            why = f" {poller.error.sentence}" if poller.error else ""
+            why = self._why(poller, self._asks[kind, product][0][0].product)
             if poller.answered_s is None:
                 return f"The {poller.name} were not told yet.{why}"
             if now_s - poller.answered_s > FRESH * poller.every_s:
@@ -189,6 +211,11 @@ class AccountPolls:
             if poller.asked_s is None or poller.asked_s < standing_s(product):
                 return f"The {poller.name} are being read again.{why}"
         return ""
+
+    def _why(self, poller: Poller, host: str) -> str:
+        if blocked_s := self._rest.blocked_s(host):
+            return f" The exchange asks us to wait, for another {blocked_s:.0f} s."
+        return f" {poller.error.sentence}" if poller.error else ""
 
     # What the answers say
 
@@ -235,12 +262,14 @@ class AccountPolls:
         for symbol in {row.symbol for row in rows}:
             self._history.traded(symbol)
 
-    async def _transferred(self, api: TellsTransfers) -> None:
+    def _since_ms(self, api: TellsTransfers) -> int:
         """The first time as far back as is asked at all, then the last days and what is not done yet."""
         now_ms = self._rest.now_ms(api.transfers_requests(0)[0].product)
         since_ms = now_ms - (AGAIN_MS if self._asked_transfers else LOOKBACK_MS)
-        since_ms = max(now_ms - LOOKBACK_MS, min([since_ms, *(ms - 1 for ms in self._unsettled.values())]))
-        answers = await self._ask(api.transfers_requests(since_ms))
+        return max(now_ms - LOOKBACK_MS, min([since_ms, *(ms - 1 for ms in self._unsettled.values())]))
+
+    async def _transferred(self, api: TellsTransfers) -> None:
+        answers = await self._ask(api.transfers_requests(self._since_ms(api)))
         rows: list[Transfer] = []
         for request, told in answers:
             rows += api.parse_transfers(request, told.raw)

@@ -21,6 +21,7 @@ from feeds.clock import SYSTEM, Clock
 from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import Request
 from feeds.following.key_gate import KeyGate
+from feeds.pacing import LONGEST_S
 from feeds.rest import RestClient
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,9 @@ SAMPLES = 3
 
 HALVINGS = 3
 """More of them, where the clock is told in whole seconds: what is unknown then is an eighth of a second."""
+
+PATIENCE_S = 70.0
+"""What is urgent waits so long at most while the exchange tells this key to be silent."""
 
 _SECOND_MS = 1000.0
 
@@ -68,6 +72,8 @@ class SignedRest:
         self._clock = clock
         self._readings: dict[str, _Reading] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._silent_until_s = 0.0  # the exchange told this key to wait
+        self._told_off = 0  # so often since its last good answer
         self._log = log.bind(exchange=exchange)
         self._api_limits = api if isinstance(api, LimitsKeys) else None
         self._gate = KeyGate(exchange, api.key_limits, clock=clock) if isinstance(api, LimitsKeys) else None
@@ -76,27 +82,28 @@ class SignedRest:
         for product in products:
             await self.measure(product)
 
-    async def measure(self, product: str) -> None:
-        """Read the exchange's clock. Raises what the REST client raises, and ParseError."""
-        readings = [await self._read_clock(product) for _ in range(SAMPLES)]
+    async def measure(self, product: str, *, urgent: bool = False) -> None:
+        """Read the exchange's clock. Raises what the REST client raises, and ParseError. It is urgent when something
+        waits for it: eight accounts that begin together would pass a limit of 15 a second."""
+        readings = [await self._read_clock(product, urgent) for _ in range(SAMPLES)]
         if all(reading.exchange_ms % _SECOND_MS == 0 for reading in readings):
-            self._readings[product] = await self._halve(product, readings)
+            self._readings[product] = await self._halve(product, readings, urgent)
         else:
             self._readings[product] = min(readings, key=lambda reading: reading.recv_s - reading.sent_s)
 
-    async def _halve(self, product: str, readings: list[_Reading]) -> _Reading:
+    async def _halve(self, product: str, readings: list[_Reading], urgent: bool) -> _Reading:
         """The clock goes in steps of a second: look when they come."""
         for _ in range(HALVINGS):
             lower, upper, _latest = _within(readings)
             middle, now_ms = (lower + upper) / 2, self._clock.monotonic_s() * 1000
             flight_s = min(reading.recv_s - reading.sent_s for reading in readings)
             await asyncio.sleep(-(middle + now_ms + flight_s * 500) % _SECOND_MS / 1000)
-            readings.append(await self._read_clock(product))
+            readings.append(await self._read_clock(product, urgent))
         lower, upper, latest = _within(readings)
         middle_s = (latest.exchange_ms - (lower + max(lower, upper)) / 2) / 1000  # when it showed this, at a guess
         return _Reading(latest.exchange_ms, 2 * middle_s - latest.recv_s, latest.recv_s)
 
-    async def _read_clock(self, product: str) -> _Reading:
+    async def _read_clock(self, product: str, urgent: bool) -> _Reading:
         sent_s = 0.0
 
         def note(request: Request) -> Request:
@@ -104,7 +111,14 @@ class SignedRest:
             sent_s = self._clock.monotonic_s()
             return request
 
-        answer = await self._rest.send(self._api.time_request(product), urgent=True, prepare=note)
+        request = self._api.time_request(product)
+        if blocked_s := self.blocked_s(request.product):
+            raise RateLimited(f"{request}: the exchange asked to wait", blocked_s)
+        try:
+            answer = await self._rest.send(request, urgent=urgent, prepare=note)
+        except RateLimited as error:
+            self._wait_as_told(error)
+            raise
         return _Reading(self._api.parse_time(product, answer.raw), sent_s, self._clock.monotonic_s())
 
     def now_ms(self, product: str) -> int:
@@ -136,11 +150,23 @@ class SignedRest:
         await self._measure_again(request.product)
         return await self._ask(request, urgent, max_wait_s)
 
+    def blocked_s(self, product: str) -> float:
+        """How long this account may not ask, because the exchange said so to its key or to all of us."""
+        return max(0.0, self._silent_until_s - self._clock.monotonic_s(), self._rest.blocked_s(product))
+
     async def _ask(self, request: Request, urgent: bool, max_wait_s: float | None) -> Told:
+        """Raises RateLimited, and does not even queue, while the exchange wants it to wait for longer than
+        ``max_wait_s``; if that is None, what is not urgent at once: who asks again and again is to know why there is
+        no answer."""
         sent_s = 0.0
         asked_s = self._clock.monotonic_s()
+        longest_s = max_wait_s if max_wait_s is not None else PATIENCE_S if urgent else 0.0
+        while blocked_s := self.blocked_s(request.product):
+            if blocked_s > longest_s - (self._clock.monotonic_s() - asked_s):
+                raise RateLimited(f"{request}: the exchange asked to wait", blocked_s)
+            await asyncio.sleep(blocked_s)
         if request.product not in self._readings:  # who cancels does not wait until the account is followed
-            await self.measure(request.product)
+            await self.measure(request.product, urgent=urgent)
 
         def sign(request: Request) -> Request:
             nonlocal sent_s
@@ -153,13 +179,27 @@ class SignedRest:
         async with (
             self._gate.passing(cost, urgent=urgent, max_wait_s=max_wait_s) if self._gate is not None else nullcontext()
         ):
-            answer = await self._rest.send(request, urgent=urgent, prepare=sign, max_wait_s=max_wait_s)
+            try:
+                answer = await self._rest.send(request, urgent=urgent, prepare=sign, max_wait_s=max_wait_s)
+            except RateLimited as error:
+                self._wait_as_told(error)
+                raise
+        self._told_off = 0
         self.last_answer_ns = answer.recv_ns
         return Told(answer.raw, self.at_least_ms(request.product, sent_s), answer.recv_ns)
+
+    def _wait_as_told(self, error: RateLimited) -> None:
+        """A limit of this key alone: nobody else waits for it. Told so again and again, it waits longer each time:
+        most exchanges do not say how long."""
+        now_s = self._clock.monotonic_s()
+        if not error.of_key or now_s < self._silent_until_s:  # one of several questions that were on their way
+            return
+        self._silent_until_s = now_s + max(error.retry_after_s, min(error.retry_after_s * 2**self._told_off, LONGEST_S))
+        self._told_off += 1
 
     async def _measure_again(self, product: str) -> None:
         """Once for all questions that were refused together."""
         before = self._readings[product]
         async with self._locks.setdefault(product, asyncio.Lock()):
             if self._readings[product] is before:
-                await self.measure(product)
+                await self.measure(product, urgent=True)

@@ -7,6 +7,7 @@ from feeds.following.fill_history import FillHistory
 from feeds.following.journal import STORE_S, Journal
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import STANDING, PrivateStream
+from feeds.following.signed_rest import SignedRest
 from feeds.trading import HedgeMode
 
 HEDGED = "Hedge mode: an order that only reduces closes a position, any other opens one."
@@ -35,8 +36,10 @@ def lack(
     return ""
 
 
-def remark(api: AccountApi, history: FillHistory, credentials: Credentials, *, trading: bool) -> str:
+def remark(api: AccountApi, history: FillHistory, rest: SignedRest, credentials: Credentials, *, trading: bool) -> str:
     """What is to be said of an account that is LIVE; "" if nothing is. ``trading``: orders may be placed on it."""
+    if any(rest.blocked_s(product) for product in api.clocks()):
+        return "The exchange asks us to wait: for the moment only what its streams tell is new."
     if isinstance(api, Remarks) and (said := api.remark()):
         return said
     for market in history.unlisted:

@@ -29,6 +29,7 @@ HIDDEN_FIELDS = frozenset(
         *("signedchallenge", "publickey", "privatekey", "nonce"),
         # who it is
         *("uid", "userid", "user", "username", "useruid", "masteruid", "mainuid", "parentuid", "subuid", "memberid"),
+        *("iiban", "allowedcidrblock", "allowedcidrblocks", "ipaddresses", "ipwhitelist"),
         *("account", "accountid", "accountno", "accountnumber", "accountalias", "accountname", "accountuid"),
         *("subaccount", "subaccountid", "subaccountname", "portfolioid", "portfoliouuid", "retailportfolioid"),
         *("clientid", "customerid", "profileid", "inviterid", "referralid", "affiliateid", "iprestrictlist"),

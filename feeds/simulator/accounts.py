@@ -31,6 +31,10 @@ class Account:
         self.cash = cash
         self._journal = journal
 
+    def called(self, name: str) -> "Account":
+        """The same account under another name."""
+        return Account(name, self.desks, self.cash, self._journal)
+
     @property
     def spot(self) -> SpotWallet:
         """The spot wallet, the first if there are several. Raises LookupError without any."""
@@ -177,8 +181,8 @@ class Accounts:
         for product, each in self.terms.products.items():
             if (due := bucket(each.funding_ms, now_ms)) != self._funded[product]:
                 self._funded[product] = due
-                for account in self.by_name.values():
-                    account.desks[product].pay_funding()
+                for desk in {account.desks[product] for account in self.by_name.values()}:  # one may have several names
+                    desk.pay_funding()
 
 
 def _settles_of(product: str, listing: tuple[Instrument, ...]) -> tuple[str, ...]:

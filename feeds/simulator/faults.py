@@ -1,6 +1,7 @@
 """Misbehaviour on demand. The servers ask :class:`Faults` at the places where a real exchange goes wrong."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Literal
 
 import msgspec
@@ -33,9 +34,14 @@ ACTIONS = frozenset({"cut", "close", "expire_listen_key", "terminate_user_stream
 """Faults that happen at the moment of the request and leave nothing behind."""
 
 
+ASKING: ContextVar[str] = ContextVar("asking", default="")
+"""What the headers of the request that is being answered say: an API key is among it."""
+
+
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is asked for. Empty ``product`` or ``symbol`` (native or unified) mean all; ``count`` strikes or
-    ``for_s`` seconds limit it."""
+    ``for_s`` seconds limit it. ``retry_s``: what a "status" of 429 or 418 asks to wait, as the exchange tells it.
+    ``key``: only requests by REST that carry this API key."""
 
     exchange: str
     kind: Kind
@@ -44,6 +50,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     value: float | str | None = None
     count: int | None = None
     for_s: float | None = None
+    retry_s: float = 1.0
+    key: str = ""
 
     def number(self, default: float) -> float:
         return float(self.value) if isinstance(self.value, int | float) else default
@@ -80,6 +88,7 @@ class Faults:
                 and fault.kind == kind
                 and (not fault.product or not product or fault.product == product)
                 and (not fault.symbol or fault.symbol in names)
+                and (not fault.key or fault.key in ASKING.get())
             ):
                 return fault
         return None

@@ -1,7 +1,10 @@
 """Puts the simulated exchanges on a loopback port and drives them by the clock."""
 
 import asyncio
+import base64
+import contextlib
 import time
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import structlog
@@ -11,7 +14,7 @@ from aiohttp.typedefs import Handler
 from feeds.simulator.accounts import Accounts
 from feeds.simulator.bot import DemoTrader
 from feeds.simulator.control import Control
-from feeds.simulator.faults import Faults
+from feeds.simulator.faults import ASKING, Faults
 from feeds.simulator.market import World
 from feeds.simulator.place import Place
 from feeds.simulator.settings import Settings
@@ -28,18 +31,46 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _said(headers: Mapping[str, str]) -> str:
+    """The headers' values, and what a token among them says of itself before it is signed."""
+    said = "\n".join(headers.values())
+    for part in headers.get("Authorization", "").removeprefix("Bearer ").split(".")[:-1]:
+        with contextlib.suppress(ValueError):
+            said += base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode(errors="replace")
+    return said
+
+
 class SimulatorServer:
     """The simulated exchanges, by name in ``exchanges``, and their accounts in ``accounts``.
 
     ``market`` is the deterministic core behind all of them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        clock_ms: Callable[[], int] = clock_ms,
+        pulse_s: float = PULSE_S,
+        latency_s: float = 0.0,
+    ) -> None:
+        """``latency_s``: every request by REST takes at least so long."""
         self.settings = settings
-        self.faults = Faults(time.monotonic)
+        self.on_request: Callable[[str, web.Request], None] = lambda exchange, request: None
+        """Is told of every request by REST, and of which exchange, before it is answered."""
+        self._clock = clock
+        self._clock_ms = clock_ms
+        self._pulse_s = pulse_s
+        self._latency_s = latency_s
+        self.faults = Faults(clock)
         instruments = settings.instruments or listings(settings.exchanges)
         self.market = World(settings.seed, clock_ms(), instruments)
         self.accounts = accounts(dict.fromkeys(each.venue for each in instruments), self.market)
+        for each in self.accounts.values():
+            if each.by_name:
+                further = [f"demo {n}" for n in range(1, settings.demos + 1)]
+                each.by_name |= {name: each.by_name["demo"].called(name) for name in further}
         self.traders = {
             name: DemoTrader(name, each.by_name["demo"], self.market, settings.seed)
             for name, each in self.accounts.items()
@@ -59,8 +90,8 @@ class SimulatorServer:
             accounts=accounts,
             settings=self.settings,
             faults=self.faults,
-            clock=time.monotonic,
-            clock_ms=clock_ms,
+            clock=self._clock,
+            clock_ms=self._clock_ms,
         )
 
     async def start(self, port: int, host: str = "127.0.0.1") -> Self:
@@ -84,6 +115,11 @@ class SimulatorServer:
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer, unless the fault "unanswered" is in force."""
         exchange, _, path = request.path.lstrip("/").partition("/")
+        if exchange in self.exchanges and "Upgrade" not in request.headers:
+            ASKING.set(_said(request.headers))
+            self.on_request(exchange, request)
+            if self._latency_s:
+                await asyncio.sleep(self._latency_s)
         if request.method == "GET" or exchange not in self.exchanges:
             return await handler(request)
         fault = self.faults.strike(exchange, "unanswered", names=tuple(path.split("/")))
@@ -116,12 +152,12 @@ class SimulatorServer:
     async def _run(self) -> None:
         next_housekeeping = 0.0
         while True:
-            self.beat(clock_ms())
-            if time.monotonic() >= next_housekeeping:
-                next_housekeeping = time.monotonic() + _HOUSEKEEPING_S
+            self.beat(self._clock_ms())
+            if self._clock() >= next_housekeeping:
+                next_housekeeping = self._clock() + _HOUSEKEEPING_S
                 for exchange in self.exchanges.values():
                     exchange.keep_house()
-            await asyncio.sleep(PULSE_S)
+            await asyncio.sleep(self._pulse_s)
 
     def beat(self, now_ms: int) -> None:
         """Let the market do what is due, and tell everybody."""

@@ -16,7 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rules`` and ``connects`` (attempts to connect, per product, in the exchange's own window) replace the documented
     ones, by exchange, or by ``"<exchange>.<product>"`` where its products differ; ``weights``: REQUEST_WEIGHT per
-    minute by Binance product, requests a second of other exchanges; ``trader``: the demo accounts trade by themselves.
+    minute by Binance product, requests a second of other exchanges; ``trader``: the demo accounts trade by themselves;
+    ``demos``: so many further names for each demo account ("demo 1"), as if it were as many, each with its own limits.
     """
 
     seed: int = 1
@@ -26,4 +27,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connects: Mapping[str, int] = {}
     weights: Mapping[str, int] = {}
     listen_key_s: float = 3600.0
+    demos: int = 0
     trader: bool = True

@@ -39,6 +39,9 @@ class FakeRest:
         self.slow: dict[str, float] = {}  # path: its answer comes so much later
         self.sent: list[Request] = []
 
+    def blocked_s(self, product: str) -> float:
+        return 0.0
+
     async def send(
         self,
         request: Request,

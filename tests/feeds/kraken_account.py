@@ -4,8 +4,6 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from unittest.mock import patch
 
-import msgspec
-
 from feeds.account import AccountSpec, Credentials, KeyLimits
 from feeds.accounts.kraken import KrakenAccount
 from feeds.accounts.kraken.api import LIMITS
@@ -131,7 +129,7 @@ async def followed(key=TEST, client=None, *, limits=QUICK, poll_s=1.0, secret=No
         poll_s=poll_s,
     )
     api = KrakenAccount(spec, markets, adapter.endpoints)
-    api.key_limits = msgspec.structs.replace(LIMITS, poll_s=0) if limits is None else limits
+    api.key_limits = LIMITS if limits is None else limits
     with patch("feeds.following.signed_rest.HALVINGS", 1):
         follower = AccountFollower(
             spec,

@@ -168,7 +168,7 @@ class TestUsdmStream:
                 settle="USDT",
                 asof_ms=1564745798938,
             ),
-            AccountChanged(reason="ACCOUNT_UPDATE ORDER"),
+            AccountChanged(reason="ACCOUNT_UPDATE ORDER", by_order=True),
         ]
 
     def test_account_update_for_a_reason_that_is_new(self):
@@ -200,7 +200,7 @@ class TestUsdmStream:
                 time_in_force="GTC",
                 updated_ms=1568879465650,
             ),
-            AccountChanged(reason="ORDER_TRADE_UPDATE NEW"),
+            AccountChanged(reason="ORDER_TRADE_UPDATE NEW", by_order=True),
         ]
 
     FILLED = """{"e": "ORDER_TRADE_UPDATE", "E": 1568879465651, "T": 1568879465650, "o": {
@@ -230,7 +230,7 @@ class TestUsdmStream:
             exchange_ms=1568879465650,
         )
         assert (order.status, order.filled, order.average) == ("partial", Decimal("0.001"), Decimal("7100.50"))
-        assert changed == AccountChanged(reason="ORDER_TRADE_UPDATE TRADE")
+        assert changed == AccountChanged(reason="ORDER_TRADE_UPDATE TRADE", by_order=True)
 
     def test_no_commission_is_no_fee_and_a_rebate_is_negative(self):
         absent = self.FILLED.replace('"N": "USDT", "n": "0.01000000", ', "")

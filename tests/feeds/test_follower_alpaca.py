@@ -119,7 +119,8 @@ async def followed(key: ApiKey = KEYS.test, client: Client | None = None) -> Asy
             products=("crypto", "stocks"),
             poll_s=1.0,
         )
-        api = REGISTRY["alpaca"](spec, markets, adapter.endpoints)
+        api: Any = REGISTRY["alpaca"](spec, markets, adapter.endpoints)
+        api.key_limits = msgspec.structs.replace(api.key_limits, decay_per_s=100.0)  # so that it polls every second
         follower = AccountFollower(
             spec, api, rest, StoreHandle(store), notify, settle_s=1.0, delays=lambda: iter(lambda: 0.1, None)
         )

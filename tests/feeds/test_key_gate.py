@@ -93,6 +93,9 @@ class Seconds:
     def parse_time(self, product, raw):
         return int(raw)
 
+    def blocked_s(self, product):
+        return 0.0
+
     async def send(self, request, *, urgent=False, prepare=None, max_wait_s=None):
         request = prepare(request)
         self.asked += 1

@@ -18,7 +18,8 @@ from feeds.domain import Ack, Heartbeat, Notice, Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited
 from feeds.exchange import Request
 from feeds.exchanges import create
-from feeds.following.polls import TRANSFERS_S
+from feeds.following.pace import POLLS, Asked, Pace
+from feeds.following.polls import RARE, TRANSFERS_S
 from feeds.rest import encode
 from feeds.trading import FindsInTwo, NewOrder, TradingApi
 from tests.documented import Documented, because
@@ -133,13 +134,16 @@ class TestKey:
     def test_eight_accounts_use_less_than_half_of_the_budgets(self):
         """Each key has its counter; what all ask of the host is a guess of ours."""
         api = account()
-        polls = [(request, 1) for request in (*api.balances_requests(), *api.positions_requests())]
-        polls += [(request, 12) for request in api.orders_requests()]
-        polls += [(api.fills_request(FILLS, None), 900 / LIMITS.poll_s)]
-        polls += [(request, TRANSFERS_S / LIMITS.poll_s) for request in api.transfers_requests(0)]
-        per_s = sum(api.key_cost(request) / (LIMITS.poll_s * times) for request, times in polls)
-        assert per_s < LIMITS.decay_per_s / 2
+        plan = [Asked(request, every_s=TRANSFERS_S) for request in api.transfers_requests(0)]
+        plan += [Asked(request) for request in (*api.balances_requests(), *api.positions_requests())]
+        plan += [Asked(request, RARE) for request in api.orders_requests()]
         budget = create("kraken", {}).budgets()["account"]
+        pace = Pace(api, {"account": budget})
+        pace.shared_by(8)
+        every_s = pace.least_s(api.balances_requests(), plan)
+        assert 20 < every_s < 30
+        per_s = sum(api.key_cost(each.request) / (each.every_s or every_s * each.times) for each in plan)
+        assert per_s == pytest.approx(POLLS * LIMITS.decay_per_s)
         assert 8 * per_s < budget.limit / budget.per_s / 2
         assert api.key_cost(Request(path="/0/private/AddOrder")) == 0
 
@@ -577,7 +581,7 @@ class TestStream:
         assert (told["USD"].asof_ms, told["USD"].free) == (5, None)
         balance, changed = live.parse(FRAMES["balance"])
         assert (balance.total, balance.asof_ms) == (D("125.0677"), 1716559313526)
-        assert changed == AccountChanged(reason="balances trade")
+        assert changed == AccountChanged(reason="balances trade", by_order=True)
 
 
 USED = {

@@ -82,7 +82,42 @@ class TestKey:
     def test_registry(self):
         assert REGISTRY["krakenfutures"] is KrakenFuturesAccount
         assert isinstance(account(), TradingApi)
-        assert not isinstance(account(), TellsRights)
+        assert isinstance(account(), TellsRights)
+
+    @pytest.mark.parametrize(
+        ("general", "transfer", "rights"),
+        [
+            ("READ_ONLY", "NO_ACCESS", (True, False, False)),
+            ("READ_ONLY", "READ_ONLY", (True, False, False)),
+            ("FULL_ACCESS", "NO_ACCESS", (True, True, False)),
+            ("NO_ACCESS", "FULL_ACCESS", (False, False, True)),
+        ],
+    )
+    def test_what_a_key_may_do(self, general, transfer, rights):
+        """The answer of docs.kraken.com/api/docs/futures-api/auth/check-v-3-api-key."""
+        told = {
+            "apiKey": "Gom9BsP75m41c9fuY6oJk/unMWaDZjYIcTP4/5kqPvtzdbj5JU5/Fyeb",
+            "accountUid": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "iiban": "AA08 N84G CPAR UN7A",
+            "createdAt": "2019-08-24T14:15:22Z",
+            "permissions": {"general": general, "transfer": transfer},
+            "allowedCidrBlock": "192.168.0.0/16",
+            "allowedCidrBlocks": ["192.168.0.0/16"],
+        }
+        answered = account().parse_rights(json.dumps(told).encode())
+        assert (answered.read, answered.trade, answered.withdraw) == rights
+        assert answered.withdraw_name == "transfer: FULL_ACCESS"
+
+    def test_how_it_is_asked(self):
+        """The whole path is signed: only ``/derivatives`` is left out."""
+        api = account()
+        request = api.rights_request()
+        assert request.path == "/api/auth/v1/api-keys/v3/check"
+        assert dict(api.sign(request, MS).headers)["Authent"] == api.signature("", "", request.path)
+        with pytest.raises(ParseError):
+            api.parse_rights(b'{"permissions":{"general":"READ_ONLY","transfer":"SOME_ACCESS"}}')
+        raw = b'{"error":"apiKeyNotFound","message":"","suberror":null}'
+        assert type(create("krakenfutures", {}).error_of(401, raw, {})) is CredentialsError
 
     @pytest.mark.parametrize(
         ("text", "kind"),

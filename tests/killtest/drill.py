@@ -59,10 +59,12 @@ class Child:
             return self._child.wait()
 
 
-def config_text(port: int, *places: Place) -> str:
-    """A spreadboard.toml for the simulator at ``port``, with an account at each of these exchanges; Binance if none."""
+def config_text(port: int, *places: Place, watched: Sequence[Place] = ()) -> str:
+    """A spreadboard.toml for the simulator at ``port``: an account at each of these exchanges, Binance if none;
+    and those that are only ``watched``."""
     lines: list[str] = []
-    for place in places or (BINANCE,):
+    followed = places or (BINANCE,)
+    for place in (*followed, *watched):
         products = "[" + ", ".join(f'"{product}"' for product in place.products) + "]"
         lines += [f"[exchanges.{place.exchange}]", f"products = {products}", f'pinned = ["{place.pinned}"]']
         hosts: dict[str, list[str]] = {}
@@ -71,6 +73,8 @@ def config_text(port: int, *places: Place) -> str:
             hosts.setdefault(host, []).append(f'{kind}_url = "{url}"')
         for host, urls in hosts.items():
             lines += [f"[exchanges.{place.exchange}.{host}]", *urls]
+        if place in watched:
+            continue
         account = [f'exchange = "{place.exchange}"', 'label = "Main"', f"products = {products}"]
         lines += [f"[accounts.{place.account}]", *account]
     return "\n".join(lines) + "\n"

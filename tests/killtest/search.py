@@ -5,6 +5,7 @@ Only its middle is looked for, so that a part of it is found too.
 """
 
 import base64
+import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -31,6 +32,25 @@ class Secret:
             self.forms[f"base64 {shift}"] = coded[4 if shift else 0 : len(coded) - 4]
         self.longest = max(map(len, self.forms.values()))
 
+    @classmethod
+    def whole(cls, name: str, text: str) -> "Secret":
+        """All of it, and only as it is."""
+        secret = cls(name, text)
+        secret.forms = {"text": text.encode()}
+        secret.longest = len(text)
+        return secret
+
+    @classmethod
+    def of_bytes(cls, name: str, raw: bytes) -> "Secret":
+        """Bytes, as they are, as digits, and as base64 of something that holds them."""
+        secret = cls(name, "")
+        secret.forms = {"bytes": raw, "hex": raw.hex().encode(), "number": str(int.from_bytes(raw, "big")).encode()}
+        for shift in range(3):
+            coded = base64.b64encode(b"\0" * shift + raw)
+            secret.forms[f"base64 {shift}"] = coded[4 if shift else 0 : len(coded) - 4]
+        secret.longest = max(map(len, secret.forms.values()))
+        return secret
+
     def found_in(self, data: bytes) -> list[str]:
         """The forms in which it is there."""
         return [f"{self.name} as {form}" for form, needle in self.forms.items() if needle in data]
@@ -43,8 +63,14 @@ def search(data: bytes, secrets: Iterable[Secret]) -> list[str]:
 def search_files(folder: Path, secrets: Iterable[Secret]) -> list[str]:
     """All files below a folder."""
     secrets = list(secrets)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [f"{path.name}: {hit}" for path in files for hit in search(path.read_bytes(), secrets)]
+    return [f"{name}: {hit}" for name, content in contents(folder) for hit in search(content, secrets)]
+
+
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Of all files below a folder; those that are packed, unpacked."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        yield path.name, gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def search_texts(texts: Mapping[str, bytes], secrets: Iterable[Secret]) -> list[str]:

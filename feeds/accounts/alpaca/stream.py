@@ -93,7 +93,7 @@ class AlpacaSession:
         return [Rejected(subscriptions=(), reason=said, code=code)]
 
     def _update(self, update: _Update) -> list[PrivateEvent]:
-        row, changed = update.order, AccountChanged(reason=f"order: {update.event}")
+        row, changed = update.order, AccountChanged(reason=f"order: {update.event}", by_order=True)
         if row.product not in self._products or row.symbol is None:
             return [changed]
         order = row.order(self._names)

@@ -203,7 +203,9 @@ class UsdmSession:
             time_in_force=o.time_in_force or None,
             updated_ms=o.transaction_ms,
         )
-        changed = AccountChanged(reason=f"ORDER_TRADE_UPDATE {o.execution}")  # an order binds margin: REST tells it
+        changed = AccountChanged(
+            reason=f"ORDER_TRADE_UPDATE {o.execution}", by_order=True
+        )  # an order binds margin: REST tells it
         if o.execution not in EXECUTIONS or o.trade <= 0 or not o.last_size:
             return [order, changed]
         if self._markets.native(PRODUCT, o.symbol) is None:
@@ -233,7 +235,9 @@ class UsdmSession:
             Balance(product=PRODUCT, asset=b.asset, total=b.wallet, asof_ms=asof_ms) for b in update.changes.balances
         ]
         positions = [self._position(p, asof_ms) for p in update.changes.positions]
-        return [*balances, *positions, AccountChanged(reason=f"ACCOUNT_UPDATE {update.changes.reason}".rstrip())]
+        why = update.changes.reason
+        changed = AccountChanged(reason=f"ACCOUNT_UPDATE {why}".rstrip(), by_order=why == "ORDER")
+        return [*balances, *positions, changed]
 
     def _position(self, p: _ChangedPosition, asof_ms: int) -> Position:
         market = self._markets.native(PRODUCT, p.symbol)

@@ -183,5 +183,6 @@ class CoinbasePrivateSession:
             )
             events.append(order)
         if news:
-            events.append(AccountChanged(reason=f"order {row.status}", fills_in=symbol if filled > before else None))
+            filled_in = symbol if filled > before else None
+            events.append(AccountChanged(reason=f"order {row.status}", fills_in=filled_in, by_order=True))
         return events

@@ -38,8 +38,8 @@ HOST = "account"
 FILLS = "trades"
 """The one list of fills."""
 
-LIMITS = KeyLimits(most=15, decay_per_s=0.33, reserve=3, one_at_a_time=True, poll_s=15)
-"""Of the Starter tier. Balances and positions every 15 s, orders every 180 s use 42 % of what flows off."""
+LIMITS = KeyLimits(most=15, decay_per_s=0.33, reserve=3, one_at_a_time=True)
+"""Of the Starter tier."""
 
 NONCE_ERROR = "EAPI:Invalid nonce"
 _KEY_REFUSED = ("EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:Permission denied", "EAccount:Invalid perm")

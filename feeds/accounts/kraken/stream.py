@@ -181,7 +181,7 @@ class KrakenPrivateSession:
         for row in decode(frame.data, list[_Execution]):
             events += self._execution(row, raw)
         if frame.type == "update":
-            events.append(AccountChanged(reason="executions"))  # what open orders hold, only REST tells
+            events.append(AccountChanged(reason="executions", by_order=True))  # what open orders hold, only REST tells
         return events
 
     def _execution(self, row: _Execution, raw: bytes | str) -> list[PrivateEvent]:
@@ -267,6 +267,7 @@ class KrakenPrivateSession:
             asof_ms = ms_of(row.timestamp) if row.timestamp is not None else self._begun_ms
             events.append(Balance(product=PRODUCT, asset=asset, total=total, asof_ms=asof_ms))
         if frame.type == "update":
-            kinds = ", ".join(sorted({row.type for row in rows}))
-            events.append(AccountChanged(reason=f"balances {kinds}".rstrip()))
+            kinds = {row.type for row in rows}
+            reason = f"balances {', '.join(sorted(kinds))}".rstrip()
+            events.append(AccountChanged(reason=reason, by_order=kinds == {"trade"}))
         return events

@@ -1,12 +1,14 @@
 """Kraken Futures, the private side: how requests are signed, which there are, what they cost.
 
-Facts (docs.kraken.com/api/docs/guides: futures-rest, futures-ratelimits; futures-api/trading):
+Facts (docs.kraken.com/api/docs/guides: futures-rest, futures-ratelimits; futures-api/trading, futures-api/auth):
 
 * ``Authent`` is base64 of HMAC-SHA512, keyed with the decoded secret, of SHA256(data + nonce + path): data are the
   query or the form as sent, the path goes without ``/derivatives``. **The nonce may be left out**, and is: requests
   need no order then, and other programs may use the same key.
 * Whether the query is signed as sent or decoded has changed once; nothing of ours needs encoding.
-* What a key may do, cannot be asked. (It can move money to the owner's spot wallet at most.)
+* What a key may do, another service on the same host tells (``/api/auth/v1/api-keys/v3/check``, with any key): access
+  ``general`` and ``transfer``, each ``NO_ACCESS``, ``READ_ONLY`` or ``FULL_ACCESS``. Full access to transfers is the
+  right to withdraw (to the owner's spot wallet).
 * 500 points in 10 seconds: accounts, openpositions, openorders, fills 2, fills before a moment 25, orders 10, all 25.
 * Fills are told for all contracts together, the last hundred before a moment.
 * Answers carry ``serverTime`` in milliseconds.
@@ -19,7 +21,7 @@ from decimal import Decimal
 
 import msgspec
 
-from feeds.account import AccountSpec, FillPage, PrivateRoute, PrivateSession
+from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position
 from feeds.account_reading import iso_of as iso
 from feeds.accounts.krakenfutures import rest
@@ -35,6 +37,7 @@ FILLS = "fills"
 """The one list of fills."""
 TIME_PATH = f"{API}/tickers/PF_XBTUSD"
 """The smallest answer with the exchange's time."""
+RIGHTS_PATH = "/api/auth/v1/api-keys/v3/check"
 
 _FACTS = Facts(
     streams_per_connection=5,
@@ -88,6 +91,12 @@ class KrakenFuturesAccount(Trading):
 
     def parse_time(self, product: str, raw: bytes) -> int:
         return rest.parse_time(raw)
+
+    def rights_request(self) -> Request:
+        return Request(path=RIGHTS_PATH, product=HOST, about=PRODUCT, weight=2)
+
+    def parse_rights(self, raw: bytes) -> KeyRights:
+        return rest.parse_rights(raw)
 
     def clock_error(self, error: ExchangeError) -> bool:
         return False  # nothing carries a time

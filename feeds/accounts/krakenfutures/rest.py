@@ -1,6 +1,7 @@
 """Kraken Futures, account answers by REST (``derivatives/api/v3``). Errors never come so far.
 
-Source: docs.kraken.com/api/docs/futures-api/trading (accounts, openpositions, openorders, fills, leveragepreferences).
+Sources: docs.kraken.com/api/docs/futures-api/trading (accounts, openpositions, openorders, fills, leveragepreferences),
+futures-api/auth (check-v-3-api-key).
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
-from feeds.account import FillPage
+from feeds.account import FillPage, KeyRights
 from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
 from feeds.account_reading import EXACT, Moment, Wire, ms_of
 from feeds.accounts.krakenfutures.wire import (
@@ -28,6 +29,21 @@ from feeds.accounts.krakenfutures.wire import (
 )
 from feeds.domain import Side
 from feeds.exchange import MarketIndex
+
+Access = Literal["NO_ACCESS", "READ_ONLY", "FULL_ACCESS"]
+
+
+class _Permissions(Wire, frozen=True):
+    general: Access
+    transfer: Access
+
+
+class _Key(Wire, frozen=True):
+    """``{"apiKey":"Gom9BsP7...","accountUid":"3c90c3cc-...","iiban":"AA08 N84G CPAR UN7A",
+    "createdAt":"2019-08-24T14:15:22Z","permissions":{"general":"READ_ONLY","transfer":"NO_ACCESS"},
+    "allowedCidrBlock":null,"allowedCidrBlocks":[]}``"""
+
+    permissions: _Permissions
 
 
 class _Currency(Wire, frozen=True):
@@ -157,6 +173,17 @@ class Cancelled(Wire, frozen=True, rename="camel"):
     """``{"cancelStatus":{"status":"cancelled","order_id":"..."}}``"""
 
     cancel_status: _Status
+
+
+def parse_rights(raw: bytes) -> KeyRights:
+    """``GET /api/auth/v1/api-keys/v3/check``."""
+    given = decode(raw, _Key).permissions
+    return KeyRights(
+        read=given.general != "NO_ACCESS",
+        trade=given.general == "FULL_ACCESS",
+        withdraw=given.transfer == "FULL_ACCESS",
+        withdraw_name="transfer: FULL_ACCESS",
+    )
 
 
 def parse_time(raw: bytes) -> int:

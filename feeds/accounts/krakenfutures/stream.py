@@ -198,7 +198,7 @@ class KrakenFuturesPrivateSession:
 
     def _order_changed(self, raw: bytes | str) -> list[PrivateEvent]:
         change = decode(raw, _Change)
-        changed = AccountChanged(reason=f"open_orders {change.reason}".rstrip())  # an order holds margin
+        changed = AccountChanged(reason=f"open_orders {change.reason}".rstrip(), by_order=True)  # an order holds margin
         ended = _ended(change.reason) if change.is_cancel else ""
         if change.order is not None:
             return [*self._order(change.order, ended), changed]

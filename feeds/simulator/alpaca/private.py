@@ -1,5 +1,6 @@
 """The simulated Alpaca's trading API: account, holdings, orders, activities, clock. Key and secret are headers."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -50,8 +51,10 @@ class AlpacaTradingApi:
 
     def _wrap(self, handler: Handler, good: int) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
+            fault = self._faults.strike(NAME, "status")
+            retry_s = fault.retry_s if fault is not None else 1.0
             try:
-                if (fault := self._faults.strike(NAME, "status")) is not None:
+                if fault is not None:
                     status = int(fault.number(503))
                     raise AlpacaError(status, None, "rate limit exceeded" if status == 429 else "internal server error")
                 key = self._key(request)
@@ -61,7 +64,11 @@ class AlpacaTradingApi:
                 said: dict[str, Any] = {"message": str(error)}
                 if error.code is not None:
                     said["code"] = error.code
-                headers = {"X-RateLimit-Reset": str(self._clock_ms() // 1000 + 1)} if error.status == 429 else {}
+                headers = (
+                    {"X-RateLimit-Reset": str(self._clock_ms() // 1000 + math.ceil(retry_s))}
+                    if error.status == 429
+                    else {}
+                )
                 return web.json_response(said, status=error.status, headers=headers)
             return web.Response(status=204) if good == 204 else web.json_response(answer, status=good)
 

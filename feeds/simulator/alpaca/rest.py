@@ -1,5 +1,6 @@
 """Alpaca's REST: instruments of the trading API, market data of crypto (no key needed) and of stocks (one is)."""
 
+import math
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class AlpacaRest:
     def _wrap(self, handler: Callable[[web.Request], str]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
             fault = self._faults.strike(NAME, "status")
+            retry_s = fault.retry_s if fault is not None else 1.0
             try:
                 if fault is not None:
                     status = int(fault.number(503))
@@ -62,7 +64,11 @@ class AlpacaRest:
                 self._check_key(request)
                 return _answer(handler(request))
             except AlpacaRestError as error:
-                headers = {"X-RateLimit-Reset": str(self._clock_ms() // 1000 + 1)} if error.status == 429 else {}
+                headers = (
+                    {"X-RateLimit-Reset": str(self._clock_ms() // 1000 + math.ceil(retry_s))}
+                    if error.status == 429
+                    else {}
+                )
                 return _answer(msgspec.json.encode({"message": str(error)}).decode(), error.status, headers)
 
         return handle

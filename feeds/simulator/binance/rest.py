@@ -1,5 +1,6 @@
 """How Binance's REST answers: errors, weights, limits, faults. What it answers is in the other ``binance_`` files."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -95,7 +96,9 @@ class Gate:
             except BinanceError as error:
                 response = answer({"code": error.code, "msg": error.text}, error.status)
                 if error.status in (418, 429):
-                    response.headers["Retry-After"] = str(1 if fault is not None else self.meter.retry_after_s())
+                    response.headers["Retry-After"] = str(
+                        math.ceil(fault.retry_s) if fault is not None else self.meter.retry_after_s()
+                    )
             response.headers["X-MBX-USED-WEIGHT-1M"] = str(self.meter.used)
             return response
 

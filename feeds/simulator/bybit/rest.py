@@ -60,8 +60,10 @@ class BybitRest:
         """The answer to a request that is not served at all, whatever it asks; None: it is served."""
         if (fault := self._faults.strike("bybit", "status")) is not None:
             code = int(fault.number(503))
-            headers = {"Retry-After": "1"} if code == 429 else {}
-            return web.Response(status=code, headers=headers, text="simulated")
+            if code == 429:
+                headers = {"X-Bapi-Limit-Reset-Timestamp": str(self._clock_ms() + round(fault.retry_s * 1000))}
+                return self.answer(10006, "Too many visits! Exceeded the API Rate Limit.", {}, headers)
+            return web.Response(status=code, text="simulated")
         if not self._admitted():
             return web.Response(status=403, text="access too frequent")
         return None

@@ -172,8 +172,9 @@ class KrakenRest:
 def broken(fault: Fault) -> web.Response:
     """What the fault "status" answers."""
     code = int(fault.number(503))
-    headers = {"Retry-After": "1"} if code == 429 else {}
-    return answer({"error": ["EAPI:Rate limit exceeded"]} if code == 429 else {}, code, headers)
+    if code == 429:  # errors come with HTTP 200, and nothing tells how long to wait
+        return answer({"error": ["EAPI:Rate limit exceeded"]})
+    return answer({}, code)
 
 
 def answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -15,9 +15,8 @@ class KrakenFuturesRestError(Exception):
 def broken(fault: Fault, now: dict[str, Any]) -> web.Response:
     """What the fault "status" answers."""
     code = int(fault.number(503))
-    error = "apiLimitExceeded" if code == 429 else "unavailable"
-    headers = {"Retry-After": "1"} if code == 429 else {}
-    return answer({"result": "error", "error": error, **now}, code, headers)
+    error = "apiLimitExceeded" if code == 429 else "unavailable"  # nothing tells how long to wait
+    return answer({"result": "error", "error": error, **now}, code)
 
 
 def answer(body: dict[str, Any], code: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -33,12 +33,8 @@ class Gatekeeper:
 
     def admit(self, name: str, path: str, headers: Mapping[str, str], data: str) -> ApiKey:
         """The key of a good request. ``data``: the query or the form as sent. Raises KrakenFuturesRestError."""
-        key = self._keys.get(headers.get("APIKey", ""))
+        key = self.knows_signed(path, headers, data)
         nonce = headers.get("Nonce", "")
-        if key is None or not hmac.compare_digest(
-            signed(key.secret, f"{data}{nonce}{path}").encode(), headers.get("Authent", "").encode()
-        ):
-            raise KrakenFuturesRestError("authenticationError")
         if nonce:
             if not (nonce.isascii() and nonce.isdigit()) or int(nonce) <= self._nonces.get(key.key, 0):
                 raise KrakenFuturesRestError("nonceBelowThreshold")
@@ -46,6 +42,15 @@ class Gatekeeper:
         self._charge(key, _COSTS.get(name, 25 if "lastFillTime" in data else 2))
         if name in TRADING and not key.trade:
             raise KrakenFuturesRestError("insufficientPrivileges")
+        return key
+
+    def knows_signed(self, path: str, headers: Mapping[str, str], data: str) -> ApiKey:
+        """Whose signature it is. Raises KrakenFuturesRestError."""
+        key = self._keys.get(headers.get("APIKey", ""))
+        message = f"{data}{headers.get('Nonce', '')}{path}"
+        given = headers.get("Authent", "").encode()
+        if key is None or not hmac.compare_digest(signed(key.secret, message).encode(), given):
+            raise KrakenFuturesRestError("authenticationError")
         return key
 
     def _charge(self, key: ApiKey, cost: int) -> None:

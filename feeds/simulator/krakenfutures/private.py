@@ -1,9 +1,13 @@
-"""Kraken Futures' private REST, below ``/derivatives/api/v3``. A refused order is answered with success, too."""
+"""Kraken Futures' private REST: below ``/derivatives/api/v3``, and the check of a key.
+
+A refused order is answered with success, too.
+"""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
+from uuid import NAMESPACE_DNS, uuid5
 
 import msgspec
 from aiohttp import web
@@ -18,6 +22,7 @@ from feeds.simulator.krakenfutures.terms import fill_id, number_of, order_id, re
 from feeds.simulator.market import LiveMarket
 from feeds.simulator.orders import OwnFill, OwnOrder, Rejected
 
+CHECK_PATH = "/api/auth/v1/api-keys/v3/check"
 MOST_FILLS = 100
 _KINDS = ("lmt", "post", "ioc", "mkt")
 _NAMES = {"BTC": "XBT"}
@@ -66,6 +71,7 @@ class PrivateRest:
         }
         base = f"{prefix}/derivatives/api/v3"
         return [
+            web.get(f"{prefix}{CHECK_PATH}", self._check_key),
             *(web.get(f"{base}/{name}", self._wrap(name, function)) for name, function in gets.items()),
             *(web.post(f"{base}/{name}", self._wrap(name, function)) for name, function in posts.items()),
         ]
@@ -85,6 +91,29 @@ class PrivateRest:
             return answer({"result": "success", **told, **now})
 
         return handle
+
+    async def _check_key(self, request: web.Request) -> web.Response:
+        """What the key may do: a service of its own, with errors of its own, without a budget that is documented."""
+        if (fault := self._faults.strike("krakenfutures", "status", "futures")) is not None:
+            return broken(fault, {"serverTime": stamp(self._clock_ms())})
+        try:
+            key = self._gatekeeper.knows_signed(CHECK_PATH, request.headers, request.raw_path.partition("?")[2])
+        except KrakenFuturesRestError as error:
+            return answer({"error": str(error), "message": "API key is not found.", "suberror": None}, 401)
+        return answer(
+            {
+                "apiKey": key.key,
+                "accountUid": str(uuid5(NAMESPACE_DNS, key.account)),
+                "iiban": "AA08 N84G CPAR UN7A",
+                "createdAt": "2024-08-24T14:15:22Z",
+                "permissions": {
+                    "general": "FULL_ACCESS" if key.trade else "READ_ONLY",
+                    "transfer": "FULL_ACCESS" if key.withdraw else "NO_ACCESS",
+                },
+                "allowedCidrBlock": None,
+                "allowedCidrBlocks": [],
+            }
+        )
 
     def tick(self) -> None:
         """Dead man's switches whose time has come."""

@@ -103,7 +103,7 @@ class LmexRest:
             fault = self._faults.strike("lmex", "status", product)
             if fault is not None:
                 code = int(fault.number(503))
-                return self._error(code, "simulated", 1.0 if code == 429 else None)
+                return self._error(code, "simulated", fault.retry_s if code == 429 else None)
             blocked_s = self._meter.charge(f"{product} {name}", limit)
             if blocked_s:
                 return self._error(429, "TOO_MANY_REQUESTS", blocked_s)

@@ -144,9 +144,9 @@ def unavailable(faults: Faults) -> web.Response | None:
     if fault is None:
         return None
     status = int(fault.number(503))
-    headers = {"Retry-After": "1"} if status == 429 else {}
-    code = "50011" if status == 429 else "50001"
-    return answer([], code, "Simulated: service temporarily unavailable.", status, headers)
+    if status == 429:  # no header tells how long to wait
+        return answer([], "50011", "Rate limit reached. Please refer to API documentation.", status)
+    return answer([], "50001", "Simulated: service temporarily unavailable.", status)
 
 
 def answer(
