@@ -356,4 +356,11 @@ async def host_feeds() -> None:
     async def send(message: Any) -> None:
         raise TypeError("nobody is there to send to")
 
-    await FeedsConsumer.as_asgi()({"type": "channel", "channel": FEEDS_CHANNEL}, receive, send)
+    while True:
+        try:
+            await FeedsConsumer.as_asgi()({"type": "channel", "channel": FEEDS_CHANNEL}, receive, send)
+        except LAYER_ERRORS as error:  # a consumer begins with a channel of its own, which the layer must give it
+            outage.broke(error)
+            await asyncio.sleep(RETRY_S)
+        else:
+            return

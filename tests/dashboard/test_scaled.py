@@ -119,6 +119,17 @@ async def test_redis_restarted_is_a_pause_and_nothing_else(parts: Parts, tmp_pat
             assert client.closed is None
 
 
+async def test_a_worker_that_starts_before_redis_waits_for_it(parts: Parts, tmp_path: Path) -> None:
+    redis_port = free_port()
+    parts.env["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
+    worker = parts.worker()
+    worker.wait_for("channel layer broken")
+    with redis_server(tmp_path / "late", redis_port):
+        async with Client.open(parts.web(), parts.token, TOPICS) as client:
+            await live(client)
+        assert worker.end()[0] == 0
+
+
 async def test_channels_own_runworker_can_host_it(parts: Parts) -> None:
     worker = parts.background_worker("runworker", "feeds")
     port = parts.web()
