@@ -17,9 +17,9 @@ import ccxt.pro
 import msgspec
 import pytest
 
+from bench.ccxt_clients import Binance
 from bench.longtail import (
     SCENES,
-    Binance,
     Judge,
     Seen,
     Truth,
