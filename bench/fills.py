@@ -39,20 +39,22 @@ FIRST = {name: next(iter(products)) for name, products in MARKETS.items()}
 
 WATCH_ROWS = """() => {
   const seen = window.seenRows = {};
-  const look = () => {
-    for (const cell of document.querySelectorAll('#fills td[data-label="Time"]')) {
-      const whose = cell.parentElement.querySelector('td[data-label="Market"] .cell-sub');
-      const key = `${whose?.textContent.trim().split(" · ")[0]} ${cell.textContent.trim()}`;
-      if (key in seen) continue;
+  const sheet = document.getElementById("fills");
+  const keyOf = (row) => {
+    const whose = row.querySelector('td[data-label="Market"] .cell-sub')?.textContent.trim().split(" · ")[0];
+    return `${whose} ${row.querySelector('td[data-label="Time"]').textContent.trim()}`;
+  };
+  for (const row of sheet.querySelectorAll("tbody tr")) seen[keyOf(row)] = -1;
+  new MutationObserver((records) => {
+    for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
+      if (node.nodeName !== "TR" || keyOf(node) in seen) continue;
+      const key = keyOf(node);
       seen[key] = null;
       requestAnimationFrame(() => setTimeout(() => { seen[key] = performance.timeOrigin + performance.now(); }, 0));
     }
-  };
-  look();
-  for (const key of Object.keys(seen)) seen[key] = -1;
-  new MutationObserver(look).observe(document.getElementById("fills"),
-    { childList: true, subtree: true, characterData: true });
+  }).observe(sheet, { childList: true, subtree: true });
 }"""
+"""A row is of one fill as long as it stands: only those that are new are looked at, as looking costs time as well."""
 
 
 class Poller(threading.Thread):

@@ -214,7 +214,7 @@ def run(shared: Path, tests: Sequence[str]) -> dict[str, Outcome]:
     log.unlink(missing_ok=True)
     plugins = ("-p", "no:cacheprovider", "-p", "tests.probe")
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=no", *plugins, *tests]
-    env = {**os.environ, "SPREADBOARD_SHARED": str(shared), "SPREADBOARD_PROBE": str(log)}
+    env = {**os.environ, "SPREADBOARD_SHARED": str(shared), "SPREADBOARD_PROBE": str(log), "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     failed: dict[str, bool] = {}
     for word, node in re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE):
@@ -241,6 +241,17 @@ class Found(NamedTuple):
     unread: list[Figure]
 
 
+def _changed(shared: Path, members: Sequence[Figure]) -> dict[str, Outcome]:
+    """The tests of these figures with them changed; the examples are as they were afterwards."""
+    for figure in members:
+        path = shared / "fixtures" / figure.path
+        path.write_text(figure.change((SHARED / "fixtures" / figure.path).read_text("utf-8-sig")), "utf-8")
+    outcomes = run(shared, sorted({test for figure in members for test in figure.tests}))
+    for figure in members:
+        shutil.copyfile(SHARED / "fixtures" / figure.path, shared / "fixtures" / figure.path)
+    return outcomes
+
+
 def judge(chosen: Sequence[Figure]) -> Found:
     """Change each. Raises RuntimeError if a test fails even without one."""
     found = Found([], [], [])
@@ -255,19 +266,22 @@ def judge(chosen: Sequence[Figure]) -> Found:
         usual = run(shared, sorted({test for figure in chosen for test in figure.tests}))
         if broken := sorted(test for test, outcome in usual.items() if outcome.failed):
             raise RuntimeError(f"These fail with the examples as they are: {', '.join(broken)}")
+
+        def file(figure: Figure, now: Mapping[str, Outcome], otherwise: list[Figure]) -> None:
+            if any(now[test].failed for test in figure.tests):
+                found.noticed.append(figure)
+            elif all(now[test].read == usual[test].read for test in figure.tests):
+                found.unread.append(figure)
+            else:
+                otherwise.append(figure)
+
+        suspects: list[Figure] = []
         for members in rounds(chosen):
+            now = _changed(shared, members)
             for figure in members:
-                path = shared / "fixtures" / figure.path
-                path.write_text(figure.change((SHARED / "fixtures" / figure.path).read_text("utf-8-sig")), "utf-8")
-            now = run(shared, sorted({test for figure in members for test in figure.tests}))
-            for figure in members:
-                if any(now[test].failed for test in figure.tests):
-                    found.noticed.append(figure)
-                elif all(now[test].read == usual[test].read for test in figure.tests):
-                    found.unread.append(figure)
-                else:
-                    found.survived.append(figure)
-                shutil.copyfile(SHARED / "fixtures" / figure.path, shared / "fixtures" / figure.path)
+                file(figure, now, suspects)
+        for figure in suspects:  # alone: a test may read an example that another one is named for
+            file(figure, _changed(shared, [figure]), found.survived)
     return found
 
 

@@ -17,7 +17,7 @@ import ccxt.pro
 import msgspec
 import pytest
 
-from bench import ccxt_clients
+from bench.ccxt_clients import Binance
 from bench.longtail import (
     SCENES,
     Judge,
@@ -71,7 +71,7 @@ def seen(exchange: str, fault: str) -> Seen:
     """All of them are run in one go when the first of them is asked for."""
     if not _seen:
         with ExitStack() as patched:
-            patched.enter_context(patch.object(ccxt.pro, "binance", ccxt_clients.Binance))
+            patched.enter_context(patch.object(ccxt.pro, "binance", Binance))
             for name, seconds in SHORTER.items():
                 patched.enter_context(patch(name, seconds))
             asyncio.run(_all())

@@ -79,3 +79,19 @@ def test_a_port_in_use_is_told():
             run(port=first.port)
     finally:
         first.stop()
+
+
+def test_some_markets_alone():
+    """Those named are listed; an exchange that has none of them is named, and nothing starts."""
+    command = [sys.executable, "-m", "feeds.simulator", "--exchange", "kraken", "--market", "BTC/USD"]
+    refused = subprocess.run([*command, "--exchange", "bybit"], cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, "--market: bybit lists none of these" in refused.stderr) == (2, True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        base = f"http://{process.stdout.readline().removeprefix(READY).strip()}/kraken"
+        with urlopen(f"{base}/0/public/AssetPairs") as answer:
+            assert [pair["wsname"] for pair in json.load(answer)["result"].values()] == ["XBT/USD"]
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
