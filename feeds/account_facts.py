@@ -39,7 +39,6 @@ FACTS: dict[str, AccountFacts] = {
     ),
     "krakenfutures": AccountFacts(
         dead_man=(10, 3600),
-        tells_rights=False,
         how="Settings, API, Futures, Create key, General API: Read Only and Withdrawal API: No Access.",
     ),
     "coinbase": AccountFacts(
