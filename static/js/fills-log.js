@@ -11,16 +11,24 @@ export class FillsLog {
   older = false; // the server has rows before the oldest one here
 
   #rows = new Map();
+  #sorted = null; // newest first, made when it is asked for
   #newest = null; // number of the newest row; 0 while there is none, null before the first merge
 
-  /** Rows that were new, oldest first. From the first call on, even with no rows, later frames may leave holes. */
+  /**
+   * Rows that were new, oldest first; of one that is held the newer telling counts (its fee may come later). From the
+   * first call on, even with no rows, later frames may leave holes.
+   */
   merge(rows) {
     this.#newest ??= 0;
     const added = [];
     for (const row of rows) {
-      if (this.#rows.has(row.row)) continue;
+      const held = this.#rows.get(row.row);
+      if (held) {
+        if (!same(held, row) && (row.fee !== null || held.fee === null)) this.#keep(row);
+        continue;
+      }
       if (this.#full && row.row < this.#oldestKept()) continue;
-      this.#rows.set(row.row, row);
+      this.#keep(row);
       added.push(row);
     }
     if (added.length > 0) {
@@ -57,7 +65,13 @@ export class FillsLog {
 
   /** Newest first. */
   list() {
-    return [...this.#rows.values()].sort((a, b) => b.row - a.row);
+    this.#sorted ??= [...this.#rows.values()].sort((a, b) => b.row - a.row);
+    return this.#sorted;
+  }
+
+  #keep(row) {
+    this.#rows.set(row.row, row);
+    this.#sorted = null;
   }
 
   get #full() {
@@ -72,5 +86,11 @@ export class FillsLog {
     if (this.#rows.size <= KEPT) return;
     const numbers = [...this.#rows.keys()].sort((a, b) => a - b);
     for (const number of numbers.slice(0, numbers.length - KEPT)) this.#rows.delete(number);
+    this.#sorted = null;
   }
+}
+
+/** But for its age, which is another in every frame. */
+function same(held, row) {
+  return Object.keys(row).every((name) => name === "age_ms" || held[name] === row[name]);
 }

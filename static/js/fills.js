@@ -116,14 +116,16 @@ export class Fills {
   draw() {
     this.#troubles.show(this.#topics.all());
     const rows = [];
+    const markets = this.#app.instruments.list;
     for (const { account, status } of this.#topics.all()) {
-      for (const row of this.#logs.get(account.id)?.list() ?? []) rows.push({ account, row, status });
+      for (const row of this.#logs.get(account.id)?.list() ?? []) rows.push({ account, row, status, markets });
     }
     rows.sort((a, b) => b.row.exchange_ms - a.row.exchange_ms || b.row.row - a.row.row);
     this.#table.draw(rows.slice(0, SHOWN), ({ account, row }) => `${account.id} ${row.row}`, {
       note: rows.length > 0 ? "" : emptyNote(this.#app, this.#topics.all(), "No fills yet"),
       className: ({ status }) => (status.usable ? "" : "stale"),
       fresh: this.#fresh,
+      unchanged,
     });
     this.#note.hidden = this.#problem === "";
     setText(this.#note, this.#problem);
@@ -159,4 +161,15 @@ export class Fills {
       },
     ];
   }
+}
+
+/** A fill's row is drawn from these alone, and stays as it is while hundreds of others come. */
+function unchanged(before, now) {
+  return (
+    before.row === now.row &&
+    before.account === now.account &&
+    before.markets === now.markets &&
+    before.status.state === now.status.state &&
+    before.status.reason === now.status.reason
+  );
 }

@@ -3,8 +3,8 @@
  * more rows are kept than are shown.
  *
  * A column is {id, label, cell(row)}; a cell is text or {text, class, title, zeros, tags, note, sub, state}: `zeros` is
- * dimmed behind the text, `note` stands beside it, `sub` below, `action` {text, title, run, disabled} is a button. `num` aligns right, `wide` leaves the column out where
- * the panel is narrow.
+ * dimmed behind the text, `note` stands beside it, `sub` below, `action` {text, title, run, disabled} is a button. `num`
+ * aligns right, `wide` leaves the column out where the panel is narrow.
  */
 
 import { el, setAttribute, setText } from "./dom.js";
@@ -36,9 +36,10 @@ export class Table {
   /**
    * @param rows in the order to be shown
    * @param keyOf row -> key, unique
-   * @param options {note, className(row), attributes(row): of its element, fresh: Set of keys that slide in}
+   * @param options {note, className(row), attributes(row): of its element, fresh: Set of keys that slide in,
+   *   unchanged(before, row): all its cells are surely as when `before` was drawn}
    */
-  draw(rows, keyOf, { note = "", className = () => "", attributes = null, fresh = null } = {}) {
+  draw(rows, keyOf, { note = "", className = () => "", attributes = null, fresh = null, unchanged = null } = {}) {
     const keys = new Set(rows.map(keyOf));
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
@@ -56,6 +57,8 @@ export class Table {
       const place = after ? after.nextSibling : this.#body.firstChild;
       if (held.element !== place) this.#body.insertBefore(held.element, place);
       after = held.element;
+      if (held.drawn !== null && unchanged?.(held.drawn, row)) continue;
+      held.drawn = row;
       setAttribute(held.element, "class", [className(row), held.fresh ? "fresh" : ""].join(" ").trim() || null);
       if (attributes) {
         for (const [name, value] of Object.entries(attributes(row))) setAttribute(held.element, name, value);
@@ -69,7 +72,7 @@ export class Table {
 
   #make(fresh) {
     const cells = this.#columns.map((column) => new Cell(column));
-    return { cells, fresh, element: el("tr", {}, ...cells.map((cell) => cell.element)) };
+    return { cells, fresh, drawn: null, element: el("tr", {}, ...cells.map((cell) => cell.element)) };
   }
 }
 

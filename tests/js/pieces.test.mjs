@@ -42,6 +42,18 @@ describe("fills log", () => {
     assert.deepEqual(log.list(), rows(5, 4, 3, 2, 1));
   });
 
+  it("completes a row whose fee is told later, and forgets no fee", () => {
+    const log = new FillsLog();
+    log.merge([{ row: 1, fee: null, age_ms: 5 }]);
+    const held = log.list()[0];
+    assert.deepEqual(log.merge([{ row: 1, fee: null, age_ms: 90 }]), []);
+    assert.equal(log.list()[0], held, "the same row: nothing is to be drawn anew");
+    assert.deepEqual(log.merge([{ row: 1, fee: "0.1", age_ms: 95 }]), []);
+    assert.equal(log.list()[0].fee, "0.1");
+    log.merge([{ row: 1, fee: null, age_ms: 99 }]);
+    assert.equal(log.list()[0].fee, "0.1", "an answer that was asked for earlier");
+  });
+
   it("sees a hole before a frame, and none where it joins", () => {
     const log = new FillsLog();
     assert.equal(log.missingBefore(frame(90, 91)), null);
