@@ -23,6 +23,7 @@ from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.exchanges import create
+from feeds.rest import WAIT_429_S
 from feeds.simulator import DATA_KEY, DATA_SECRET, Settings, SimulatorServer, endpoints
 from feeds.simulator.venues import REGISTRY
 
@@ -225,7 +226,9 @@ def troubles(symbol: str) -> dict[str, Trouble]:
         "close": Trouble([("close", {"value": 1012})]),
         "refuse": Trouble([("refuse", {}), ("cut", {})], lasts_s=2, seconds=6),
         "status 503": Trouble([("status", {"value": 503})], at_start=True, lasts_s=1.5, seconds=6),
-        "status 429": Trouble([("status", {"value": 429, "count": 1})], at_start=True, lasts_s=1.5, seconds=6),
+        "status 429": Trouble(
+            [("status", {"value": 429, "count": 1})], at_start=True, lasts_s=1.5, seconds=WAIT_429_S + 4
+        ),
         "shutdown": Trouble([("shutdown", {})], seconds=4),
     }
 

@@ -18,6 +18,7 @@ import pytest
 from bench.simulated import KRAKEN_FUTURES, Seen, line, run_troubles, troubles
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
+from feeds.rest import WAIT_429_S
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import Fault
 from tests.feeds.test_engine import Sink, running, until
@@ -73,7 +74,9 @@ def test_never_wrong(trouble: str) -> None:
 @pytest.mark.parametrize("trouble", ALLOWED_S)
 def test_soon_live_again(trouble: str) -> None:
     found = seen(trouble).outcome
-    assert found.first_live_s < in_time(8 if trouble.startswith("status") else 3)
+    assert found.first_live_s < in_time(
+        WAIT_429_S + 3 if trouble == "status 429" else 8 if trouble.startswith("status") else 3
+    )
     assert all(changes[-1][1].usable for changes in found.states.values()), found.states
     assert found.worst_s <= in_time(ALLOWED_S[trouble]), found.states
 

@@ -4,7 +4,7 @@ The simulated exchanges end every connection at an age of 8 s; ours are to be re
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from itertools import count
@@ -20,6 +20,7 @@ from feeds.engine import Engine
 from feeds.markets.arrival import not_behind
 from feeds.simulator import Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import Fault
+from feeds.simulator.server import clock_ms as server_clock_ms
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 from tests.feeds.simulator_help import FEW
 from tests.feeds.test_engine import until
@@ -53,7 +54,7 @@ def config(server: SimulatorServer, folder: Path, **changes: object) -> Config:
 
 @asynccontextmanager
 async def world(
-    folder: Path, ends_s: float | None, **changes: object
+    folder: Path, ends_s: float | None, *, clock_ms: Callable[[], int] = server_clock_ms, **changes: object
 ) -> AsyncIterator[tuple[SimulatorServer, Engine, Sink, Witness]]:
     """Simulator, witness and engine."""
     rules = {
@@ -61,7 +62,8 @@ async def world(
         "binance.usdm": SocketRules(ping_s=180, life_s=ends_s, messages_per_s=10),
         "kraken": SocketRules(idle_s=60, life_s=ends_s),
     }
-    server = await SimulatorServer(Settings(seed=5, instruments=FEW, trader=False, rules=rules)).start(0)
+    settings = Settings(seed=5, instruments=FEW, trader=False, rules=rules)
+    server = await SimulatorServer(settings, clock_ms=clock_ms).start(0)
     sink, witness = Sink(), Witness(server, SYMBOLS)
     engine = Engine(config(server, folder, **changes), sink)
     witness.listen(engine)

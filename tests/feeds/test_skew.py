@@ -8,9 +8,10 @@ from feeds.clock import FakeClock
 from feeds.errors import ParseError
 from feeds.exchanges import create
 from feeds.markets.skew import WINDOW_S, ClockOffset
-from feeds.simulator import server as simulator_server
+from feeds.simulator.server import clock_ms
 from tests.feeds.test_engine import until
 from tests.feeds.test_renewal import world
+from tests.shared import in_time
 
 DELAYS = st.lists(st.floats(5.0, 400.0), min_size=1, max_size=50)
 
@@ -108,15 +109,13 @@ def test_binance_s_question(product: str, path: str):
 @pytest.mark.parametrize("shift_ms", [700, -900])
 async def test_a_clock_that_is_off_does_not_show_in_the_latency(tmp_path, monkeypatch, shift_ms: int):
     """Binance is asked, Kraken pinged; on one machine both are quick."""
-    right = simulator_server.clock_ms
-    monkeypatch.setattr(simulator_server, "clock_ms", lambda: right() + shift_ms)
     monkeypatch.setattr("feeds.markets.skew.FIRST_QUESTIONS_S", 0.2)
-    async with world(tmp_path, None) as (_, engine, _, _):
+    async with world(tmp_path, None, clock_ms=lambda: clock_ms() + shift_ms) as (_, engine, _, _):
         offsets = {name: venue.clock_offset for name, venue in engine.venues.items()}
         await until(lambda: all(offset.offset_ms is not None for offset in offsets.values()))
         assert {name: offset.offset_ms for name, offset in offsets.items()} == {
-            "binance": pytest.approx(shift_ms, abs=60),
-            "kraken": pytest.approx(shift_ms, abs=60),
+            "binance": pytest.approx(shift_ms, abs=in_time(60)),
+            "kraken": pytest.approx(shift_ms, abs=in_time(60)),
         }
         lanes = [lane for venue in engine.venues.values() for lane in venue.lanes]
         for lane in lanes:
@@ -124,14 +123,12 @@ async def test_a_clock_that_is_off_does_not_show_in_the_latency(tmp_path, monkey
         await until(lambda: all((lane.latency.summary() or {}).get("p50") is not None for lane in lanes))
         assert all(-20 < lane.latency.summary()["p50"] < 200 for lane in lanes)
         told = engine.health()["clock_offsets_ms"]
-        assert told == {name: pytest.approx(shift_ms, abs=60) for name in ("binance", "kraken")}
+        assert told == {name: pytest.approx(shift_ms, abs=in_time(60)) for name in ("binance", "kraken")}
 
 
 async def test_times_of_years_ago_break_nothing(tmp_path, monkeypatch):
-    right = simulator_server.clock_ms
-    monkeypatch.setattr(simulator_server, "clock_ms", lambda: right() - 2 * 365 * 86_400_000)
     monkeypatch.setattr("feeds.markets.skew.FIRST_QUESTIONS_S", 0.1)
-    async with world(tmp_path, None) as (_, engine, sink, _):
+    async with world(tmp_path, None, clock_ms=lambda: clock_ms() - 2 * 365 * 86_400_000) as (_, engine, sink, _):
         await until(lambda: len(sink.frames.get("book:binance:BTC/USDT", [])) > 10)
         engine.board.measure()
         assert engine.health()["clock_offsets_ms"] == {"binance": None, "kraken": None}
