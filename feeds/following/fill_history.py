@@ -295,9 +295,8 @@ class FillHistory:
         """The market to read now; or None, and the seconds until one is due (None: there is none)."""
         now_s = self._clock.monotonic_s()
         later_s = now_s + self._pace.reading_s()
-        due = [
-            (max(m.due_s, later_s) if self._routine(name, m) else m.due_s, name, m) for name, m in self._markets.items()
-        ]
+        markets = self._markets.items()
+        due = [(max(m.due_s, later_s) if self._routine(name, m) else m.due_s, name, m) for name, m in markets]
         if ready := [(not m.missing, not m.known, m.due_s, name) for due_s, name, m in due if due_s <= now_s]:
             return min(ready)[-1], None
         return None, min((due_s - now_s for due_s, _, _ in due), default=None)
@@ -312,19 +311,20 @@ class FillHistory:
         wishes = market.wishes
         cursor: str | None = market.cursor
         stretch: list[Fill] = []  # told since the last page with which the cursor could move
+        settled_ms: int | None = None  # as of its first page: what was late then may be missing from all of it
         routine = self._routine(name, market)
         while True:
             request = self._api.fills_request(name, cursor)
             if routine:
                 self._pace.read(request)
             told = await self._rest.ask(request)
-            settled_ms = told.asof_ms - round(self._settle_s * 1000)
+            settled_ms = settled_ms or told.asof_ms - round(self._settle_s * 1000)
             page = self._api.parse_fills(name, cursor, told.raw, settled_ms)
             stretch = page.fills + stretch
             keep = self._progress(market, stretch, page, settled_ms) if page.whole else None
             await self._store(name, market, page.fills, keep)
             if page.whole:
-                stretch = []
+                stretch, settled_ms = [], None
             if sum(self.met_unlisted(unlisted) for unlisted in page.unlisted):
                 self._on_unlisted()
             if page.next is None:

@@ -32,6 +32,7 @@ def fill_in(page: Any, index: int = 3, size: str = "0.05") -> str:
     page.locator(row("bid", index, ".ladder-price")).click()
     price: str = page.locator("#ticket-price").input_value()
     page.locator("#ticket-size").fill(size)
+    until(page, "!document.querySelector('#ticket .ticket-submit').disabled")
     page.locator("#ticket-size").press("Enter")
     until(page, DIALOG_OPEN)
     return price

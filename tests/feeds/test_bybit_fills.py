@@ -90,6 +90,7 @@ times = st.lists(
     ends_empty=st.booleans(),
     breaks=st.lists(st.integers(0, 4), max_size=3),
 )
+@example(trades=[(1, 0), (5, 0), (1, 5000)], a_page=2, step_ms=3000, late_ms=9000, ends_empty=False, breaks=[])
 @example(trades=[(7, 0)], a_page=1, step_ms=20_000, late_ms=9_000, ends_empty=True, breaks=[])
 def test_all_fills_once(
     trades: list[tuple[int, int]], a_page: int, step_ms: int, late_ms: int, ends_empty: bool, breaks: list[int]

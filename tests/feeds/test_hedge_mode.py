@@ -77,6 +77,7 @@ class World:
 
     async def order(self, side: str, size: str, **more: Any) -> Ticket:
         """Placed by us, at market unless a price is given."""
+        await until(lambda: self.follower.state is StreamState.LIVE, within_s=15.0, what="LIVE")
         self._clicks += 1
         wish = Wish(symbol=PERP, side=side, size=D(size), **more)  # type: ignore[arg-type]
         return await self.trader.place(f"click-{self._clicks:04}", wish)
