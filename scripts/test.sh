@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every test, in parts of which a few run at the same time: most tests wait for sockets and clocks, not for the processor.
 # Arguments are pytest's, for all parts. What a part says is shown when it has ended, one after another.
-# SPREADBOARD_TEST_PARTS: how many at a time. Times are promised, so more than the machine can carry makes tests fail.
+# SPREADBOARD_TEST_PARTS: how many at a time. Times are promised, so more than the machine can carry makes tests fail:
+# what failed among the others is run once more, alone, when all parts have ended, and the last line names such parts.
 set -uo pipefail
 shopt -s globstar nullglob
 cd "$(dirname "$0")/.."
@@ -71,4 +72,18 @@ for name in "${names[@]}"; do
 done
 while [ "${#name_of[@]}" -gt 0 ]; do end_one; done
 echo "All parts: $SECONDS s. Failed:${failed:- none}"
-[ -z "$failed" ]
+
+still="" alone=""
+for name in $failed; do
+  echo "== $name: what failed, alone =="
+  # shellcheck disable=SC2086
+  if .venv/bin/python -m pytest ${files[$name]} -o "cache_dir=.pytest_cache/$name" --last-failed \
+    --last-failed-no-failures none "${arguments[@]}" >"build/test-$name-alone.log" 2>&1; then
+    alone+=" $name"
+  else
+    still+=" $name"
+  fi
+  cat "build/test-$name-alone.log"
+done
+[ -z "$failed" ] || echo "All parts: $SECONDS s. Failed:${still:- none}. Passed only when alone:${alone:- none}"
+[ -z "$still" ]
