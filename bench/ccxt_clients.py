@@ -22,14 +22,14 @@ from feeds.simulator.keys import ApiKey
 Settings = dict[str, Any]
 
 
-class Binance(ccxt.pro.binance):  # type: ignore[misc]
+class Binance(ccxt.pro.binance):
     """Spot, or spot and futures."""
 
     def is_spot_url(self, client: Any) -> bool:
         return "/usdm/" not in client.url
 
 
-class BinanceUsdm(ccxt.pro.binanceusdm):  # type: ignore[misc]
+class BinanceUsdm(ccxt.pro.binanceusdm):
     def is_spot_url(self, client: Any) -> bool:
         return False
 

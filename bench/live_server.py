@@ -68,7 +68,7 @@ class SyntheticWorker:
     async def run(self) -> None:
         from dashboard.worker import FeedsWorker, host_feeds
 
-        FeedsWorker.current = self  # type: ignore[assignment]
+        FeedsWorker.current = self
         self.sink.start()
         await asyncio.gather(host_feeds(), *(publish(topic, self.sink.publish) for topic in TOPICS))
 
@@ -86,7 +86,7 @@ def prepare() -> str:
     for topic in TOPICS:
         _, exchange, symbol = topic.split(":")
         row = MarketRow(exchange=exchange, symbol=symbol, native=symbol, product="spot", base=symbol, quote="USDT")
-        row.tick = row.lot = row.min_size = row.min_notional = 1  # type: ignore[assignment]
+        row.tick = row.lot = row.min_size = row.min_notional = 1
         row.status = "trading"
         row.save()
     return auth.new_api_token(auth.first_user())
@@ -116,7 +116,7 @@ def main(kind: str, folder: str) -> None:
         print(json.dumps({"port": port, "token": token, "pid": os.getpid()}), flush=True)
 
     server = Server(application, endpoints=["tcp:port=0:interface=127.0.0.1"])
-    reactor.callLater(0.2, start)  # type: ignore[attr-defined]
+    reactor.callLater(0.2, start)
     server.run()
 
 

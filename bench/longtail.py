@@ -109,7 +109,7 @@ class Truth:
             beat(now_ms)
             self.note()
 
-        server.beat = noting  # type: ignore[method-assign]
+        server.beat = noting
         self.note()
 
     def note(self) -> None:

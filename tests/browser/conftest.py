@@ -49,7 +49,7 @@ class Fake:
         self._process.terminate()
         self._process.wait(10)
         with contextlib.suppress(AttributeError):
-            self._process.stdout.close()  # type: ignore[union-attr]
+            self._process.stdout.close()
 
     def tell(self, what: str, **given: Any) -> Any:
         body = json.dumps(given).encode()
@@ -134,7 +134,7 @@ def open_page(browser: Any, fake: Fake) -> Iterator[Any]:
         page.goto(fake.url + path)
         return page
 
-    opened.troubles = troubles  # type: ignore[attr-defined]
+    opened.troubles = troubles
     yield opened
     for context in contexts:
         context.close()

@@ -48,7 +48,7 @@ def _value(name: str, value: Any) -> str:
         if value < 0 and name not in _SIGNED:
             return f"{name} is negative: {value}"
     if isinstance(value, msgspec.Struct):
-        return _of(value)  # type: ignore[arg-type]
+        return _of(value)
     if isinstance(value, tuple):
         return next((found for each in value if (found := _value(name, each))), "")
     return ""

@@ -151,7 +151,7 @@ class _Recorder:
     def take(self, heard: Heard, parse: object, raw: bytes) -> None:
         heard.raw.append(raw)
         try:
-            events = parse(raw)  # type: ignore[operator]
+            events = parse(raw)
         except ParseError as error:
             self.refused.append(f"{error}: {raw[:100]!r}")
             return

@@ -216,4 +216,4 @@ class Truth:
             self.books[market.instrument.symbol].note(prints, tops)
             happened(market, prints, tops, now_ms)
 
-        place.happened = noted  # type: ignore[method-assign]
+        place.happened = noted

@@ -315,7 +315,7 @@ def test_what_is_told_of_a_removed_account_is_dropped(account: ExchangeAccount) 
     ledger.put_positions(number, [position("BTC/USDT:USDT", "1", 100)], RECV_NS, "usdm", 100)
     ledger.put_orders(number, [order("1", "open", 100)], RECV_NS, "spot", 100)
     for model in (Fill, Balance, Position, Order, FillCursor):
-        assert not model.objects.exists()  # type: ignore[attr-defined]
+        assert not model.objects.exists()
 
 
 def test_accounts_are_kept_apart(make_account: Callable[..., ExchangeAccount]) -> None:

@@ -160,5 +160,5 @@ def test_a_fault_of_the_server_tells_nothing_of_itself(
 
 def test_a_refused_permission_is_a_sentence(rf: Any) -> None:
     request: HttpRequest = rf.get("/x/")
-    request.user = None  # type: ignore[assignment]
+    request.user = None
     assert views.forbidden(request).status_code == 403

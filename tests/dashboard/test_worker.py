@@ -176,7 +176,7 @@ async def test_an_account_that_a_user_enters_and_removes(worker: FeedsWorker) ->
     number = account.pk
     await account.adelete()
     await sync_to_async(live.accounts_changed)()
-    await until(lambda: number not in set(worker.engine.followed()), "the end of following")  # type: ignore[union-attr]
+    await until(lambda: number not in set(worker.engine.followed()), "the end of following")
 
 
 def KeyPair_other() -> str:

@@ -207,7 +207,7 @@ class TestAsking:
         session = new_session()
         session.subscribe([BOOK])
         session.subscribe([BOOK])
-        assert one(session.parse(frames.error(409, "insufficient subscription"))).subscriptions == (BOOK,)  # type: ignore[union-attr]
+        assert one(session.parse(frames.error(409, "insufficient subscription"))).subscriptions == (BOOK,)
         assert session.parse(frames.error(409, "x")) == [Notice(text="Alpaca says: x (409)")]
 
     @pytest.mark.parametrize("code", [407, 500])
@@ -250,14 +250,14 @@ class TestData:
     def test_a_book_told_anew_replaces_the_one_before(self) -> None:
         session, sync = new_session(), BookSync(from_rest=False)
         sync.start()
-        sync.take_snapshot(one(session.parse(frames.WHOLE_BOOK)))  # type: ignore[arg-type]
-        sync.take_delta(one(session.parse(frames.CHANGES)))  # type: ignore[arg-type]
+        sync.take_snapshot(one(session.parse(frames.WHOLE_BOOK)))
+        sync.take_delta(one(session.parse(frames.CHANGES)))
         assert sync.book.bids.levels == {27511.78: 0.26265668}
-        sync.take_snapshot(one(session.parse(frames.WHOLE_BOOK)))  # type: ignore[arg-type]
+        sync.take_snapshot(one(session.parse(frames.WHOLE_BOOK)))
         assert sync.book.bids.levels == {27511.78: 0.26265668, 27510.0: 1.5}
         crossing = frames.CHANGES.replace("27510.00", "27540").replace('"s": 0}', '"s": 1}')
         with pytest.raises(CrossedError):
-            sync.take_delta(one(session.parse(crossing)))  # type: ignore[arg-type]
+            sync.take_delta(one(session.parse(crossing)))
         assert not sync.ready
 
     def test_quotes_trades_bars(self) -> None:

@@ -142,7 +142,7 @@ async def test_a_stock_has_best_prices_trades_and_no_book(tmp_path: Path) -> Non
         newest = sink.frames[trades]["data"]["trades"][0]
         assert newest["side"] is None
         assert newest["id"].partition("-")[0] in {str(row.id) for row in market.recent}
-        server.beat = lambda now_ms: None  # type: ignore[method-assign]  # time stands still
+        server.beat = lambda now_ms: None  # time stands still
 
         def same() -> bool:
             data, text = sink.frames[quote]["data"], market.price_text
@@ -202,12 +202,12 @@ async def test_every_bar_is_the_exchange_s_own(tmp_path: Path) -> None:
         beat = server.beat
         await until(lambda: feed.trades)
         ahead = [0]
-        server.beat = lambda now_ms: beat(now_ms + ahead[0])  # type: ignore[method-assign]
-        server.exchanges["alpaca"].server.clock_ms = lambda: server.market.now_ms  # type: ignore[attr-defined]
+        server.beat = lambda now_ms: beat(now_ms + ahead[0])
+        server.exchanges["alpaca"].server.clock_ms = lambda: server.market.now_ms
         begun_ms = server.market.now_ms
         ahead[0] = 60_500 - begun_ms % 60_000
         await until(lambda: all(topic in sink.frames for topic in topics.values()), 30)
-        server.beat = lambda now_ms: None  # type: ignore[method-assign]
+        server.beat = lambda now_ms: None
         minute_ms = begun_ms // 60_000 * 60_000
         for interval, length_ms in intervals.items():
             ours = feed.candles[interval][-1]
@@ -298,10 +298,10 @@ async def test_a_connection_that_may_have_none_beside_it_is_not_replaced_before_
         venue, alpaca = engine.venues["alpaca"], server.exchanges["alpaca"]
         (lane,) = venue.lanes
         await until(lambda: (lane.connection.age_s or 0) > 2.0)
-        assert (alpaca.server.logins, venue.renewals.renewed, venue.lanes) == (1, 0, [lane])  # type: ignore[attr-defined]
-        for connection in alpaca.server.connections:  # type: ignore[attr-defined]
+        assert (alpaca.server.logins, venue.renewals.renewed, venue.lanes) == (1, 0, [lane])
+        for connection in alpaca.server.connections:
             connection.socket.send('[{"T":"error","code":407,"msg":"slow client"}]')
             connection.socket.close(1000, "")
         await until(lambda: lane.connection.reconnects == 1 and sink.state(book) == "LIVE")
-        assert (alpaca.server.logins, venue.lanes) == (2, [lane])  # type: ignore[attr-defined]
+        assert (alpaca.server.logins, venue.lanes) == (2, [lane])
         assert not lane.on_closing("maintenance"), "an announced end is met by giving the connection up at once"

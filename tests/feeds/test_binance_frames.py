@@ -326,7 +326,7 @@ class TestDocumentedExamples:
     def test_values(self, name: str, symbol: str, expected: dict[str, object]) -> None:
         (raw,) = documented_frames(name)
         event = one("spot" if name.startswith("Spot") else "usdm-market", raw)
-        assert event.symbol == symbol  # type: ignore[union-attr]
+        assert event.symbol == symbol
         assert {field: getattr(event, field) for field in expected} == expected
 
     @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ async def world(folder: Path, **config: object) -> AsyncIterator[tuple[Simulator
 async def test_a_market_in_which_nothing_happens(tmp_path: Path) -> None:
     """No book comes by its stream; it is there all the same, by REST, and as REST confirms it, it is QUIET."""
     async with world(tmp_path) as (server, engine, sink):
-        server.beat = lambda now_ms: None  # type: ignore[method-assign]
+        server.beat = lambda now_ms: None
         engine.lease("relay", ["book:bitstamp:BTC/USD"], 60)
         await until(lambda: sink.state("book:bitstamp:BTC/USD") == "QUIET")
         market = server.market.markets["bitstamp", "spot", "btcusd"]
@@ -290,7 +290,7 @@ async def test_an_announced_end_costs_nothing(tmp_path: Path) -> None:
             publish(topic, frame)
             states.append(sink.state(topic))
 
-        sink.publish = noting  # type: ignore[method-assign]
+        sink.publish = noting
         before = set(server.exchanges["bitstamp"].open_sockets())
         server.exchanges["bitstamp"].act(Fault(exchange="bitstamp", kind="shutdown"))
         await until(lambda: not before & set(server.exchanges["bitstamp"].open_sockets()))

@@ -17,11 +17,11 @@ BIDS, ASKS = -1, +1
 
 
 def snapshot(bids: list[Level], asks: list[Level], **more: object) -> BookSnapshot:
-    return BookSnapshot(symbol="BTC/USD", bids=bids, asks=asks, **more)  # type: ignore[arg-type]
+    return BookSnapshot(symbol="BTC/USD", bids=bids, asks=asks, **more)
 
 
 def delta(bids: list[Level], asks: list[Level], **more: object) -> BookDelta:
-    return BookDelta(symbol="BTC/USD", bids=bids, asks=asks, **more)  # type: ignore[arg-type]
+    return BookDelta(symbol="BTC/USD", bids=bids, asks=asks, **more)
 
 
 class NaiveSide:

@@ -12,7 +12,7 @@ T0 = 29_000_000 * MINUTE + 10 * S  # ten seconds into a minute
 
 
 def weights(**fields: float) -> Weights:
-    return Weights(Budget(**({"limit": 6000, "per_s": 60} | fields)))  # type: ignore[arg-type]
+    return Weights(Budget(**({"limit": 6000, "per_s": 60} | fields)))
 
 
 def test_shares() -> None:

@@ -338,7 +338,7 @@ class TestBooks:
                 book(71, depth=200),
             )
         ]
-        numbers = [(event.seq, getattr(event, "depth", None)) for events in told for event in events]  # type: ignore[union-attr]
+        numbers = [(event.seq, getattr(event, "depth", None)) for events in told for event in events]
         assert numbers == [(10, 50), (11, None), (70, 200), (71, None)]
 
     def test_markets_and_products_are_told_apart(self) -> None:

@@ -307,7 +307,7 @@ class Naive:
     def sorted(self) -> tuple[list[Level], list[Level]]:
         bids, asks = self.sides.values()
         rows = sorted(bids.items(), reverse=True), sorted(asks.items())
-        return tuple([(float(p), float(q)) for p, q in side] for side in rows)  # type: ignore[return-value]
+        return tuple([(float(p), float(q)) for p, q in side] for side in rows)
 
 
 @pytest.mark.parametrize(("product", "symbol", "updates"), [("linear", PERP, 413), ("spot", SPOT, 299)])
@@ -344,7 +344,7 @@ def test_every_recorded_figure(product: str) -> None:
     for raw, frame in streamed(product):
         events, kind = session.parse(raw), frame["topic"].partition(".")[0]
         told.update(type(event) for event in events)
-        assert {event.symbol for event in events} == {symbol}  # type: ignore[union-attr]
+        assert {event.symbol for event in events} == {symbol}
         if kind == "publicTrade":
             assert [
                 (e.id, str(e.price), str(e.size), e.side, e.exchange_ms) for e in events if isinstance(e, Trade)

@@ -127,8 +127,9 @@ async def test_a_session(monkeypatch):
         assert account.follower.state is StreamState.LIVE
         assert stream.connection.reconnects == 0
 
+        before = len(account.store.rows)
         working = asyncio.create_task(account.fills(60, per_s=60))
-        await asyncio.sleep(0.3)
+        await until(lambda: len(account.store.rows) > before, within_s=5, what="the first of them")
         await account.fault("cut")
         await working
         await account.must_agree()

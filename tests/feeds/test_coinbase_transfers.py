@@ -103,19 +103,19 @@ class TestPages:
         more = api.next_page(request, wallets("a", cursor="c1"))
         assert asked(more) == ("/api/v3/brokerage/accounts", {"cursor": "c1"})
         assert api.parse_transfers(request, wallets("a")) == []
-        of_a = api.next_page(more, wallets("b"))  # type: ignore[arg-type]
+        of_a = api.next_page(more, wallets("b"))
         assert asked(of_a) == ("/v2/accounts/a/transactions", {})
-        older = api.next_page(of_a, page(row(2), row(1), more=True))  # type: ignore[arg-type]
+        older = api.next_page(of_a, page(row(2), row(1), more=True))
         assert asked(older) == ("/v2/accounts/a/transactions", {"starting_after": "t1"})
-        of_b = api.next_page(older, page(row(0)))  # type: ignore[arg-type]
+        of_b = api.next_page(older, page(row(0)))
         assert asked(of_b) == ("/v2/accounts/b/transactions", {})
-        assert api.next_page(of_b, page()) is None  # type: ignore[arg-type]
+        assert api.next_page(of_b, page()) is None
 
     def test_only_wallets_that_changed_are_asked_again(self) -> None:
         api = account()
         of_a = api.next_page(self.first(api), wallets("a", "b"))
-        of_b = api.next_page(of_a, page())  # type: ignore[arg-type]
-        assert api.next_page(of_b, page()) is None  # type: ignore[arg-type]
+        of_b = api.next_page(of_a, page())
+        assert api.next_page(of_b, page()) is None
         assert api.next_page(self.first(api), wallets("a", "b")) is None
         changed = api.next_page(self.first(api), wallets("b", held="2"))
         assert asked(changed) == ("/v2/accounts/b/transactions", {})
@@ -136,14 +136,14 @@ class TestPages:
     def test_it_goes_back_no_further_than_asked(self) -> None:
         api = account()
         of_a = api.next_page(self.first(api, 1_785_801_600_000), wallets("a"))
-        assert api.next_page(of_a, page(row(8), row(0), more=True)) is None  # type: ignore[arg-type]
+        assert api.next_page(of_a, page(row(8), row(0), more=True)) is None
 
     def test_a_page_that_follows_itself(self) -> None:
         api = account()
         of_a = api.next_page(self.first(api), wallets("a"))
-        again = api.next_page(of_a, page(row(1), more=True))  # type: ignore[arg-type]
+        again = api.next_page(of_a, page(row(1), more=True))
         with pytest.raises(ParseError, match="is this one"):
-            api.next_page(again, page(row(1), more=True))  # type: ignore[arg-type]
+            api.next_page(again, page(row(1), more=True))
 
 
 async def test_what_came_and_went_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:

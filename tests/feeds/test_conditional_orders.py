@@ -13,7 +13,7 @@ D = Decimal
 
 async def test_stops_stand_among_the_open_orders() -> None:
     async with world(PLACES[0]) as at:
-        algo = at.client.server.exchanges["binance"]._futures.algo  # type: ignore[attr-defined]
+        algo = at.client.server.exchanges["binance"]._futures.algo
         tick = at.market.instrument.tick
         below, above = ((int(at.market.mid()) * share // 10) * tick for share in (7, 13))
         assert (await at.order("buy", "0.03")).state == "placed"

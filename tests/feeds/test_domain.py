@@ -59,7 +59,7 @@ def test_values_cannot_be_changed_and_are_compared_by_content() -> None:
     one, same = (Subscription(channel=Channel.BOOK, symbol="BTC/USD") for _ in range(2))
     assert one == same and len({one, same}) == 1
     with pytest.raises(AttributeError):
-        one.symbol = "ETH/USD"  # type: ignore[misc]
+        one.symbol = "ETH/USD"
 
 
 def test_a_subscription_as_text() -> None:

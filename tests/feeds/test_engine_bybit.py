@@ -84,7 +84,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         patch.setattr(inquiry, "STATUS_S", 0.1)
         patch.setattr(keeper, "SNAPSHOT_S", 2.0)
         server = SimulatorServer(Settings(seed=5, instruments=FEW, trader=False))
-        server.exchanges["bybit"].rest.most_a_page = 2  # type: ignore[attr-defined]
+        server.exchanges["bybit"].rest.most_a_page = 2
         await server.start(0)
         urls = endpoints("127.0.0.1", server.port)["bybit"]
         config = ExchangeConfig(
@@ -216,12 +216,12 @@ async def test_quiet_and_mute_are_told_apart(world: World) -> None:
     lane = world.venue.book_lane(PERP)
     assert lane is not None
     reconnects, beat = lane.connection.reconnects, world.server.beat
-    world.server.beat = world.stand_still  # type: ignore[method-assign]
+    world.server.beat = world.stand_still
     try:
         await until(lambda: world.state(PERP) == "QUIET" and world.state(SPOT) == "QUIET")
         assert lane.connection.reconnects == reconnects
     finally:
-        world.server.beat = beat  # type: ignore[method-assign]
+        world.server.beat = beat
     await until(lambda: world.state(PERP) == "LIVE" and world.state(SPOT) == "LIVE")
     world.strike("mute", product="linear")
     await until(lambda: world.state(PERP) not in ("LIVE", "QUIET"))

@@ -153,8 +153,9 @@ async def test_every_figure_is_the_exchanges():
             assert account.follower.state is StreamState.LIVE and account.follower.sentence == ""
             assert account.store.sizes() == {}
             [stream] = account.follower.streams
+            before = len(account.store.rows)
             working = asyncio.create_task(account.fills(60, per_s=60))
-            await asyncio.sleep(0.4)
+            await until(lambda: len(account.store.rows) > before, within_s=5, what="the first of them")
             await account.fault("cut")
             await working
             await account.must_agree()

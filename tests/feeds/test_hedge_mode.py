@@ -67,9 +67,9 @@ class World:
         self.account = client.server.accounts[place.name].by_name["test"]
         self.follower = follower
         self.trader = trader
-        self.settings = follower._api.settings_requests()  # type: ignore[attr-defined]
+        self.settings = follower._api.settings_requests()
         self.peer = peer
-        self.store: MemoryStore = follower.journal._store.store  # type: ignore[attr-defined]
+        self.store: MemoryStore = follower.journal._store.store
         self.wallet = client.server.accounts[place.name].by_name["test"].desks[place.product].futures
         self.desk = client.server.accounts[place.name].by_name["test"].desks[place.product]
         self.market = client.server.market.markets[place.name, place.product, place.native]
@@ -79,7 +79,7 @@ class World:
         """Placed by us, at market unless a price is given."""
         await until(lambda: self.follower.state is StreamState.LIVE, within_s=15.0, what="LIVE")
         self._clicks += 1
-        wish = Wish(symbol=PERP, side=side, size=D(size), **more)  # type: ignore[arg-type]
+        wish = Wish(symbol=PERP, side=side, size=D(size), **more)
         return await self.trader.place(f"click-{self._clicks:04}", wish)
 
     async def theirs(self, side: str, size: str, **more: Any) -> Any:
@@ -188,7 +188,7 @@ async def test_long_and_short_side_by_side(place: Place) -> None:
         unit = D(str(at.peer.market(PERP)["contractSize"]))
         assert {side: D(str(size)) * unit for side, size in told.items()} == {"long": D("0.03"), "short": D("0.01")}
         for side, position in ((side, at.store.positions[PERP, side]) for side in ("long", "short")):
-            true = at.wallet.position(at.market, side)  # type: ignore[arg-type]
+            true = at.wallet.position(at.market, side)
             assert position.entry == pytest.approx(true.entry) and position.leverage == at.wallet.leverage_of(at.market)
 
         # More than there is cannot be closed, and what rests binds its part.

@@ -46,7 +46,7 @@ LINEAR = Bybit().markets_requests()[1]
 async def test_every_page_is_asked_for_with_the_cursor_as_it_was_told() -> None:
     pages = {"": page(0, "a%3D1%26"), "a%3D1%26": page(2, "b/+="), "b/+=": page(4, "")}
     rest = Asked(lambda request: pages[dict(request.params).get("cursor", "")])
-    markets = await fetch_markets(Bybit(), rest, LINEAR)  # type: ignore[arg-type]
+    markets = await fetch_markets(Bybit(), rest, LINEAR)
     assert [market.native for market in markets] == [f"A{n}USDT" for n in range(6)]
     assert [dict(request.params).get("cursor") for request in rest.requests] == [None, "a%3D1%26", "b/+="]
     assert {dict(request.params)["category"] for request in rest.requests} == {"linear"}
@@ -56,24 +56,24 @@ async def test_every_page_is_asked_for_with_the_cursor_as_it_was_told() -> None:
 @pytest.mark.parametrize("end", ["", None, "same"])
 async def test_what_ends_a_list(end: str | None) -> None:
     rest = Asked(lambda request: page(0, "same" if "cursor" not in dict(request.params) else end))
-    assert len(await fetch_markets(Bybit(), rest, LINEAR)) == 4  # type: ignore[arg-type]
+    assert len(await fetch_markets(Bybit(), rest, LINEAR)) == 4
 
 
 async def test_a_list_without_an_end_is_none() -> None:
     rest = Asked(lambda request: page(0, str(len(rest.requests))))
     with pytest.raises(ParseError, match="more than 100 pages"):
-        await fetch_markets(Bybit(), rest, LINEAR)  # type: ignore[arg-type]
+        await fetch_markets(Bybit(), rest, LINEAR)
 
 
 async def test_half_a_list_is_none() -> None:
     rest = Asked(lambda request: TransportError("gone") if "cursor" in dict(request.params) else page(0, "more"))
     with pytest.raises(TransportError):
-        await fetch_markets(Bybit(), rest, LINEAR)  # type: ignore[arg-type]
+        await fetch_markets(Bybit(), rest, LINEAR)
 
 
 async def test_an_exchange_without_pages_is_asked_once() -> None:
     rest = Asked(lambda request: {"symbols": []})
-    assert await fetch_markets(Binance(), rest, Binance().markets_requests()[0]) == []  # type: ignore[arg-type]
+    assert await fetch_markets(Binance(), rest, Binance().markets_requests()[0]) == []
     assert len(rest.requests) == 1
 
 
@@ -93,7 +93,7 @@ async def test_the_status_is_told_when_it_is_new(monkeypatch: pytest.MonkeyPatch
 
     told: list[Notice] = []
     rest = Asked(next_answer)
-    task = asyncio.create_task(watch_status(Bybit(), "bybit", rest, told.append))  # type: ignore[arg-type]
+    task = asyncio.create_task(watch_status(Bybit(), "bybit", rest, told.append))
     await asyncio.wait_for(done.wait(), 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -131,7 +131,7 @@ async def test_24_h_figures_are_asked_for_while_somebody_watches(monkeypatch: py
     told: list[Ticker] = []
     rest = Asked(lambda request: next(answers))
     task = asyncio.create_task(
-        watch_day(adapter, "bitstamp", rest, "spot", present, lambda ticker, recv_ns: told.append(ticker))  # type: ignore[arg-type]
+        watch_day(adapter, "bitstamp", rest, "spot", present, lambda ticker, recv_ns: told.append(ticker))
     )
     await asyncio.wait_for(done.wait(), 10)
     task.cancel()

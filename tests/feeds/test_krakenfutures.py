@@ -343,7 +343,7 @@ class TestData:
         session.parse(frames.HISTORY)
         session.parse(json.dumps(frames.trade(655509, 1612269658000, 34900, 2)))  # its minute began before the history
         _, bar = session.parse(json.dumps(frames.trade(655510, 1612269661000, 34901, 3)))
-        assert (bar.open_ms, bar.open, bar.base_volume) == (1612269660000, 34900, 3)  # type: ignore[union-attr]
+        assert (bar.open_ms, bar.open, bar.base_volume) == (1612269660000, 34900, 3)
         session.unsubscribe([CANDLES])
         session.parse(frames.INFO)
         assert len(session.parse(json.dumps(frames.trade(655511, 1612269721001)))) == 1
@@ -357,7 +357,7 @@ class TestData:
         session.subscribe([CANDLES])
         ack, bar, _ = session.parse(frames.HEARTBEAT)
         assert ack == Ack(subscriptions=(CANDLES,))
-        assert bar.open_ms == 1612269720000  # type: ignore[union-attr]
+        assert bar.open_ms == 1612269720000
 
     @pytest.mark.parametrize("frame", [frames.SNAPSHOT, frames.DELTA, frames.TICKER, frames.TRADE, frames.HISTORY])
     def test_what_is_not_listed_says_nothing(self, frame: str) -> None:

@@ -157,7 +157,7 @@ async def test_every_bar_is_the_exchange_s_own(tmp_path: Path) -> None:
         beat = server.beat
         await until(lambda: feed.trades)
         ahead = [0]
-        server.beat = lambda now_ms: beat(now_ms + ahead[0])  # type: ignore[method-assign]
+        server.beat = lambda now_ms: beat(now_ms + ahead[0])
         ahead[0] = 61_000 - feed.trades[-1].exchange_ms % 60_000
         await until(lambda: all(topic in sink.frames for topic in topics.values()), 30)
 
@@ -172,7 +172,7 @@ async def test_every_bar_is_the_exchange_s_own(tmp_path: Path) -> None:
                     return False
             return True
 
-        server.beat = lambda now_ms: None  # type: ignore[method-assign]
+        server.beat = lambda now_ms: None
         await until(same)
 
 
@@ -183,10 +183,10 @@ async def test_a_quiet_market_is_told_from_a_mute_one(tmp_path: Path) -> None:
         await until(lambda: sink.state(topic) == "LIVE")
         beat = server.beat
         simulated = server.exchanges["krakenfutures"]
-        server.beat = lambda now_ms: simulated.tick(now_ms)  # type: ignore[method-assign]
+        server.beat = lambda now_ms: simulated.tick(now_ms)
         await until(lambda: sink.state(topic) == "QUIET", 15)
         reconnects = engine.venues["krakenfutures"].lanes[0].connection.reconnects
         server.faults.add(Fault(exchange="krakenfutures", kind="mute", symbol=BTC))
-        server.beat = beat  # type: ignore[method-assign]
+        server.beat = beat
         await until(lambda: sink.state(topic) not in ("LIVE", "QUIET"), 20)
         await until(lambda: engine.venues["krakenfutures"].lanes[0].connection.reconnects > reconnects)

@@ -29,7 +29,7 @@ def matrix(size: str, *places: Place, charged: str = "taker", clock: FakeClock |
         "BTC",
         "USDT",
         D(size),
-        charged,  # type: ignore[arg-type]
+        charged,
         fee_of=more.pop("fee_of", fee_of),
         clock=clock or FakeClock(),
         **more,

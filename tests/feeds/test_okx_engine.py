@@ -34,10 +34,10 @@ class World:
     async def live(self, *topics: str) -> None:
         self.engine.lease("test", list(topics), 60)
         for topic in topics:
-            await until(lambda topic=topic: self.sink.state(topic) == "LIVE")  # type: ignore[misc]
+            await until(lambda topic=topic: self.sink.state(topic) == "LIVE")
 
     def fault(self, kind: str, **more: Any) -> None:
-        self.server.faults.add(Fault(exchange="okx", kind=kind, **more))  # type: ignore[arg-type]
+        self.server.faults.add(Fault(exchange="okx", kind=kind, **more))
 
     def resyncs(self, symbol: str = "BTC/USDT") -> int:
         return self.venue.feeds[symbol].sync.resyncs
@@ -48,7 +48,7 @@ async def world(
     tmp_path: Path, *, stale_s: float = 5.0, rules: SocketRules | None = None, sink: Any = None
 ) -> AsyncIterator[World]:
     given = {} if rules is None else {"rules": {"okx": rules}}
-    settings = Settings(seed=5, instruments=FEW, trader=False, connects={"okx": 1000}, **given)  # type: ignore[arg-type]
+    settings = Settings(seed=5, instruments=FEW, trader=False, connects={"okx": 1000}, **given)
     server = await SimulatorServer(settings).start(0)
     exchange = ExchangeConfig(
         name="okx",
@@ -167,10 +167,10 @@ async def test_a_mute_market_is_told_from_a_quiet_one(tmp_path: Path, monkeypatc
     monkeypatch.setattr("feeds.markets.keeper.SNAPSHOT_S", 0.5)
     async with world(tmp_path, stale_s=1.0) as w:
         await w.live(BTC)
-        w.server.market.advance = lambda now_ms: []  # type: ignore[method-assign]
+        w.server.market.advance = lambda now_ms: []
         await until(lambda: w.sink.state(BTC) == "QUIET")
         assert w.venue.lanes[0].connection.reconnects == 0
-        del w.server.market.advance  # type: ignore[method-assign]
+        del w.server.market.advance
         await until(lambda: w.sink.state(BTC) == "LIVE")
         w.fault("mute", symbol="BTC/USDT")
         await until(lambda: w.sink.state(BTC) not in ("LIVE", "QUIET"))
@@ -184,7 +184,7 @@ async def test_candles_of_a_market_without_trades_stay_live(tmp_path: Path) -> N
     async with world(tmp_path, stale_s=1.0) as w:
         await w.live("candles@1m:okx:BTC/USDT")
         (lane,) = [lane for lane in w.venue.lanes if lane.route == "spot-business"]
-        w.server.market.advance = lambda now_ms: []  # type: ignore[method-assign]
+        w.server.market.advance = lambda now_ms: []
         messages = lane.connection.messages
         await until(lambda: lane.connection.messages >= messages + 3)  # three pongs: longer than stale_s
         assert (lane.connection.state, lane.connection.reconnects) == ("LIVE", 0)
@@ -242,7 +242,7 @@ async def test_connections_that_are_replaced_continue_the_chain(
     def uneven(sockets: SocketSet, rules: SocketRules) -> Socket:
         socket = make(sockets, rules)
         delay_s = 0.35 * (next(made) % 2)
-        socket._delay_s = lambda: delay_s  # type: ignore[method-assign]
+        socket._delay_s = lambda: delay_s
         return socket
 
     monkeypatch.setattr(SocketSet, "make", uneven)

@@ -431,14 +431,14 @@ class TestDocumented:
         for name in ("FundingRate", "IndexTicker"):
             assert session.parse(stream_lines(name)[2]) == []
         (mark,) = session.parse(stream_lines("MarkPrice")[2])
-        assert (mark.symbol, mark.mark, mark.exchange_ms) == ("LTC-USD-190628", Decimal("0.1"), 1597026383085)  # type: ignore[union-attr]
+        assert (mark.symbol, mark.mark, mark.exchange_ms) == ("LTC-USD-190628", Decimal("0.1"), 1597026383085)
         row = stream_lines("MarkPrice")[2].replace("LTC-USD-190628", "BTC-USD-SWAP")
         (mark,) = session.parse(row)
-        assert (mark.funding_rate, mark.next_funding_ms) == (Decimal("0.0001875391284828"), 1700726400000)  # type: ignore[union-attr]
+        assert (mark.funding_rate, mark.next_funding_ms) == (Decimal("0.0001875391284828"), 1700726400000)
 
     def test_status(self) -> None:
         (notice,) = told("SystemStatus")
-        assert notice.text == ""  # type: ignore[union-attr]
+        assert notice.text == ""
 
     def test_two_at_once(self) -> None:
         path = shared_file("fixtures/okx/Subscriptions/Unified/ExchangeData/Concurrent.txt")

@@ -102,7 +102,7 @@ def test_what_is_long_and_good_is_no_complaint() -> None:
     ],
 )
 def test_what_an_answer_means(status: int, told: dict[str, object], kind: type[Exception] | None) -> None:
-    error = error_for("X", status, {}, said="no", **told)  # type: ignore[arg-type]
+    error = error_for("X", status, {}, said="no", **told)
     assert type(error) is (kind or type(None))
     assert error is None or str(error) == f"X answered HTTP {status}: no"
 

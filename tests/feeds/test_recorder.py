@@ -199,7 +199,7 @@ class TestFiles:
             venues: ClassVar[dict[str, Any]] = {}
 
         clock.advance(5)
-        await recorder.turn(Engine(), "binance")  # type: ignore[arg-type]
+        await recorder.turn(Engine(), "binance")
         spool.frame(b"1", clock.monotonic_s())
         await recorder.stop()
         first, second = help.recordings(tmp_path, "binance")
@@ -290,7 +290,7 @@ class TestWhatIsLost:
             def __getattr__(self, name: str) -> Any:
                 return getattr(real, name)
 
-        file.handle = Full()  # type: ignore[assignment]
+        file.handle = Full()
         clock.advance(1)
         spool.frame(b"lost", clock.monotonic_s())
         await until(lambda: recorder.library.unwritten == 1)

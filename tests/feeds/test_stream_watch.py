@@ -128,7 +128,7 @@ async def test_keepalive_by_message_and_by_ping() -> None:
             pings += frame.opcode is Opcode.PING
             recv_frame(frame)
 
-        peer.client.ws.protocol.recv_frame = count  # type: ignore[method-assign]
+        peer.client.ws.protocol.recv_frame = count
         await until(lambda: pings >= 3)
 
 

@@ -309,7 +309,7 @@ TestSummed.settings = settings(max_examples=80, stateful_step_count=30)
 
 def snapshot(seq: int | None = None, depth: int | None = None, **more: object) -> BookSnapshot:
     levels: dict[str, object] = {"bids": [(99.0, 1.0)], "asks": [(100.0, 1.0)], **more}
-    return BookSnapshot(symbol="X", seq=seq, depth=depth, **levels)  # type: ignore[arg-type]
+    return BookSnapshot(symbol="X", seq=seq, depth=depth, **levels)
 
 
 def delta(prev: int, seq: int, bids: list[Level] | None = None) -> BookDelta:

@@ -57,7 +57,7 @@ def test_a_key_that_may_withdraw(exchange: str) -> None:
             async def put_rights(account: int, rights: KeyRights | None) -> None:
                 told.append(rights)
 
-            here.store.put_rights = put_rights  # type: ignore[method-assign]
+            here.store.put_rights = put_rights
             await follow(here, exchange, terms.keys.withdraw)
             if exchange in CANNOT_BE_ASKED:
                 await until(here, lambda: here.states()[1][0] == "LIVE", 200, "LIVE")
@@ -75,7 +75,7 @@ def test_a_key_that_may_withdraw(exchange: str) -> None:
             assert asked == [path]
             assert [rights.withdraw for rights in told if rights is not None] == [True]
             assert here.states()[1] == (state, sentence) == here.store.states[1]
-            instruments = here.engine.venues[exchange].adapter.facts.markets_by_stream  # type: ignore[union-attr]
+            instruments = here.engine.venues[exchange].adapter.facts.markets_by_stream
             assert len(here.server.exchanges[exchange].open_sockets()) == int(instruments)
             assert not here.store.balances.get(1)
 
@@ -91,7 +91,10 @@ def test_a_key_that_may_not_is_used(exchange: str) -> None:
             terms = SIMULATED[exchange].terms
             assert terms is not None
             await follow(here, exchange, terms.keys.read)
-            keyed = lambda: [each.asked.path for each in here.received if each.key]  # noqa: E731
+
+            def keyed() -> list[str]:
+                return [each.asked.path for each in here.received if each.key]
+
             await until(here, lambda: len(set(keyed())) > 2, 60, "further questions")
             assert keyed()[0] == RIGHTS[exchange][0]
 

@@ -115,7 +115,7 @@ class Database:
 
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             connection.execute(f"SET lock_timeout = {lock_s * 1000:.0f}")
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query).fetchall()
 
     def fill_rows(self) -> list[dict[str, Any]]:
         return self.rows(f"SELECT * FROM dashboard_fill WHERE {self._ours} ORDER BY id")

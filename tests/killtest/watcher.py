@@ -100,7 +100,7 @@ class Watcher(threading.Thread):
             except (OSError, WebSocketException, HTTPException):
                 self._all_stale()
                 time.sleep(AGAIN_S)  # it died, and comes again
-            except Exception as error:
+            except Exception as error:  # of any kind: a thread of its own, whose end the drill must hear of
                 self.errors.append(repr(error))
                 return
 

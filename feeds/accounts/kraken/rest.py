@@ -163,7 +163,7 @@ class Cancelled(Wire, frozen=True):
 
 
 def result(raw: bytes, kind: type[T]) -> T:
-    return decode(raw, Answer[kind]).result  # type: ignore[valid-type]
+    return decode(raw, Answer[kind]).result  # type: ignore[valid-type]  # made for the caller
 
 
 def sensible(raw: bytes, seconds: Decimal) -> int:
@@ -328,7 +328,7 @@ _TRANSFER_STATUS: dict[str, Literal["done", "pending", "failed"]] = {"Success": 
 
 def parse_movements(raw: bytes, kind: Literal["deposit", "withdrawal"]) -> list[Transfer]:
     """``DepositStatus``, ``WithdrawStatus``: "Settled" is confirmed by the network and not credited yet."""
-    answer = result(raw, list[_Movement] | _Movements)  # type: ignore[arg-type]
+    answer = result(raw, list[_Movement] | _Movements)  # type: ignore[arg-type]  # a union is no class
     rows = answer if isinstance(answer, list) else [*answer.deposits, *answer.withdrawals]
     return [
         Transfer(

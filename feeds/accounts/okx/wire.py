@@ -69,7 +69,7 @@ def decode(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
 
 def rows(raw: bytes, kind: type[T]) -> list[T]:
     """The rows of an answer."""
-    return decode(decode(raw, Answer).data, list[kind])  # type: ignore[valid-type]
+    return decode(decode(raw, Answer).data, list[kind])  # type: ignore[valid-type]  # made for the caller
 
 
 def one(raw: bytes, kind: type[T]) -> T:
