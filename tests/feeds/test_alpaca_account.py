@@ -277,11 +277,17 @@ def test_whose_fill_it_is(fields, symbols, unlisted):
     assert [fill.symbol for fill in page.fills] == symbols and list(page.unlisted) == unlisted
 
 
-def test_what_is_not_followed_is_passed_over():
-    crypto = account(("crypto",))
-    raw = listed(FILL, changed(FILL, symbol="AAPL"), changed(FILL, symbol="NEWCO"))
-    page = crypto.parse_fills(FILL_LIST, None, raw, NOW_MS)
-    assert [fill.symbol for fill in page.fills] == ["BTC/USD"] and not page.unlisted
+def test_fills_of_what_is_not_followed_are_the_accounts_all_the_same():
+    """The wallet is one. A name that does not tell what it is of is passed over, and so are options."""
+    raw = listed(
+        FILL, *(changed(FILL, symbol=name) for name in ("AAPL", "NEWCO", "BRK.B", "NEWUSD", "AAPL240119C00100000"))
+    )
+    page = account(("crypto",)).parse_fills(FILL_LIST, None, raw, NOW_MS)
+    told = [(fill.product, fill.symbol) for fill in page.fills]
+    shares = [("stocks", f"{name}.US/USD") for name in ("AAPL", "NEWCO", "BRK.B")]
+    assert told == [("crypto", "BTC/USD"), *shares] and not page.unlisted
+    page = account(("stocks",)).parse_fills(FILL_LIST, None, listed(changed(FILL, symbol="NEW/USD")), NOW_MS)
+    assert [(fill.product, fill.symbol) for fill in page.fills] == [("crypto", "NEW/USD")]
 
 
 class History:
@@ -439,7 +445,10 @@ def test_other_events():
     assert new[0] == UnknownMarket(product="crypto", native="NEWUSD")
     for frame in (update(order={"asset_class": "us_option"}), b'{"stream":"account_updates","data":{}}'):
         assert [type(event) for event in session().parse(frame)] == [AccountChanged]
-    assert [type(event) for event in session(("stocks",)).parse(UPDATE)] == [AccountChanged]
+    told, _ = session(("stocks",)).parse(update(order={"symbol": "SOL/USD"}))
+    assert isinstance(told, FillTold) and told.symbol == "SOL/USD", "not followed, and paid from the same wallet"
+    joined = update(order={"symbol": "SOLUSD"})
+    assert [type(event) for event in session(("stocks",)).parse(joined)] == [AccountChanged], "a pair, or a ticker?"
     with pytest.raises(ParseError, match="without price"):
         session().parse(update(price=None))
 

@@ -130,18 +130,20 @@ def fills_request(cursor: str | None) -> Request:
 
 
 def parse_fills(cursor: str | None, raw: bytes, names: Names, products: tuple[str, ...]) -> FillPage:
-    """Rows of what is not followed, options among them, are passed over."""
+    """All fills of the account, also of a product that is not followed: one wallet pays for all of them. What is
+    followed and not listed yet is waited for; options, which nobody here can name, are passed over."""
     rows = decode(raw, list[FillRow])
     fills, unlisted = [], set()
     for row in rows:
         market = names.find(row.symbol)
         if market is not None:
-            if market.product in products:
-                fills.append(row.fill(market.product, market.symbol))
+            fills.append(row.fill(market.product, market.symbol))
         elif not _OPTION.fullmatch(row.symbol):
             product = CRYPTO if "/" in row.symbol else STOCKS
             if product in products:
                 unlisted.add(UnknownMarket(product=product, native=row.symbol))
+            elif (named := names.by_rule(row.symbol)) is not None:
+                fills.append(row.fill(*named))
     fills.sort(key=lambda fill: fill.exchange_ms)
     return FillPage(fills=fills, next=_next(cursor, rows), unlisted=tuple(unlisted))
 

@@ -59,7 +59,7 @@ class _Update(Wire, frozen=True):
 
 
 class AlpacaSession:
-    """One connection's side. ``products`` are followed; what is of others only changes the balances."""
+    """One connection's side. ``products`` are followed; of others the balances change, and fills are told."""
 
     def __init__(self, credentials: Credentials, names: Names, products: tuple[str, ...]) -> None:
         self._credentials = credentials
@@ -94,8 +94,13 @@ class AlpacaSession:
 
     def _update(self, update: _Update) -> list[PrivateEvent]:
         row, changed = update.order, AccountChanged(reason=f"order: {update.event}", by_order=True)
-        if row.product not in self._products or row.symbol is None:
+        if row.product is None or row.symbol is None:
             return [changed]
+        if row.product not in self._products:
+            named = self._names.by_rule(row.symbol)
+            if update.event not in EXECUTIONS or named is None or update.price is None or update.qty is None:
+                return [changed]
+            return [FillTold(symbol=named[1], order_id=row.id, price=update.price, size=abs(update.qty)), changed]
         order = row.order(self._names)
         if update.event not in EXECUTIONS:
             return [order, changed]

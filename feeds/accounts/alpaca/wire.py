@@ -1,5 +1,6 @@
 """What Alpaca's stream and its REST answers write alike: amounts, times, names of markets."""
 
+import re
 from typing import TypeVar
 
 import msgspec
@@ -8,12 +9,15 @@ from feeds import account_reading
 from feeds.domain import Market, Side
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
+from feeds.exchanges.alpaca_messages import STOCK_SUFFIX
 
 ACCOUNT = "account"
 """The host of an account's calls, and the product under which its one wallet is shown."""
 CRYPTO, STOCKS = "crypto", "stocks"
 PRODUCT_OF_CLASS = {"crypto": CRYPTO, "us_equity": STOCKS}
 """Alpaca's ``asset_class``; others (``us_option``) are not shown."""
+
+_TICKER = re.compile(r"[A-Z]{1,5}(\.[A-Z]{1,2})?")
 
 T = TypeVar("T")
 
@@ -54,6 +58,13 @@ class Names:
         """Under which an order is shown: where the instrument list does not know it, Alpaca's name and the product."""
         market = self.find(name, product)
         return market.symbol if market is not None else f"{name}@{product}"
+
+    def by_rule(self, name: str) -> tuple[str, str] | None:
+        """(product, symbol) of what is not listed here, as the public side would call it; None where the name alone
+        does not tell: ``BTCUSD`` may be a pair, and an option is neither."""
+        if "/" in name:
+            return CRYPTO, name
+        return (STOCKS, f"{name}{STOCK_SUFFIX}/USD") if _TICKER.fullmatch(name) else None
 
     def _pairs(self) -> dict[str, Market]:
         if self._counted != len(self._markets):
