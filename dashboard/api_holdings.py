@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from asgiref.sync import sync_to_async
@@ -16,12 +16,14 @@ from dashboard.api import answer, bad_field, endpoint, seen_accounts, user_of, w
 from dashboard.holdings import FillFilter, Place
 from dashboard.models import ExchangeAccount, Fill
 from dashboard.rows import Moment
+from feeds.account_domain import TransferKind
 
 MOST = 1000
 LARGEST = 2**63 - 1
 CSV_PAGE = 1000
 SIDES = ("buy", "sell")
 SORTS = ("-time", "time")
+TRANSFER_KINDS: tuple[str, ...] = get_args(TransferKind)
 
 
 def _moment() -> Moment:
@@ -81,7 +83,9 @@ def fills(request: HttpRequest) -> HttpResponse:
 
 @endpoint("GET")
 def transfers(request: HttpRequest) -> HttpResponse:
-    page, more = holdings.transfers_of(seen_accounts(request), limit=_limit(request), after=_place(request))
+    page, more = holdings.transfers_of(
+        seen_accounts(request), limit=_limit(request), kinds=_kinds(request), after=_place(request)
+    )
     following = f"{page[-1].exchange_ms}-{page[-1].pk}" if more else None
     return answer({"transfers": rows.transfer_rows(page, _moment()), "more": more, "next": following})
 
@@ -162,6 +166,17 @@ def _csv(lines: Any) -> bytes:
 
 def _limit(request: HttpRequest) -> int:
     return whole_number(request, "limit", 100, 1, MOST)
+
+
+def _kinds(request: HttpRequest) -> list[str] | None:
+    """One or several, with commas."""
+    if "kind" not in request.GET:
+        return None
+    kinds = request.GET["kind"].split(",")
+    for kind in kinds:
+        if kind not in TRANSFER_KINDS:
+            raise bad_field("kind", f"{kind[:20]!r} is not one of {', '.join(TRANSFER_KINDS)}.")
+    return kinds
 
 
 def _newest_first(request: HttpRequest) -> bool:

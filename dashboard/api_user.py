@@ -27,6 +27,7 @@ from dashboard.forms import FieldError
 from dashboard.models import ExchangeAccount
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
 from dashboard.rows import Moment
+from feeds.account_domain import FROM_OUTSIDE
 from feeds.worth.pricing import CURRENCIES
 
 DAY_MS = 86_400_000
@@ -79,7 +80,9 @@ def equity(request: HttpRequest) -> HttpResponse:
         raise bad_field("from", f"{from_ms} is not before {to_ms}.")
     grain = next((grain for span_ms, grain in GRAINS if to_ms - from_ms <= span_ms), worth.DAY_S)
     points = _curve(worth.equity_of(accounts, from_ms, to_ms, grain), accounts, currency)
-    moved = Transfer.objects.filter(account__in=accounts, exchange_ms__gte=from_ms, exchange_ms__lt=to_ms)
+    moved = Transfer.objects.filter(
+        account__in=accounts, kind__in=FROM_OUTSIDE, exchange_ms__gte=from_ms, exchange_ms__lt=to_ms
+    )
     by_number = {account.pk: account for account in accounts}
     transfers = list(moved.order_by("exchange_ms", "pk")[:1000])
     for row in transfers:

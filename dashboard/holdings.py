@@ -1,6 +1,6 @@
 """Reading an account's rows: for the REST answers, the pages and the account frames. Writing: ``dashboard.ledger``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -118,12 +118,18 @@ def order_history(
 
 
 def transfers_of(
-    accounts: Sequence[ExchangeAccount], *, limit: int, after: Place | None = None
+    accounts: Sequence[ExchangeAccount],
+    *,
+    limit: int,
+    kinds: Collection[str] | None = None,
+    after: Place | None = None,
 ) -> tuple[list[Transfer], bool]:
-    """A page of transfers, the newest first."""
+    """A page of transfers, the newest first. ``kinds`` None: all."""
     merged: list[Transfer] = []
     for account in accounts:
         found = Transfer.objects.filter(account=account).order_by("-exchange_ms", "-pk")
+        if kinds is not None:
+            found = found.filter(kind__in=kinds)
         merged += _owned(_beyond(found, "exchange_ms", True, after)[: limit + 1], [account])
     merged.sort(key=_place, reverse=True)
     return merged[:limit], len(merged) > limit

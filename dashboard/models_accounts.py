@@ -30,7 +30,8 @@ class AccountShare(models.Model):
 
 
 class Transfer(models.Model):
-    """Money that came or went, not by trading; ``status`` may advance until it is "done" or "failed"."""
+    """Money that came or went, not by a fill; ``status`` may advance until it is "done" or "failed". Kinds and ``note``
+    are as in ``feeds.account_domain.Transfer``."""
 
     account = models.ForeignKey(ACCOUNT, on_delete=models.CASCADE)
     product = models.CharField(max_length=16)
@@ -40,6 +41,8 @@ class Transfer(models.Model):
     asset = models.CharField(max_length=32)
     amount = DecimalTextField()  # signed: positive came
     fee = DecimalTextField(null=True)
+    symbol = models.CharField(max_length=64, default="")  # of a market, if it is of one
+    note = models.CharField(max_length=64, default="")
     status = models.CharField(max_length=8)
     exchange_ms = models.BigIntegerField()
 

@@ -13,6 +13,8 @@ from feeds import account_domain
 from feeds.account import KeyRights
 
 ENDED = ("done", "failed")
+NOTE_LENGTH = 64
+"""Of an exchange's own name for a transfer; it is for people to recognise."""
 
 
 def put_transfers(account_id: int, transfers: Sequence[account_domain.Transfer], recv_ns: int) -> None:
@@ -31,12 +33,21 @@ def put_transfers(account_id: int, transfers: Sequence[account_domain.Transfer],
                 row = Transfer(account=account, kind=transfer.kind, transfer_id=transfer.id)
             elif row.status in ENDED and transfer.status == "pending":
                 continue
-            told = (transfer.product, transfer.asset, transfer.amount, transfer.status, transfer.exchange_ms)
-            fee = row.fee if transfer.fee is None else transfer.fee
-            if row.pk and told == (row.product, row.asset, row.amount, row.status, row.exchange_ms) and fee == row.fee:
+            told = {
+                "product": transfer.product,
+                "asset": transfer.asset,
+                "amount": transfer.amount,
+                "fee": row.fee if transfer.fee is None else transfer.fee,
+                "symbol": transfer.symbol or "",
+                "note": transfer.note[:NOTE_LENGTH],
+                "status": transfer.status,
+                "exchange_ms": transfer.exchange_ms,
+            }
+            if row.pk and all(getattr(row, name) == value for name, value in told.items()):
                 continue
-            row.product, row.asset, row.amount, row.status, row.exchange_ms = told
-            row.fee, row.recv_ns = fee, recv_ns
+            for name, value in told.items():
+                setattr(row, name, value)
+            row.recv_ns = recv_ns
             row.save()
             stored[transfer.kind, transfer.id] = row
 

@@ -227,6 +227,8 @@ def transfer_rows(transfers: Iterable[Transfer], moment: Moment) -> list[Row]:
             "asset": row.asset,
             "amount": canonical(row.amount),
             "fee": _text(row.fee),
+            "symbol": row.symbol or None,
+            "note": row.note,
             "status": row.status,
             "exchange_ms": row.exchange_ms,
             "recv_us": row.recv_ns // 1000,

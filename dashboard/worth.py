@@ -99,10 +99,12 @@ def done_transfers(account_id: int) -> list[account_domain.Transfer]:
         account_domain.Transfer(
             product=row.product,
             id=row.transfer_id,
-            kind=row.kind,  # type: ignore[arg-type]  # one of the three, as it was written
+            kind=row.kind,  # type: ignore[arg-type]  # one of the kinds, as it was written
             asset=row.asset,
             amount=row.amount,
             fee=row.fee,
+            symbol=row.symbol or None,
+            note=row.note,
             status="done",
             exchange_ms=row.exchange_ms,
         )

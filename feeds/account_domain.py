@@ -98,19 +98,31 @@ class Fill(Value, frozen=True, kw_only=True):
     exchange_ms: int
 
 
+TransferKind: TypeAlias = Literal["deposit", "withdrawal", "internal", "fee", "funding", "interest", "income", "other"]
+FROM_OUTSIDE: frozenset[TransferKind] = frozenset({"deposit", "withdrawal", "internal"})
+"""What is neither earned nor spent by the account: a day's profit leaves it out."""
+PROFITS: frozenset[TransferKind] = frozenset({"fee", "funding", "interest", "income"})
+"""What is realised by being paid."""
+
+
 class Transfer(Value, frozen=True, kw_only=True):
     """Money that came or went, not by a fill. ``id`` is unique within an account and ``kind``.
 
     ``amount`` is signed: positive came into this account. ``kind`` "internal" is a transfer between accounts or wallets
-    of one owner, "fee" what was charged apart from the fills that it is of. ``status`` "done" is in the balance;
-    "pending" is not (yet); "failed" never will be.
+    of one owner, "fee" what was charged apart from the fills that it is of, "funding" what the holders of a perpetual
+    contract pay each other, "interest" what was paid for borrowing or earned by lending, "income" a dividend, a reward,
+    a rebate; "other" changed the balance and is none of these (a conversion, a correction). ``note`` is the exchange's
+    own name of it, where the kind says less. ``status`` "done" is in the balance; "pending" is not (yet); "failed"
+    never will be.
     """
 
     product: str
     id: str
-    kind: Literal["deposit", "withdrawal", "internal", "fee"]
+    kind: TransferKind
     asset: str
     amount: Decimal
+    symbol: str | None = None  # the market that it is of, if of one
+    note: str = ""
     fee: Decimal | None = None  # in ``asset``, not contained in ``amount``
     status: Literal["done", "pending", "failed"] = "done"
     exchange_ms: int
@@ -175,6 +187,17 @@ class FillTold(Value, frozen=True, kw_only=True):
     size: Decimal
 
 
+class TradedElsewhere(Value, frozen=True, kw_only=True):
+    """An execution of a product that is not followed, or that nobody here can name (an option), and that is paid from
+    a wallet which is followed. ``assets``: what it may have changed; () if that is not known. ``id`` is unique within
+    the stream."""
+
+    id: str
+    what: str  # in the exchange's words, for a person to recognise
+    assets: tuple[str, ...] = ()
+    exchange_ms: int
+
+
 PrivateEvent: TypeAlias = (
     Balance
     | Position
@@ -185,6 +208,7 @@ PrivateEvent: TypeAlias = (
     | Reply
     | Expired
     | AccountChanged
+    | TradedElsewhere
     | Ack
     | Rejected
     | Heartbeat

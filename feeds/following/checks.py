@@ -9,9 +9,18 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from feeds.account import AccountApi, AccountSpec, HasWallets
-from feeds.account_domain import Balance, Fill, Finding, Order, Transfer
+from feeds.account_domain import (
+    AccountChanged,
+    Balance,
+    Fill,
+    Finding,
+    Order,
+    PrivateEvent,
+    TradedElsewhere,
+    Transfer,
+)
 from feeds.following.journal import Journal
-from feeds.following.reconcile import BalanceCheck, Movement, OrderCheck, Outcome, movements
+from feeds.following.reconcile import ANY, BalanceCheck, Movement, OrderCheck, Outcome, movements
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +64,17 @@ class AccountChecks:
 
     # What is told
 
+    def heard(self, events: Sequence[PrivateEvent], products: Sequence[str]) -> None:
+        """What a stream told, which tells of these products."""
+        self.fills(event for event in events if isinstance(event, Fill))
+        self.orders(event for event in events if isinstance(event, Order))
+        for event in events:
+            if isinstance(event, TradedElsewhere):
+                self._elsewhere(event, products)
+            elif isinstance(event, AccountChanged) and event.fills_in is None:
+                for wallet in self._wallets(products):
+                    wallet.named(event.reason)
+
     def fills(self, fills: Iterable[Fill]) -> None:
         """New fills, by stream or REST."""
         for fill in fills:
@@ -68,12 +88,12 @@ class AccountChecks:
             if wallet is not None:
                 wallet.transferred(transfer)
 
-    def changed(self, products: Iterable[str], reason: str) -> None:
-        """The exchange says that something changed."""
-        for product in products:
-            wallet = self._wallet(product)
-            if wallet is not None:
-                wallet.named(reason)
+    def _elsewhere(self, event: TradedElsewhere, products: Iterable[str]) -> None:
+        """Nobody tells what it did to the wallet."""
+        for wallet in self._wallets(products):
+            changed = [Movement(at_ms=event.exchange_ms, asset=each, amount=None) for each in event.assets or (ANY,)]
+            wallet.moved(("elsewhere", event.id), changed)
+            wallet.named(event.what)
 
     def orders(self, orders: Iterable[Order]) -> None:
         for order in orders:
@@ -138,6 +158,11 @@ class AccountChecks:
             if self._open.pop(cause, None) is not None:
                 self._log.info("account agrees again", cause=cause)
                 self._journal.resolved(cause, sentence)
+
+    def _wallets(self, products: Iterable[str]) -> Iterable[BalanceCheck]:
+        """Each once."""
+        found = (self._wallet(product) for product in products)
+        return dict.fromkeys(wallet for wallet in found if wallet is not None)
 
     def _wallet(self, product: str) -> BalanceCheck | None:
         """Where what is traded as ``product`` is paid from: its own wallet, the only one there is, or as the account's

@@ -24,7 +24,16 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 import structlog
 
 from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
-from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, PrivateEvent, UnknownMarket
+from feeds.account_domain import (
+    AccountChanged,
+    Balance,
+    Fill,
+    Order,
+    Position,
+    PrivateEvent,
+    TradedElsewhere,
+    UnknownMarket,
+)
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, FeedError
@@ -285,10 +294,11 @@ class AccountFollower:
             if missed := stream.check():
                 standing = False  # this one is being replaced
                 self._checks.missed(stream.route.name, missed, self.rest.now_ms(stream.route.product))
-        for product in self._checks.judge(self.rest.now_ms, read=not self._history.to_read, standing=standing):
+        read = not self._history.to_read and self.polls.transfers_read
+        for product in self._checks.judge(self.rest.now_ms, read=read, standing=standing):
             self._history.read_again(product)
             self.polls.read_again(product)
-            self.polls.transfers_soon()
+            self.polls.reread_transfers()
 
     async def _stop_parts(self) -> None:
         await self._history.stop()
@@ -305,7 +315,6 @@ class AccountFollower:
         positions = [event for event in events if isinstance(event, Position)]
         if fills:
             self.journal.stream_fills(fills)
-            self._checks.fills(fills)
         if balances:
             self.journal.balances(balances, recv_ns=recv_ns)
         if positions:
@@ -313,21 +322,19 @@ class AccountFollower:
             self.polls.positions.update(positions)
         if orders:
             self.journal.orders(orders, recv_ns=recv_ns)
-            self._checks.orders(orders)
+        self._checks.heard(events, stream.route.subjects)
         self._history.heard(events)
         for event in events:
             if isinstance(event, UnknownMarket):
                 if self._history.met_unlisted(event):
                     self._reload_markets()
-            elif isinstance(event, AccountChanged) and event.fills_in is None:
-                self._checks.changed(stream.route.subjects, event.reason)
-                if not event.by_order:
-                    self.polls.transfers_soon()
+            elif isinstance(event, AccountChanged) and event.fills_in is None and not event.by_order:
+                self.polls.transfers_soon()
             elif isinstance(event, Notice):
                 self._log.warning("notice", text=event.text)
                 self._notice = event.text, self._clock.monotonic_s()
                 self._judge()
-        if fills or any(isinstance(event, AccountChanged) for event in events):
+        if fills or any(isinstance(event, AccountChanged | TradedElsewhere) for event in events):
             for product in stream.route.subjects:
                 self.polls.changed(product, REFETCH_S)
 

@@ -88,6 +88,7 @@ class AccountPolls:
         self._checks = checks
         self._unsettled: dict[tuple[str, str], int] = {}  # transfers that are not done yet, and their time
         self._asked_transfers = False
+        self._reread_s = float("-inf")  # transfers are to be read again, since then
         self._clock = clock
         self._every_s = every_s
         self._pace = pace or Pace(api, {}, clock=clock)
@@ -182,6 +183,18 @@ class AccountPolls:
         api = self._api
         if self._transfers is not None and isinstance(api, TellsTransfers) and not self._transfers.wanted:
             self._transfers.soon(max(SOON_S, self._pace.sooner_s(api.transfers_requests(self._since_ms(api)))))
+
+    def reread_transfers(self) -> None:
+        """Something has to be explained."""
+        if self.transfers_read:
+            self._reread_s = self._clock.monotonic_s()
+        self.transfers_soon()
+
+    @property
+    def transfers_read(self) -> bool:
+        """All that :meth:`reread_transfers` wants was asked since, or cannot be told."""
+        poller = self._transfers
+        return poller is None or poller.error is not None or (poller.asked_s or float("-inf")) >= self._reread_s
 
     @property
     def transfers_error(self) -> FeedError | None:

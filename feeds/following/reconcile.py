@@ -6,8 +6,11 @@ answer is held against that, ``settle_ms`` later, when what happened before it h
 1. Movements up to the answer's time must be in it; those of the moment in which it was made may be.
 2. If it does not follow, everything is read again and the next answer is held against the same beginning. An exchange
    may serve balances or fills a moment late, and that is nobody's fault.
-3. If that one does not follow either, the difference is *unexplained*: funding, interest, a conversion, a movement that
-   the exchange tells nobody. It is named with both figures, and the new balance is the beginning from now on.
+3. If that one does not follow either, with the transfers read once more, the difference is *unexplained*: a movement
+   that the exchange tells nobody. It is named with both figures, and the new balance is the beginning from now on.
+
+Transfers, funding and interest are in the balance from a moment on that nobody tells. So they are never expected; what
+differs may be explained by them.
 
 There is no tolerance but for rounding: one unit of the eighth decimal per fill, where an exchange cuts price times
 size.
@@ -17,8 +20,9 @@ placed, on an account of which the user said that only this machine trades on it
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from typing import TypeAlias
 
 import msgspec
 
@@ -36,14 +40,18 @@ LATE_MS = 5_000
 
 ROUNDING = Decimal("1e-8")
 MOST_TRANSFERS = 8
-"""Of so many transfers that wait to be seen in a balance any combination is tried."""
+"""Of so many transfers that wait to be seen in a balance, the newest, any combination is tried."""
+MOST_WAITING = 200
+"""So many may wait: what was in a balance that we never saw before it waits in vain."""
 NAMED = 3
 
 ZERO = Decimal(0)
+ANY = "*"
 
 
 class Movement(Value, frozen=True, kw_only=True):
-    """``amount`` came into (or, negative, left) the wallet; None: the exchange has not told how much yet."""
+    """``amount`` came into (or, negative, left) the wallet; None: the exchange has not told how much (yet). ``asset``
+    may be ``ANY`` where it does not even tell of what."""
 
     at_ms: int
     asset: str
@@ -101,7 +109,7 @@ class BalanceCheck:
         self._suspected = False  # the last answer did not follow
         self._open: dict[object, list[Movement]] = {}  # not in the base yet; by what they are of
         self._booked: dict[object, None] = {}  # in the base, or before it
-        self._transfers: dict[object, tuple[str, Decimal]] = {}  # seen, not in the base yet
+        self._transfers: dict[object, Movement] = {}  # seen, not in the base yet
         self._reasons: dict[str, None] = {}  # in the exchange's words, since the base
         self._assets: dict[str, _Asset] = {}
 
@@ -114,15 +122,18 @@ class BalanceCheck:
         self._open[key] = list(told)
 
     def transferred(self, transfer: Transfer) -> None:
-        """It is in the balance from an unknown moment on: when it is credited, or already when it is asked for."""
+        """It is in the balance from an unknown moment on: when it is credited, or already when it is asked for; what
+        is paid to or from everybody at the full hour takes its time, too."""
         key = transfer.kind, transfer.id
         if self._base is None or transfer.exchange_ms <= self._begun_ms - HOLDS_MS or key in self._booked:
             return
         if transfer.status == "failed" or (transfer.status == "pending" and transfer.amount > 0):
             self._transfers.pop(key, None)
             return
-        fee = transfer.fee or ZERO
-        self._transfers[key] = transfer.asset, transfer.amount - fee
+        amount = transfer.amount - (transfer.fee or ZERO)
+        self._transfers[key] = Movement(at_ms=transfer.exchange_ms, asset=transfer.asset, amount=amount)
+        if len(self._transfers) > MOST_WAITING:
+            self._transfers.pop(next(iter(self._transfers)))
 
     def named(self, reason: str) -> None:
         """The exchange says that something changed, and why: a person may recognise what is unexplained."""
@@ -149,18 +160,19 @@ class BalanceCheck:
         horizon_ms = answer.until_ms + MADE_MS
         may = [key for key, told in self._open.items() if answer.asof_ms < told[0].at_ms <= horizon_ms]
         may.sort(key=lambda key: self._open[key][0].at_ms)
-        names = {*base.totals, *answer.totals, *(m.asset for told in must.values() for m in told)}
+        names = {*base.totals, *answer.totals, *(m.asset for told in must.values() for m in told)} - {ANY}
         differences: dict[str, Decimal] = {}
         for taken in range(len(may) + 1):  # the answer was made before, between or after these
             booked = [m for told in must.values() for m in told]
             booked += [m for key in may[:taken] for m in self._open[key]]
-            differs = self._differences(base, answer, names | {m.asset for m in booked}, booked)
+            differs = self._differences(base, answer, names | {m.asset for m in booked} - {ANY}, booked)
             if taken == 0 or len(differs) < len(differences):
                 differences, keys = differs, [*must, *may[:taken]]
             if not differences:
                 break
         self._next = None
-        explained = [key for asset in list(differences) for key in self._by_transfers(asset, differences)]
+        slack = ROUNDING * len(keys) if differences else ZERO
+        explained = [key for asset in list(differences) for key in self._by_transfers(asset, differences, slack)]
         if differences and not self._suspected:
             self._suspected = True
             return Outcome(read_again=True)  # and the transfers stay unbooked: the same is tried again
@@ -186,7 +198,7 @@ class BalanceCheck:
         """Asset -> found minus expected, where they are not the same. What is not known in full is not judged."""
         found = {}
         for asset in names:
-            mine = [m.amount for m in booked if m.asset == asset]
+            mine = [m.amount for m in booked if m.asset in (asset, ANY)]
             if None in mine:
                 continue
             expected = base.totals.get(asset, ZERO) + sum((amount for amount in mine if amount is not None), ZERO)
@@ -195,14 +207,20 @@ class BalanceCheck:
                 found[asset] = difference
         return found
 
-    def _by_transfers(self, asset: str, differences: dict[str, Decimal]) -> list[object]:
-        """The transfers that explain the difference exactly; it is taken out then."""
-        waiting = [(key, amount) for key, (of, amount) in self._transfers.items() if of == asset][-MOST_TRANSFERS:]
-        for count in range(1, len(waiting) + 1):
-            for chosen in itertools.combinations(waiting, count):
-                if sum((amount for _, amount in chosen), ZERO) == differences[asset]:
-                    del differences[asset]
-                    return [key for key, _ in chosen]
+    def _by_transfers(self, asset: str, differences: dict[str, Decimal], slack: Decimal = ZERO) -> list[object]:
+        """The transfers that explain the difference, but for ``slack``; it is taken out then."""
+        waiting = sorted(
+            (
+                (moved.at_ms, key, moved.amount or ZERO)
+                for key, moved in self._transfers.items()
+                if moved.asset == asset
+            ),
+            key=lambda each: each[0],
+        )
+        for chosen in itertools.chain(_runs(waiting), _combinations(waiting[-MOST_TRANSFERS:])):
+            if abs(sum((amount for _, _, amount in chosen), ZERO) - differences[asset]) <= slack:
+                del differences[asset]
+                return [key for _, key, _ in chosen]
         return []
 
     def _late_transfers(self, asset: str, unexplained: Decimal) -> bool:
@@ -251,8 +269,7 @@ class BalanceCheck:
             kind="unexplained_balance",
             cause=self._cause(asset),
             sentence=f"There is {abs(unexplained).normalize():f} {asset} {more} ({self._product}) than the last "
-            "balance, fills, fees and transfers explain: funding, interest, or what the exchange does not tell."
-            + named,
+            "balance and what was told since (fills, fees, transfers, funding, interest) explain." + named,
             expected=f"{(total - unexplained).normalize():f}",
             found=f"{total.normalize():f}",
             asof_ms=answer.asof_ms,
@@ -361,3 +378,18 @@ class OrderCheck:
 def _named(keys: Sequence[tuple[str, str]]) -> str:
     shown = ", ".join(f"{symbol} {number}" for symbol, number in keys[:NAMED])
     return shown if len(keys) <= NAMED else f"{shown} and {len(keys) - NAMED} more"
+
+
+_Waiting: TypeAlias = tuple[int, object, Decimal]
+
+
+def _runs(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    """What follows one upon the other, the shortest first: funding of many positions comes at once."""
+    for length in range(1, len(waiting) + 1):
+        for first in range(len(waiting) - length + 1):
+            yield waiting[first : first + length]
+
+
+def _combinations(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    for count in range(2, len(waiting) + 1):
+        yield from itertools.combinations(waiting, count)

@@ -9,12 +9,13 @@ no rate of that day is stored. Rules:
   from lots in other currencies, or was never bought here, realises nothing that could be stated; it is counted.
 * A withdrawal takes from all lots in proportion, at their averages; a deposit has no cost here. What is held beyond the
   lots came so, or was bought before the stored fills begin: its cost is not known.
+* Funding, interest, fees apart from fills and dividends are realised when they are paid.
 """
 
 from collections import deque
 from decimal import Context, Decimal
 
-from feeds.account_domain import Fill, Transfer
+from feeds.account_domain import PROFITS, Fill, Transfer
 from feeds.domain import Value
 
 ZERO = Decimal(0)
@@ -37,7 +38,7 @@ class Lot(Value, frozen=True, kw_only=True):
 
 
 class Profit(Value, frozen=True, kw_only=True):
-    """Realised at a moment (fees of derivatives and sales taken off; negative: a loss, or a fee alone)."""
+    """Realised at a moment (fees of derivatives and sales taken off; negative: a loss, or something paid)."""
 
     at_ms: int
     asset: str
@@ -90,9 +91,14 @@ class CostBook:
             self._realise(fill.exchange_ms, fee_asset, -fee)
 
     def transfer(self, transfer: Transfer) -> None:
+        """Of derivatives nothing is taken from lots, as with their fills."""
         self.moved_ms = max(self.moved_ms, transfer.exchange_ms)
-        if transfer.status == "done" and transfer.amount < 0:
+        if transfer.status != "done":
+            return
+        if transfer.amount < 0 and transfer.kind != "funding":
             self._take(transfer.asset, -transfer.amount + (transfer.fee or ZERO))
+        if transfer.kind in PROFITS:
+            self._realise(transfer.exchange_ms, transfer.asset, transfer.amount - (transfer.fee or ZERO))
 
     # Lots
 

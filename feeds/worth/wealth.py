@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from feeds import levels
-from feeds.account_domain import Transfer
+from feeds.account_domain import FROM_OUTSIDE, Transfer
 from feeds.clock import Clock
 from feeds.domain import BUILDING, StreamState
 from feeds.markets.at_work import ExchangeAtWork
@@ -305,8 +305,8 @@ class Wealth:
         transferred: Decimal | None = Decimal(0)
         for account, point in zip(accounts, first, strict=True):
             for transfer in self._transfers.get(account.id, ()):
-                if transfer.kind == "fee":
-                    continue  # a cost, like one that is told with a fill
+                if transfer.kind not in FROM_OUTSIDE:
+                    continue  # earned or spent, like what a fill brings
                 if point is not None and transfer.exchange_ms > point.at_ms and transferred is not None:
                     price = price_of(transfer.asset, person.currency, account.exchange)
                     moved = transfer.amount - (transfer.fee or Decimal(0))

@@ -2,9 +2,21 @@
 
 import { day, parse } from "./zone-time.js";
 
-export const EMPTY = Object.freeze({ account: "", symbol: "", side: "", from: "", to: "", sort: "-time" });
+export const EMPTY = Object.freeze({ account: "", symbol: "", side: "", kind: "", from: "", to: "", sort: "-time" });
 
 const DAY_MS = 86_400_000;
+
+/** Kinds of transfers that are chosen together: the API's words -> ours. */
+export const KINDS = {
+  "": "All kinds",
+  "deposit,withdrawal": "Deposits, withdrawals",
+  internal: "Internal",
+  funding: "Funding",
+  interest: "Interest",
+  fee: "Fees",
+  income: "Income",
+  other: "Other",
+};
 
 /** Spans that a button chooses: name -> whole days that it reaches back, today included. */
 export const SPANS = { Today: 1, "7 days": 7, "30 days": 30, "365 days": 365 };
@@ -15,7 +27,7 @@ export const SPANS = { Today: 1, "7 days": 7, "30 days": 30, "365 days": 365 };
  */
 export function queryOf(filters, zone) {
   const query = {};
-  for (const name of ["account", "side", "sort"]) if (filters[name]) query[name] = filters[name];
+  for (const name of ["account", "side", "kind", "sort"]) if (filters[name]) query[name] = filters[name];
   const symbol = (filters.symbol ?? "").trim().toUpperCase();
   if (symbol) query.symbol = symbol;
   for (const name of ["from", "to"]) {
@@ -31,7 +43,7 @@ export function queryOf(filters, zone) {
 
 /** Is anything left out by these? */
 export function filtered(filters) {
-  return ["account", "symbol", "side", "from", "to"].some((name) => Boolean(filters[name]));
+  return ["account", "symbol", "side", "kind", "from", "to"].some((name) => Boolean(filters[name]));
 }
 
 /** The beginning of a span that ends now, as a field of a local time holds it. */

@@ -1,4 +1,4 @@
-/** The blotter: every fill, order and transfer that is stored, over the whole width, times in the user's zone. */
+/** The blotter: every fill, order and transfer (funding and interest too) that is stored, over the whole width, times in the user's zone. */
 
 import {
   feeCell,
@@ -42,9 +42,9 @@ export function blotter(app, elements) {
       label: "transfers",
       path: "/api/transfers/",
       query: {},
-      filters: ["account"],
+      filters: ["account", "kind"],
       columns: transferColumns,
-      nothing: "No deposits or withdrawals",
+      nothing: "No transfers, funding or interest",
       className: ({ row }) => (row.status === "failed" ? "stale" : ""),
     }),
   ];
@@ -88,7 +88,16 @@ function orderColumns(app) {
   ];
 }
 
-const KINDS = { deposit: "Deposit", withdrawal: "Withdrawal", internal: "Internal", fee: "Fee" };
+const KINDS = {
+  deposit: "Deposit",
+  withdrawal: "Withdrawal",
+  internal: "Internal",
+  fee: "Fee",
+  funding: "Funding",
+  interest: "Interest",
+  income: "Income",
+  other: "Other",
+};
 
 function transferColumns(app) {
   return [
@@ -103,7 +112,14 @@ function transferColumns(app) {
         tags: isSimulated(app, account) ? [{ text: "SIM", class: "tag-sim", title: "Simulated: no real money" }] : [],
       }),
     },
-    { id: "kind", label: "Kind", cell: ({ row }) => ({ text: KINDS[row.kind] ?? row.kind, sub: row.product ?? "" }) },
+    {
+      id: "kind",
+      label: "Kind",
+      cell: ({ row }) => ({
+        text: KINDS[row.kind] ?? row.kind,
+        sub: [row.product, row.symbol, row.note].filter(Boolean).join(" · "),
+      }),
+    },
     {
       id: "amount",
       label: "Amount",

@@ -39,14 +39,14 @@ export function incomplete(points) {
 
 /**
  * Transfers by the point that they are drawn at: the last one not after them. What came before the first point is in
- * that already; those that failed moved nothing, internal ones stay within an account, and fees are a cost of trading.
+ * that already; those that failed moved nothing, internal ones stay within an account, and all other kinds are earned or spent by it.
  * @returns [{at_ms, kind: "deposit" | "withdrawal" | "several", rows}], oldest first
  */
 export function marks(transfers, points) {
   const times = points.map((point) => point.at_ms);
   const found = new Map();
   for (const row of transfers) {
-    if (row.status === "failed" || ["internal", "fee"].includes(row.kind)) continue;
+    if (row.status === "failed" || !["deposit", "withdrawal"].includes(row.kind)) continue;
     const at = times.findLast((time) => time <= row.exchange_ms);
     if (at === undefined) continue;
     if (!found.has(at)) found.set(at, []);

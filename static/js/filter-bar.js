@@ -1,6 +1,6 @@
 /** The filters above a page of the blotter. Tells what the user wrote; what it means is blotter-model's. */
 
-import { EMPTY, SPANS, filtered, spanStart } from "./blotter-model.js";
+import { EMPTY, KINDS, SPANS, filtered, spanStart } from "./blotter-model.js";
 import { el, setAttribute, setText } from "./dom.js";
 
 export class FilterBar {
@@ -12,7 +12,7 @@ export class FilterBar {
   #csv = el("a", { class: "button filter-csv", download: "", text: "CSV", title: "All rows of these filters as a table" });
 
   /**
-   * @param names filters to have, some of account, symbol, side, time, sort, csv
+   * @param names filters to have, some of account, symbol, side, kind, time, sort, csv
    * @param label what is filtered  @param changed called after every change
    */
   constructor(app, names, label, changed) {
@@ -23,6 +23,7 @@ export class FilterBar {
     if (has("account")) this.#add("account", "Account", el("select", { class: "filter-field" }));
     if (has("symbol")) this.#addSymbol(`${label.replaceAll(" ", "-")}-symbols`);
     if (has("side")) this.#add("side", "Side", choice({ "": "Both sides", buy: "Buy", sell: "Sell" }));
+    if (has("kind")) this.#add("kind", "Kind", choice(KINDS));
     if (has("time")) this.#addTimes();
     if (has("sort")) this.#add("sort", "Order", choice({ "-time": "Newest first", time: "Oldest first" }));
     this.element.append(this.#clear);

@@ -44,10 +44,12 @@ class Belongings:
             ("deposit", "SOL", "95", 30),
             ("withdrawal", "USDT", "-750", 200),
             ("deposit", "USDT", "60000", 90_000),
+            ("funding", "USDT", "-1.8342", 240),
         )
         self.transfers = [
             HEAD
             | {"row": number, "product": "spot", "id": f"70000{number}", "kind": kind, "asset": asset, "amount": amount}
+            | {"symbol": "BTC/USDT:USDT" if kind == "funding" else None, "note": ""}
             | {"fee": None, "status": "done", "exchange_ms": self.now_ms - minutes * MINUTE_MS, "age_ms": 1}
             for number, (kind, asset, amount, minutes) in enumerate(moved, 1)
         ]
@@ -144,8 +146,10 @@ class PortfolioApi:
         body = {"currency": own.settings["currency"], "from_ms": from_ms, "to_ms": to_ms, "grain_s": 60}
         return web.json_response({**body, "points": own.curve(from_ms, to_ms), "transfers": moved})
 
-    async def transfers(self, _: web.Request) -> web.Response:
-        return web.json_response({"transfers": self._own().transfers, "more": False, "next": None})
+    async def transfers(self, request: web.Request) -> web.Response:
+        kinds = request.query.get("kind", "").split(",")
+        told = [row for row in self._own().transfers if kinds == [""] or row["kind"] in kinds]
+        return web.json_response({"transfers": told, "more": False, "next": None})
 
     async def notices(self, _: web.Request) -> web.Response:
         return web.json_response({"notices": self._own().notices, "more": False})

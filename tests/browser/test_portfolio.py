@@ -68,7 +68,7 @@ def test_the_blotter_pages_through_what_the_filters_leave(open_page: Any, fake: 
 def test_times_are_the_users_and_settings_are_kept(open_page: Any, fake: Any) -> None:
     open_page.troubles.expect("400 (Bad Request)")
     page = open_page(prefs={"view": "portfolio", "portfolioTab": "transfers"})
-    until(page, f"{rows('#transfers')} === 3")
+    until(page, f"{rows('#transfers')} === 4")
     before = texts(page, "#transfers .col-time .cell-main")[0]
     page.get_by_label("Account and settings").click()
     page.get_by_role("button", name="Settings", exact=True).click()
@@ -85,6 +85,20 @@ def test_times_are_the_users_and_settings_are_kept(open_page: Any, fake: Any) ->
     page.get_by_role("button", name="Close").click()
     after = texts(page, "#transfers .col-time .cell-main")[0]
     assert after > before and page.locator("#transfers .pager").inner_text().endswith("Asia/Tokyo")
+
+
+def test_funding_stands_among_what_came_and_went(open_page: Any, fake: Any) -> None:
+    page = open_page(prefs={"view": "portfolio", "portfolioTab": "transfers"})
+    until(page, f"{rows('#transfers')} === 4")
+    page.locator("#transfers [data-filter=kind]").select_option("funding")
+    until(page, f"{rows('#transfers')} === 1")
+    assert page.locator("#transfers td.col-kind").inner_text().split() == ["Funding", "spot", "·", "BTC/USDT:USDT"]
+    assert page.locator("#transfers td.col-amount .cell-main").inner_text() == "−1.8342 USDT"
+    page.locator("#transfers [data-filter=kind]").select_option("interest")
+    nothing = "No transfers, funding or interest with these filters"
+    until(page, f"document.querySelector('#transfers').innerText.includes('{nothing}')")
+    page.get_by_role("button", name="Clear").click()
+    until(page, f"{rows('#transfers')} === 4")
 
 
 def test_a_notice_is_seen_wherever_one_looks(open_page: Any, fake: Any) -> None:

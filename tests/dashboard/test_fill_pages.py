@@ -19,7 +19,7 @@ from dashboard.holdings import FillFilter, fill_query
 from dashboard.models import ExchangeAccount, Fill
 from dashboard.rows import Moment
 from feeds.account_domain import Finding, Transfer
-from tests.dashboard.rest import documented, get
+from tests.dashboard.rest import documented, error, get
 from tests.dashboard.values import fill, order
 
 pytestmark = pytest.mark.django_db
@@ -217,9 +217,16 @@ def test_transfers(signed_in: Client, account: ExchangeAccount) -> None:
     assert page["more"]
     rest = get(signed_in, f"/api/transfers/?limit=1&cursor={page['next']}")
     assert {page["transfers"][0]["id"], rest["transfers"][0]["id"]} == {"1", "2"}
+    paid = moved("1", "-0.25", kind="funding", symbol="BTC/USDT:USDT", note="x" * 100, exchange_ms=T0 - 1)
+    notes.put_transfers(account.pk, [paid], 4)
+    (row,) = get(signed_in, "/api/transfers/?kind=funding,interest")["transfers"]
+    assert (row["id"], row["symbol"], row["note"]) == ("1", "BTC/USDT:USDT", "x" * 64)
+    others = get(signed_in, "/api/transfers/?kind=deposit,withdrawal")["transfers"]
+    assert [row["symbol"] for row in others] == [None, None]
+    assert "'gift' is not one of deposit," in error(signed_in, "/api/transfers/?kind=gift", 400)[1]
     notes.put_transfers(999, [moved("1", "5")], 1)  # an account that was just removed
     frame = holdings.account_frame(account.pk, "transfers", Moment(now_ns=0))
-    assert [row["id"] for row in frame["transfers"]] == ["2", "1"]
+    assert [row["id"] for row in frame["transfers"]] == ["2", "1", "1"]
 
 
 def found(count: int = 1) -> Finding:

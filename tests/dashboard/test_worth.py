@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -78,7 +79,8 @@ def test_the_curve_adds_accounts_and_says_what_is_lacking(
     moved = account_domain.Transfer(
         product="spot", id="1", kind="deposit", asset="USDT", amount=Decimal("50.5"), exchange_ms=T0 + 30_000
     )
-    notes.put_transfers(two.pk, [moved], 1)
+    funded = msgspec.structs.replace(moved, id="2", kind="funding", symbol="BTC/USDT:USDT")
+    notes.put_transfers(two.pk, [moved, funded], 1)
     body = curve(signed_in, f"from={T0}&to={T0 + HOUR_MS}")
     assert (body["currency"], body["grain_s"]) == ("USDT", 60)
     assert [(p["value"], p["complete"], p["reason"]) for p in body["points"]] == [

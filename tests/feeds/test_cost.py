@@ -98,3 +98,28 @@ def test_everything_sold_leaves_nothing_behind() -> None:
     made = book(*(fill("buy", "0.3", "7.77", "0.01") for _ in range(7)), fill("sell", "2.1", "8"))
     assert lots(made) == {}
     assert profits(made) == [("USDT", "0.413")]  # 16.8 - (7 * 2.331 + 0.07)
+
+
+def paid(kind: str, asset: str, amount: str, **fields) -> Transfer:
+    given = {"product": "spot", "id": "t", "exchange_ms": 2000}
+    return Transfer(**{**given, "kind": kind, "asset": asset, "amount": Decimal(amount), **fields})
+
+
+def test_what_is_paid_apart_from_fills_is_realised() -> None:
+    """Funding is of derivatives, as their fees are: the coins that were bought stay where they are."""
+    bought = fill("buy", "2", "100")
+    made = book(
+        bought,
+        paid("funding", "BTC", "-0.5"),
+        paid("interest", "BTC", "-0.5"),
+        paid("income", "USDT", "3", fee=Decimal(1)),
+        paid("other", "USDT", "40"),
+        paid("deposit", "USDT", "40"),
+        paid("fee", "USDT", "-9", status="failed"),
+    )
+    assert lots(made) == {("BTC", "USDT"): ("1.5", "100")}
+    assert [(p.at_ms, p.asset, p.amount) for p in made.profits] == [
+        (2000, "BTC", Decimal("-0.5")),
+        (2000, "BTC", Decimal("-0.5")),
+        (2000, "USDT", Decimal(2)),
+    ]

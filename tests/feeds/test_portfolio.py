@@ -335,6 +335,9 @@ async def test_the_days_change_is_without_what_came_but_with_what_was_charged() 
     desk.store.moved = [
         Transfer(id="1", kind="deposit", amount=Decimal(100), **given),
         Transfer(id="2", kind="fee", amount=Decimal(-7), **given),
+        Transfer(id="3", kind="funding", amount=Decimal("-2.5"), **given),
+        Transfer(id="4", kind="income", amount=Decimal(1), **given),
+        Transfer(id="5", kind="other", amount=Decimal(1000), **given),
     ]
     desk.wealth.touched(1, "transfers")
     await desk.tick()
@@ -342,4 +345,5 @@ async def test_the_days_change_is_without_what_came_but_with_what_was_charged() 
     desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
     day = desk.draw()["day"]
     assert day["change"] == str(Decimal("31629.5") - 31000 - 100)
+    assert day["realised"] == "-8.5"
     await desk.wealth.stop()

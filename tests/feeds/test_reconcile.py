@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.following.reconcile import (
+    ANY,
     HOLDS_MS,
     LATE_MS,
     SETTLE_MS,
@@ -185,6 +186,52 @@ def test_a_transfer_that_is_told_after_the_notice_closes_it() -> None:
     wallet.check.transferred(transfer("500"))
     ((cause, sentence),) = wallet.answer(1_040_000, BTC="1", USDT="10500").resolved
     assert (cause, sentence) == ("balance:spot:USDT", "A transfer that was told later explains it.")
+
+
+def funding(number: int, amount: str, at_ms: int = 1_002_000) -> Transfer:
+    return transfer(amount, id=f"f{number}", kind="funding", product="usdm", exchange_ms=at_ms)
+
+
+def test_funding_of_many_positions_explains_together() -> None:
+    """More than any combination of could be tried, and beside what is still to come."""
+    wallet = begun()
+    for number in range(40):
+        wallet.check.transferred(funding(number, f"-0.{number + 11}"))
+    paid = sum((Decimal(f"0.{number + 11}") for number in range(40)), Decimal(0))
+    assert wallet.answer(1_005_000, BTC="1", USDT=f"{10_000 - paid}") == NOTHING
+    wallet.check.transferred(funding(41, "0.5", 1_030_000))
+    wallet.check.transferred(funding(42, "0.25", 1_031_000))
+    assert wallet.answer(1_032_000, BTC="1", USDT=f"{10_000 - paid}") == NOTHING  # not booked by the exchange yet
+    assert wallet.answer(1_060_000, BTC="1", USDT=f"{10_000 - paid + Decimal('0.75')}") == NOTHING
+
+
+def test_funding_explains_beside_fills_whose_products_are_cut() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000, price=Decimal("0.123456789"), fee=Decimal(0)))
+    wallet.check.transferred(funding(1, "-0.25"))
+    assert wallet.answer(1_005_000, BTC="1.1", USDT="9999.73765433") == NOTHING  # exactly ...9.7376543211
+
+
+def test_what_funding_does_not_explain_is_told() -> None:
+    wallet = begun()
+    wallet.check.transferred(funding(1, "-0.25"))
+    assert wallet.answer(1_005_000, BTC="1", USDT="9999.74").read_again
+    (found,) = wallet.answer(1_020_000, BTC="1", USDT="9999.74").found
+    assert found.sentence.startswith("There is 0.26 USDT less")
+
+
+def test_what_is_traded_elsewhere_is_not_judged() -> None:
+    """Of one asset, or of all where the exchange does not say which; the other assets are judged as ever."""
+    wallet = begun()
+    wallet.check.moved(("elsewhere", "1"), [Movement(at_ms=1_002_000, asset="USDT", amount=None)])
+    assert wallet.answer(1_005_000, BTC="1", USDT="9000") == NOTHING
+    wallet.check.moved(("elsewhere", "2"), [Movement(at_ms=1_022_000, asset="USDT", amount=None)])
+    assert wallet.answer(1_025_000, BTC="2", USDT="8000").read_again
+    (found,) = wallet.answer(1_040_000, BTC="2", USDT="8000").found
+    assert found.cause == "balance:spot:BTC"
+    wallet.check.moved(("elsewhere", "3"), [Movement(at_ms=1_042_000, asset=ANY, amount=None)])
+    assert wallet.answer(1_045_000, BTC="3", USDT="7000", ETH="5") == NOTHING
+    assert wallet.answer(1_065_000, BTC="3", USDT="7001", ETH="5").read_again
 
 
 def test_a_notice_from_before_the_start_closes_too() -> None:

@@ -179,6 +179,7 @@ describe("equity curve", () => {
         move(3 * MINUTE, "withdrawal", "-1", "failed"),
         move(3 * MINUTE, "internal", "5"),
         move(3 * MINUTE, "fee", "-0.1"),
+        move(3 * MINUTE, "funding", "-0.2"),
       ],
       points,
     );
