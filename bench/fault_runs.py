@@ -25,6 +25,7 @@ from bench.truths.scene import SHARED, Scene
 from feeds.config import load_config
 from feeds.domain import StreamState
 from feeds.engine import Engine
+from feeds.markets.venue import Venue
 
 PLAYER = SHARED / "tools" / "capture_server.py"
 GRACE_S = 45.0
@@ -242,6 +243,25 @@ class Outcome(NamedTuple):
         return all(changes and changes[-1][1].usable for changes in self.states.values())
 
 
+def outcome_of(judge: Judge, venue: Venue, fault: str, first_live_s: float) -> Outcome:
+    """What the judge has seen of an exchange, and what its feeds and connections count."""
+    return Outcome(
+        fault=fault,
+        frames=judge.frames,
+        wrong=judge.wrong,
+        first_live_s=first_live_s,
+        outages=judge.outages(),
+        mute_s=judge.mute_s,
+        states=judge.states,
+        reasons={symbol: feed.reason for symbol, feed in venue.feeds.items()},
+        resyncs=sum(feed.sync.resyncs for feed in venue.feeds.values()),
+        most_resyncs=max((feed.sync.resyncs for feed in venue.feeds.values()), default=0),
+        reconnects=sum(lane.connection.reconnects for lane in venue.lanes),
+        not_understood=sum(lane.connection.not_understood for lane in venue.lanes),
+        rest_failures=int(sum(product["failures"] for product in venue.rest.usage().values())),
+    )
+
+
 async def run_ours(
     scene: Scene,
     recording: Path,
@@ -277,22 +297,7 @@ async def run_ours(
                 if judge.live and first_live_s == float("inf"):
                     first_live_s = time.monotonic() - judge.began_s
                 await asyncio.sleep(0.02)
-            venue = engine.venues[scene.exchange]
-            outcome = Outcome(
-                fault=fault or "none",
-                frames=judge.frames,
-                wrong=judge.wrong,
-                first_live_s=first_live_s,
-                outages=judge.outages(),
-                mute_s=judge.mute_s,
-                states=judge.states,
-                reasons={symbol: feed.reason for symbol, feed in venue.feeds.items()},
-                resyncs=sum(feed.sync.resyncs for feed in venue.feeds.values()),
-                most_resyncs=max((feed.sync.resyncs for feed in venue.feeds.values()), default=0),
-                reconnects=sum(lane.connection.reconnects for lane in venue.lanes),
-                not_understood=sum(lane.connection.not_understood for lane in venue.lanes),
-                rest_failures=int(sum(product["failures"] for product in venue.rest.usage().values())),
-            )
+            outcome = outcome_of(judge, engine.venues[scene.exchange], fault or "none", first_live_s)
             await engine.stop()
             return outcome
 

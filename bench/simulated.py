@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from bench.fault_runs import GRACE_S, Judge, Levels, Outcome, Truth
+from bench.fault_runs import GRACE_S, Judge, Levels, Outcome, Truth, outcome_of
 from bench.taps import TAPS, Side
 from bench.truths.scene import DEPTH, Scene
 from feeds.account import Credentials
@@ -166,22 +166,7 @@ async def run_trouble(
                     await asyncio.sleep(0.02)
             if judge.live and first_live_s == float("inf"):
                 first_live_s = time.monotonic() - judge.began_s
-            venue = engine.venues[scene.exchange]
-            outcome = Outcome(
-                fault=name,
-                frames=judge.frames,
-                wrong=judge.wrong,
-                first_live_s=first_live_s,
-                outages=judge.outages(),
-                mute_s=judge.mute_s,
-                states=judge.states,
-                reasons={symbol: feed.reason for symbol, feed in venue.feeds.items()},
-                resyncs=sum(feed.sync.resyncs for feed in venue.feeds.values()),
-                most_resyncs=max((feed.sync.resyncs for feed in venue.feeds.values()), default=0),
-                reconnects=sum(lane.connection.reconnects for lane in venue.lanes),
-                not_understood=sum(lane.connection.not_understood for lane in venue.lanes),
-                rest_failures=int(sum(product["failures"] for product in venue.rest.usage().values())),
-            )
+            outcome = outcome_of(judge, engine.venues[scene.exchange], name, first_live_s)
             return Seen(outcome, judge.oldest_s, truth.differences, statuses)
         finally:
             await engine.stop()
