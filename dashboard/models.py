@@ -365,4 +365,4 @@ class SignInFailure(models.Model):
         return f"{self.address} {self.at}"
 
 
-from dashboard.models_accounts import AccountNotice, AccountShare, EquityPoint, Transfer, UserSettings  # noqa: E402, F401 - Django finds them here
+from dashboard.models_accounts import AccountNotice, AccountShare, CheckedBalances, EquityPoint, Transfer, UserSettings  # noqa: E402, F401 - Django finds them here

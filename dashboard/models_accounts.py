@@ -54,6 +54,22 @@ class Transfer(models.Model):
         return f"{self.kind} {self.amount} {self.asset}"
 
 
+class CheckedBalances(models.Model):
+    """How far the balances of a wallet were held against what was told, as in ``feeds.account_domain.Checked``."""
+
+    account = models.ForeignKey(ACCOUNT, on_delete=models.CASCADE)
+    product = models.CharField(max_length=16)
+    totals = models.JSONField(default=dict)  # asset -> text
+    asof_ms = models.BigIntegerField()
+    booked = models.JSONField(default=list)  # pairs of texts
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "product"), name="checked_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.product} {self.asof_ms}"
+
+
 class AccountNotice(models.Model):
     """Something about an account that did not agree (see ``feeds.following.reconcile``): one open row per ``cause``."""
 

@@ -2,13 +2,15 @@
 called through ``dashboard.store``, like ``dashboard.ledger``."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 from django.db import transaction
 
+from dashboard.fields import canonical
 from dashboard.ledger import held
 from dashboard.models import ExchangeAccount
-from dashboard.models_accounts import AccountNotice, Transfer
+from dashboard.models_accounts import AccountNotice, CheckedBalances, Transfer
 from feeds import account_domain
 from feeds.account import KeyRights
 
@@ -56,6 +58,32 @@ def put_rights(account_id: int, rights: KeyRights | None) -> None:
     """As ``msgspec`` writes them; where the exchange cannot be asked, every one of them is unknown."""
     known = msgspec.to_builtins(rights or KeyRights(read=None, trade=None, withdraw=None))
     ExchangeAccount.objects.filter(pk=account_id).update(rights={**known, "told": rights is not None})
+
+
+def put_checked(account_id: int, checked: account_domain.Checked) -> None:
+    with transaction.atomic():
+        account = held(account_id)
+        if account is None:
+            return
+        stored = CheckedBalances.objects.filter(account=account, product=checked.product).first()
+        if stored is not None and stored.asof_ms > checked.asof_ms:
+            return
+        row = stored or CheckedBalances(account=account, product=checked.product)
+        row.totals = {asset: canonical(total) for asset, total in checked.totals.items()}
+        row.asof_ms, row.booked = checked.asof_ms, [list(key) for key in checked.booked]
+        row.save()
+
+
+def checked(account_id: int) -> list[account_domain.Checked]:
+    return [
+        account_domain.Checked(
+            product=row.product,
+            totals={asset: Decimal(text) for asset, text in row.totals.items()},
+            asof_ms=row.asof_ms,
+            booked=tuple((name, number) for name, number in row.booked),
+        )
+        for row in CheckedBalances.objects.filter(account=account_id).order_by("product")
+    ]
 
 
 def put_finding(account_id: int, finding: account_domain.Finding, now_ns: int) -> None:

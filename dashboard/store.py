@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, connections
 
-from dashboard import holdings, ledger, notes, orders, spreads, worth
+from dashboard import holdings, ledger, notes, orders, spreads, told, worth
 from dashboard.one_thread import OneThread
 from dashboard.rows import Moment, Row
 from feeds import account_domain
@@ -119,6 +119,17 @@ class DjangoAccountStore:
 
     async def open_causes(self, account: int) -> set[str]:
         return await self.run(notes.open_causes, account)
+
+    async def put_checked(self, account: int, checked: account_domain.Checked) -> None:
+        await self.run(notes.put_checked, account, checked)
+
+    async def checked(self, account: int) -> list[account_domain.Checked]:
+        return await self.run(notes.checked, account)
+
+    async def told_since(
+        self, account: int, since_ms: int
+    ) -> tuple[list[account_domain.Fill], list[account_domain.Transfer]]:
+        return await self.run(told.since, account, since_ms)
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         await self.run(ledger.set_account_state, account, state, sentence, recv_ns)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from dashboard import access, preferences
+from dashboard import access, preferences, told
 from dashboard.holdings import FillFilter, fill_query
 from dashboard.models import Balance, ExchangeAccount, Fill, Position
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
@@ -68,25 +68,7 @@ def held() -> list[Held]:
 
 def cost_history(account_id: int, after: tuple[int, int], limit: int) -> list[tuple[int, account_domain.Fill]]:
     found = fill_query(ExchangeAccount(pk=account_id), FillFilter(), newest_first=False, after=after)[:limit]
-    return [
-        (
-            row.pk,
-            account_domain.Fill(
-                product=row.product,
-                symbol=row.symbol,
-                id=row.fill_id,
-                order_id=row.order_id,
-                side="buy" if row.side == "buy" else "sell",
-                price=row.price,
-                size=row.size,
-                fee=row.fee,
-                fee_asset=row.fee_asset or None,
-                realised=row.realised,
-                exchange_ms=row.exchange_ms,
-            ),
-        )
-        for row in found
-    ]
+    return [(row.pk, told.fill_of(row)) for row in found]
 
 
 def fill_count(account_id: int) -> int:
@@ -95,21 +77,7 @@ def fill_count(account_id: int) -> int:
 
 def done_transfers(account_id: int) -> list[account_domain.Transfer]:
     found = Transfer.objects.filter(account=account_id, status="done").order_by("exchange_ms", "pk")
-    return [
-        account_domain.Transfer(
-            product=row.product,
-            id=row.transfer_id,
-            kind=row.kind,  # type: ignore[arg-type]  # one of the kinds, as it was written
-            asset=row.asset,
-            amount=row.amount,
-            fee=row.fee,
-            symbol=row.symbol or None,
-            note=row.note,
-            status="done",
-            exchange_ms=row.exchange_ms,
-        )
-        for row in found
-    ]
+    return [told.transfer_of(row) for row in found]
 
 
 # -- equity ------------------------------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ history is a *cursor* per symbol, moved only in the transaction that stores a pa
 moves it, so a worker that dies with older fills still missing reads them at its next start.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from feeds.account_domain import Balance, Fill, Finding, Order, Position, PrivateEvent, Transfer, UnknownMarket
+from feeds.account_domain import Balance, Fill, Order, Position, PrivateEvent, Transfer, UnknownMarket
 from feeds.domain import Rejected
 from feeds.errors import ExchangeError
 from feeds.exchange import Facts, MarketIndex, Request
@@ -33,11 +33,15 @@ class Credentials(msgspec.Struct, frozen=True):
         """Enough to tell keys apart, too little to use: the key's first four and last two characters."""
         return f"{self.key[:4]}…{self.key[-2:]}" if len(self.key) >= 12 else "…"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What no text may hold."""
+        return tuple(part for part in (self.secret, self.passphrase, self.key) if part)
+
     def cut_from(self, text: str) -> str:
         """``text`` without the key's parts: no text of ours holds them, an exchange's may quote what it was sent."""
-        for secret in (self.secret, self.passphrase, self.key):
-            if secret:
-                text = text.replace(secret, "…")
+        for part in self.parts:
+            text = text.replace(part, "…")
         return text
 
 
@@ -312,88 +316,5 @@ OPEN_STATUSES = frozenset({"open", "partial"})
 """Values of ``Order.status`` of an order that can still be filled."""
 
 
-class AccountStore(Protocol):
-    """Where accounts live (the database). Every method is durable when it returns; none loses or doubles a fill."""
-
-    async def add_fills(
-        self, account: int, fills: Sequence[Fill], *, source: str, cursor: tuple[str, str] | None = None
-    ) -> list[dict[str, Any]]:
-        """Store; return the rows that were new, oldest first, as /api/fills/ shows them.
-
-        ``source`` is "stream" or "rest"; ``cursor`` (symbol, value) is set in the same transaction.
-        """
-
-    async def cursors(self, account: int) -> Mapping[str, str]:
-        """The stored REST cursor of each symbol."""
-
-    async def fill_symbols(self, account: int) -> set[str]:
-        """Symbols that this account has ever filled or ordered, as far as stored."""
-
-    async def put_balances(
-        self,
-        account: int,
-        balances: Sequence[Balance],
-        *,
-        recv_ns: int,
-        complete: str | None = None,
-        asof_ms: int | None = None,
-    ) -> None:
-        """Merge by (product, asset): the later ``asof_ms`` holds, of two equal ones what comes last.
-
-        ``complete`` names a product of which these are all: its other assets are zero as of ``asof_ms`` (always given
-        then), unless what is stored of them is later.
-        """
-
-    async def put_positions(
-        self,
-        account: int,
-        positions: Sequence[Position],
-        *,
-        recv_ns: int,
-        complete: str | None = None,
-        asof_ms: int | None = None,
-    ) -> None:
-        """The same by (symbol, side)."""
-
-    async def put_orders(
-        self,
-        account: int,
-        orders: Sequence[Order],
-        *,
-        recv_ns: int,
-        complete: str | None = None,
-        asof_ms: int | None = None,
-    ) -> None:
-        """Merge by (symbol, id), by the rule of :func:`supersedes`.
-
-        ``complete`` names a product of which these are all open orders: others of it that are stored as open and were
-        last changed at ``asof_ms`` or before are open no longer (how they ended, the list does not tell).
-        """
-
-    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
-        """One row per (kind, id). A transfer that is done or has failed is never pending again."""
-
-    async def put_rights(self, account: int, rights: KeyRights | None) -> None:
-        """What the account's key may do; None: this exchange cannot be asked."""
-
-    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
-        """Open a notice, or bring the open one of this cause up to date."""
-
-    async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None:
-        """It holds again. Nothing happens if no notice of this cause is open."""
-
-    async def open_causes(self, account: int) -> set[str]:
-        """The causes of the notices that are open."""
-
-    async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
-        """How well the account is followed ("LIVE", "STALE", "DOWN", ...), and why, for the screen."""
-
-    async def account_frame(self, account: int, kind: str) -> dict[str, Any]:
-        """The present content of topic ``<kind>:<account>``, as docs/protocol.md describes its ``data``."""
-
-
 AccountApiFactory = Callable[[AccountSpec, MarketIndex, Mapping[str, str]], AccountApi]
 """(account, the exchange's markets, its endpoints) -> its private side."""
-
-Notify = Callable[[int, str], Awaitable[None]]
-"""(account, kind): this topic of this account has new content in the store."""

@@ -144,6 +144,16 @@ class Finding(Value, frozen=True, kw_only=True):
     count: int = 1
 
 
+class Checked(Value, frozen=True, kw_only=True):
+    """A wallet that was held against everything told, and its balances as of ``asof_ms``: with this the check goes on
+    after a stop. ``booked`` names the fills and transfers of about that time which are in it: (symbol or kind, id)."""
+
+    product: str
+    totals: dict[str, Decimal]
+    asof_ms: int
+    booked: tuple[tuple[str, str], ...] = ()
+
+
 class Reply(Value, frozen=True, kw_only=True):
     """What a private session wants sent now, in answer to what it has read: subscriptions once it is logged in, a
     challenge with its signature."""

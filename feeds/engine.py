@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from feeds.account import AccountSpec, AccountStore
+from feeds.account import AccountSpec
+from feeds.account_store import AccountStore
 from feeds.across.arbitrage import AcrossStore
 from feeds.across.together import Together
 from feeds.board import Board

@@ -17,7 +17,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("domain", "account_domain", "errors", "clock", "hosts"),
     # what an exchange, an account, a book, a connection's parts are
     ("book", "sync", "levels", "bars", "led_bars", "topics", "pacing", "latency", "ledger", "settings_table"),
-    ("exchange", "reading", "bar_polls", "account", "account_reading", "account_facts", "trading", "tickets", "keys"),
+    ("exchange", "reading", "bar_polls", "account", "account_store", "account_reading", "account_facts"),
+    ("trading", "tickets", "keys"),
     ("recordings.tap", "recordings.findings", "recordings.redaction", "buffer", "budget", "rest", "history", "wire"),
     # one exchange each
     ("exchanges", "accounts"),

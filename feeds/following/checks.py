@@ -1,4 +1,4 @@
-"""The checks of one account at work: ``reconcile`` told by streams and pollers, its findings into the journal.
+"""The checks of one account at work: ``wallet_check`` and ``reconcile`` told by streams and pollers, findings written.
 
 A finding is written when its content is new, and resolved when it holds again: never a flood, one notice per cause.
 """
@@ -19,10 +19,18 @@ from feeds.account_domain import (
     TradedElsewhere,
     Transfer,
 )
+from feeds.account_store import AccountStore
 from feeds.following.journal import Journal
-from feeds.following.reconcile import ANY, BalanceCheck, Movement, OrderCheck, Outcome, movements
+from feeds.following.reconcile import OrderCheck, Outcome
+from feeds.following.wallet_check import ANY, HOLDS_MS, BalanceCheck, Movement, movements
 
 log = structlog.get_logger(__name__)
+
+FORGET_MS = 30 * 86_400_000
+"""Balances that were checked so long ago are no beginning any more: exchanges tell the transfers of some weeks."""
+
+SAVE_MS = 60_000
+"""How far the balances were checked is stored so often: after a stop all that came since is held against them."""
 
 
 class AccountChecks:
@@ -40,6 +48,7 @@ class AccountChecks:
         ours: Callable[[Order], bool] = lambda order: False,
         log: FilteringBoundLogger = log,
     ) -> None:
+        self._account = spec.id
         self._api = api
         self._journal = journal
         self._log = log
@@ -51,8 +60,9 @@ class AccountChecks:
         self._hosts = {r.subject: r.product for r in asked}  # whose clock tells the time of a product's figures
         self._open: dict[str, tuple[str, str]] = {}  # cause -> sentence and figure last written
         self._missed: dict[str, int] = {}  # cause of missed fills -> how many
+        self._saved: dict[str, int] = {}  # product -> time of the balances that are stored as checked
 
-    def take_over(self, causes: Iterable[str]) -> None:
+    def _take_over(self, causes: Iterable[str]) -> None:
         """Notices that are open from before the start."""
         known = set(causes)
         self._open = dict.fromkeys(known, ("", ""))
@@ -61,6 +71,38 @@ class AccountChecks:
             wallet.take_over(known)
         for orders in self._orders.values():
             orders.take_over(known)
+
+    # Across a stop
+
+    async def load(self, store: AccountStore, now_ms: int) -> list[Balance]:
+        """Go on where the last check ended, with all that is stored since; returns what was held then.
+
+        So what happened while nobody listened is held against the balances, too. Raises what the store raises.
+        """
+        self._take_over(await store.open_causes(self._account))
+        ours = [each for each in await store.checked(self._account) if each.product in self._balances]
+        ours = [each for each in ours if each.asof_ms >= now_ms - FORGET_MS]
+        if not ours:
+            return []
+        fills, transfers = await store.told_since(self._account, min(each.asof_ms for each in ours) - HOLDS_MS)
+        for each in ours:
+            self._balances[each.product].begin(each)
+            self._saved[each.product] = each.asof_ms
+        self.fills(fills)
+        self.transfers(transfers)
+        return [
+            Balance(product=each.product, asset=asset, total=total, asof_ms=each.asof_ms)
+            for each in ours
+            for asset, total in each.totals.items()
+        ]
+
+    def save(self, every_ms: int = 0) -> None:
+        """Have stored how far the balances were checked, if that is ``every_ms`` further than what is stored."""
+        for product, wallet in self._balances.items():
+            checked = wallet.checked()
+            if checked is not None and checked.asof_ms > self._saved.get(product, -1) + every_ms:
+                self._saved[product] = checked.asof_ms
+                self._journal.checked(checked)
 
     # What is told
 
@@ -138,6 +180,7 @@ class AccountChecks:
             self._write(outcome)
             if outcome.read_again:
                 again.add(product)
+        self.save(SAVE_MS)
         for product, orders in self._orders.items():
             self._write(orders.judge(now_ms(self._hosts[product])))
         if read and standing:

@@ -14,7 +14,8 @@ from typing import Any, TypeGuard
 import structlog
 
 from feeds import accounts
-from feeds.account import AccountSpec, AccountStore
+from feeds.account import AccountSpec
+from feeds.account_store import AccountStore
 from feeds.clock import Clock
 from feeds.domain import MarkPrice
 from feeds.errors import FeedError

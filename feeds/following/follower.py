@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 
-from feeds.account import AccountApi, AccountSpec, AccountStore, Notify
+from feeds.account import AccountApi, AccountSpec
 from feeds.account_domain import (
     AccountChanged,
     Balance,
@@ -34,6 +34,7 @@ from feeds.account_domain import (
     TradedElsewhere,
     UnknownMarket,
 )
+from feeds.account_store import AccountStore, Notify
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import Notice, StreamState
 from feeds.errors import CredentialsError, FeedError
@@ -139,8 +140,7 @@ class AccountFollower:
             labels=labels,
             clock=clock,
         )
-        secrets = spec.credentials.key, spec.credentials.secret, spec.credentials.passphrase
-        listening = tap.account(spec.exchange, *secrets) if tap is not None else None
+        listening = tap.account(spec.exchange, *spec.credentials.parts) if tap is not None else None
         self.streams = [
             PrivateStream(
                 f"{spec.exchange}/private-{route.name}/{spec.id}",
@@ -158,8 +158,7 @@ class AccountFollower:
             for route in api.routes()
         ]
         self._task: asyncio.Task[None] | None = None
-        self._prepared = False
-        self._stopping = False
+        self._prepared = self._stopping = False
         self._trouble = ""  # while preparing
         self._dead = ""  # why, as a sentence
         self._died = asyncio.Event()
@@ -204,6 +203,7 @@ class AccountFollower:
         await self._stop_parts()
         if not self._dead:
             self._state.set(StreamState.CONNECTING, "Not followed at the moment: the worker stopped.")
+        self._checks.save()
         await self.journal.stop()
 
     # The order of things
@@ -259,7 +259,8 @@ class AccountFollower:
     async def _load(self) -> None:
         symbols = await self._store.fill_symbols(self.spec.id)
         self._history.load(self.spec.symbols, symbols, await self._store.cursors(self.spec.id))
-        self._checks.take_over(await self._store.open_causes(self.spec.id))
+        held = await self._checks.load(self._store, self.rest.now_ms(self._api.clocks()[0]))
+        self._history.add(self._api.candidates(held), known=False)  # what is gone since may have been sold
 
     async def _follow(self) -> None:
         self.polls.start_settings()

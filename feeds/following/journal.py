@@ -19,8 +19,9 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from feeds.account import AccountStore, KeyRights, Notify
-from feeds.account_domain import Balance, Fill, Finding, Order, Position, Transfer
+from feeds.account import KeyRights
+from feeds.account_domain import Balance, Checked, Fill, Finding, Order, Position, Transfer
+from feeds.account_store import AccountStore, Notify
 from feeds.clock import SYSTEM, Clock
 
 log = structlog.get_logger(__name__)
@@ -126,6 +127,10 @@ class Journal:
 
     def transfers(self, rows: Sequence[Transfer], *, recv_ns: int) -> None:
         self._put_rare("transfers", partial(self._store.put_transfers, self._account, rows, recv_ns=recv_ns))
+
+    def checked(self, checked: Checked) -> None:
+        """How far the balances of a product agree with what was told."""
+        self._put_rare("", partial(self._store.put_checked, self._account, checked))
 
     def rights(self, rights: KeyRights | None) -> None:
         """What the key may do."""

@@ -6,15 +6,18 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 from structlog.testing import capture_logs
 
 from dashboard.models import ExchangeAccount, Fill
 from dashboard.store import DjangoAccountStore
-from feeds.account import AccountStore
+from feeds.account_domain import Checked, Transfer
+from feeds.account_store import AccountStore
 from tests.dashboard.values import balance, fill, order, position
 from tests.shared import in_time
 
@@ -76,6 +79,24 @@ async def test_the_store_fits_the_feeds(store: DjangoAccountStore, account: Exch
     page = frames["fills"]
     assert [row["id"] for row in page["fills"]] == ["2", "1"]
     assert (page["first_row"], page["last_row"], page["more"]) == (new[0]["row"], new[1]["row"], False)
+
+
+async def test_how_far_balances_were_checked(store: DjangoAccountStore, account: ExchangeAccount) -> None:
+    """With all that is stored since, so that a check goes on where it ended."""
+    fits: AccountStore = store
+    assert await fits.checked(account.pk) == []
+    held = Checked(product="spot", totals={"BTC": Decimal("1.50")}, asof_ms=100, booked=(("BTC/USDT", "1"),))
+    later = msgspec.structs.replace(held, totals={"USDT": Decimal("-0.1")}, asof_ms=200, booked=())
+    margin = msgspec.structs.replace(held, product="usdm")
+    for checked in (held, later, held, margin):
+        await fits.put_checked(account.pk, checked)
+    assert await fits.checked(account.pk) == [later, margin]
+    await fits.put_checked(account.pk + 999, held)  # an account that was just removed
+    told = fill("2", exchange_ms=7000, maker=True, client_id="mine")
+    await fits.add_fills(account.pk, [fill("1", exchange_ms=6999), told], source="rest")
+    paid = Transfer(product="usdm", id="9", kind="funding", asset="USDT", amount=Decimal("-0.5"), exchange_ms=7000)
+    await fits.put_transfers(account.pk, [paid, msgspec.structs.replace(paid, id="8", exchange_ms=1)], recv_ns=RECV_NS)
+    assert await fits.told_since(account.pk, 7000) == ([told], [paid])
 
 
 async def test_a_frame_holds_the_newest_fifty_fills(store: DjangoAccountStore, account: ExchangeAccount) -> None:

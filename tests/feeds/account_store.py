@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from feeds.account import OPEN_STATUSES, KeyRights, supersedes
-from feeds.account_domain import Balance, Fill, Finding, Order, Position, Transfer
+from feeds.account_domain import Balance, Checked, Fill, Finding, Order, Position, Transfer
 
 
 class MemoryStore:
@@ -25,6 +25,7 @@ class MemoryStore:
         self.states: list[tuple[str, str]] = []
         self.transfers: dict[tuple[str, str], Transfer] = {}
         self.rights: list[KeyRights | None] = []
+        self.checked: dict[str, Checked] = {}  # by product
         self.findings: dict[str, Finding] = {}  # open ones, by cause
         self.resolved: list[tuple[str, str]] = []
 
@@ -174,6 +175,23 @@ class StoreHandle:
                 self.store.resolved.append((cause, sentence))
 
         await self._commit("resolve_finding", change)
+
+    async def put_checked(self, account: int, checked: Checked) -> None:
+        known = self.store.checked.get(checked.product)
+        if known is None or known.asof_ms <= checked.asof_ms:
+            await self._commit("put_checked", lambda: self.store.checked.__setitem__(checked.product, checked))
+
+    async def checked(self, account: int) -> list[Checked]:
+        return await self._commit("checked", lambda: list(self.store.checked.values()))
+
+    async def told_since(self, account: int, since_ms: int) -> tuple[list[Fill], list[Transfer]]:
+        def find() -> tuple[list[Fill], list[Transfer]]:
+            names = Fill.__struct_fields__
+            fills = [Fill(**{name: row[name] for name in names}) for row in self.store.rows]
+            found = [fill for fill in fills if fill.exchange_ms >= since_ms]
+            return found, [t for t in self.store.transfers.values() if t.exchange_ms >= since_ms]
+
+        return await self._commit("told_since", find)
 
     async def open_causes(self, account: int) -> set[str]:
         return await self._commit("open_causes", lambda: set(self.store.findings))

@@ -68,6 +68,50 @@ class TestBalances:
             assert world.store.findings == {}
 
 
+class TestOverAStop:
+    @scenario
+    async def test_fills_and_deposits_of_a_stop_explain_the_balances(self, world: World):
+        async with world.following():
+            world.exchange.trade("BTC/USDT", "0.1", "100")
+            await asyncio.sleep(90)
+        world.exchange.trade("BTC/USDT", "0.2", "101")
+        world.exchange.trade("ADA/USDT:USDT", "3")
+        deposit(world, "500")
+        world.exchange.spot["USDT"] += 500
+        await asyncio.sleep(3600)
+        async with world.following():
+            await asyncio.sleep(TRANSFERS_S)
+            assert world.agrees()
+            assert (world.store.findings, world.store.resolved) == ({}, [])
+
+    @scenario
+    async def test_what_left_the_wallet_during_a_stop_is_named(self, world: World):
+        async with world.following():
+            await asyncio.sleep(90)
+        world.exchange.wallet -= Decimal("12.5")
+        await asyncio.sleep(3600)
+        async with world.following():
+            await world.until(lambda: world.store.findings)
+            (finding,) = world.store.findings.values()
+            assert (finding.cause, finding.found) == ("balance:usdm:USDT", "49987.5")
+            assert "That balance is of " in finding.sentence
+
+    @scenario
+    async def test_a_coin_that_was_sold_whole_during_a_stop(self, world: World):
+        """Nothing is left of it by which its market would be known, but that it was held before."""
+        world.exchange.spot["BTC"] = Decimal(1)
+        async with world.following():
+            await asyncio.sleep(90)
+        for table in (world.store.kept_cursors, world.store.orders):
+            table.clear()
+        world.exchange.trade("BTC/USDT", "-1", "100")
+        await asyncio.sleep(60)
+        async with world.following():
+            await asyncio.sleep(60)
+            assert world.agrees()
+            assert world.store.findings == {}
+
+
 class TestFills:
     @scenario
     async def test_a_mute_stream_is_told_and_closes(self, world: World):

@@ -6,17 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.account_domain import Balance, Fill, Order, Transfer
-from feeds.following.reconcile import (
-    ANY,
-    HOLDS_MS,
-    LATE_MS,
-    SETTLE_MS,
-    BalanceCheck,
-    Movement,
-    OrderCheck,
-    Outcome,
-    movements,
-)
+from feeds.following.reconcile import LATE_MS, OrderCheck, Outcome
+from feeds.following.wallet_check import ANY, HOLDS_MS, SETTLE_MS, BalanceCheck, Movement, movements
 
 
 def fill(number: int, at_ms: int, **fields) -> Fill:
@@ -40,6 +31,14 @@ class Wallet:
 
     def __init__(self) -> None:
         self.check = BalanceCheck("spot")
+
+    def restart(self) -> "Wallet":
+        """Another process goes on with what this one has stored."""
+        checked = self.check.checked()
+        following = Wallet()
+        if checked is not None:
+            following.check.begin(checked)
+        return following
 
     def moved(self, told: Fill) -> None:
         self.check.moved((told.symbol, told.id), movements(told, "BTC", "USDT", None))
@@ -241,6 +240,44 @@ def test_a_notice_from_before_the_start_closes_too() -> None:
     assert wallet.answer(1_020_000, BTC="1", USDT="10000") == NOTHING
     outcome = wallet.answer(1_020_000 + HOLDS_MS, BTC="1", USDT="10000")
     assert [cause for cause, _ in outcome.resolved] == ["balance:spot:USDT"]
+
+
+def test_what_happens_while_nobody_listens_is_held_against_the_balances() -> None:
+    wallet = begun()
+    wallet.moved(fill(1, 1_002_000))
+    assert wallet.answer(1_005_000, BTC="1.0999", USDT="4000") == NOTHING
+    away = wallet.restart()
+    away.moved(fill(1, 1_002_000))  # told again by the store: it is in the balances
+    away.moved(fill(2, 5_000_000))  # read by REST at the start
+    assert away.answer(9_000_000, BTC="1.1998", USDT="-2000") == NOTHING
+    gone = wallet.restart()
+    gone.moved(fill(2, 5_000_000))
+    assert gone.answer(9_000_000, BTC="1.1998", USDT="-2500").read_again
+    (found,) = gone.answer(9_020_000, BTC="1.1998", USDT="-2500").found
+    assert found.sentence.startswith("There is 500 USDT less (spot) than the last balance")
+    assert "That balance is of 1970-01-01 00:16 UTC." in found.sentence
+
+
+def test_a_fill_of_the_moment_of_the_last_answer_counts_once_over_a_stop() -> None:
+    """The answer was made after the fill, or before it: the next process knows which."""
+    for inside in (True, False):
+        wallet = begun()
+        wallet.moved(fill(1, 1_005_020))
+        holding = {"BTC": "1.0999", "USDT": "4000"}
+        told = holding if inside else {"BTC": "1", "USDT": "10000"}
+        assert wallet.answer(1_005_000, **told) == NOTHING
+        following = wallet.restart()
+        following.moved(fill(1, 1_005_020))
+        assert following.answer(1_030_000, **holding) == NOTHING
+
+
+def test_a_transfer_is_not_used_twice_over_a_stop() -> None:
+    wallet = begun()
+    wallet.check.transferred(transfer("500"))
+    assert wallet.answer(1_040_000, BTC="1", USDT="10500") == NOTHING
+    following = wallet.restart()
+    following.check.transferred(transfer("500"))
+    assert following.answer(1_060_000, BTC="1", USDT="11000").read_again
 
 
 steps = st.lists(st.tuples(st.integers(1, 400), st.integers(-5, 5)), min_size=1, max_size=30)

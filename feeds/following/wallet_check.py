@@ -1,0 +1,310 @@
+"""Does a wallet's balance follow from what was told? Pure: told what streams and REST say, it says what does not agree.
+
+A balance must follow from the last one and the fills, fees and transfers since. Every complete answer is held against
+that, ``settle_ms`` later, when what happened before it has been told:
+
+1. Movements up to the answer's time must be in it; those of the moment in which it was made may be.
+2. If it does not follow, everything is read again and the next answer is held against the same beginning. An exchange
+   may serve balances or fills a moment late, and that is nobody's fault.
+3. If that one does not follow either, with the transfers read once more, the difference is *unexplained*: a movement
+   that the exchange tells nobody. It is named with both figures, and the new balance is the beginning from now on.
+
+Transfers, funding and interest are in the balance from a moment on that nobody tells. So they are never expected; what
+differs may be explained by them.
+
+There is no tolerance but for rounding: one unit of the eighth decimal per fill, where an exchange cuts price times
+size.
+
+What was checked last is stored, so the next start goes on from there: what happened while nobody listened is held
+against the balances, too.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from feeds.account_domain import Balance, Checked, Fill, Finding, Transfer
+from feeds.domain import Value
+from feeds.following.reconcile import Outcome
+
+SETTLE_MS = 10_000
+MADE_MS = 1_000
+"""An answer may hold what happened so long after it came: the clocks are not the same to the millisecond."""
+HOLDS_MS = 600_000
+"""A balance that has followed for so long holds again."""
+
+ROUNDING = Decimal("1e-8")
+MOST_TRANSFERS = 8
+"""Of so many transfers that wait to be seen in a balance, the newest, any combination is tried."""
+MOST_WAITING = 200
+"""So many may wait: what was in a balance that we never saw before it waits in vain."""
+ZERO = Decimal(0)
+ANY = "*"
+
+Key: TypeAlias = tuple[str, str]
+"""Of a fill its symbol and id, of a transfer its kind and id."""
+
+
+class Movement(Value, frozen=True, kw_only=True):
+    """``amount`` came into (or, negative, left) the wallet; None: the exchange has not told how much (yet). ``asset``
+    may be ``ANY`` where it does not even tell of what."""
+
+    at_ms: int
+    asset: str
+    amount: Decimal | None
+
+
+def movements(fill: Fill, base: str, quote: str, settle: str | None) -> list[Movement]:
+    """What a fill does to the wallet. ``settle`` is None on spot."""
+    moved: list[tuple[str, Decimal | None]] = []
+    if settle is None:
+        sign = 1 if fill.side == "buy" else -1
+        moved = [(base, sign * fill.size), (quote, -sign * fill.size * fill.price)]
+    else:
+        moved = [(settle, fill.realised)]
+    if fill.fee is None:
+        moved += [(asset, None) for asset in {fill.fee_asset or quote, base if settle is None else settle}]
+    elif fill.fee and fill.fee_asset:
+        moved.append((fill.fee_asset, -fill.fee))
+    return [Movement(at_ms=fill.exchange_ms, asset=asset, amount=amount) for asset, amount in moved]
+
+
+class _Answer(msgspec.Struct):
+    totals: dict[str, Decimal]
+    asof_ms: int
+    until_ms: int  # what happened later cannot be in it
+
+
+class _Asset:
+    """One asset's state: what is unexplained of it, and since when it follows again."""
+
+    __slots__ = ("follows_ms", "unexplained")
+
+    def __init__(self) -> None:
+        self.unexplained = ZERO
+        self.follows_ms: int | None = None
+
+
+class BalanceCheck:
+    """The wallet of one product. Times are the exchange's."""
+
+    def __init__(self, product: str, *, settle_ms: int = SETTLE_MS) -> None:
+        self._product = product
+        self._settle_ms = settle_ms
+        self._base: _Answer | None = None
+        self._base_ms = 0  # of the base before this one
+        self._begun_ms = 0
+        self._next: _Answer | None = None
+        self._suspected = False  # the last answer did not follow
+        self._open: dict[Key, list[Movement]] = {}  # not in the base yet; by what they are of
+        self._booked: dict[Key, int] = {}  # in the base, or before it; when they happened
+        self._transfers: dict[Key, Movement] = {}  # seen, not in the base yet
+        self._reasons: dict[str, None] = {}  # in the exchange's words, since the base
+        self._assets: dict[str, _Asset] = {}
+
+    # Across a stop
+
+    def begin(self, checked: Checked) -> None:
+        """Go on from there: everything since is to be told, from the store and by the exchange."""
+        self._base = _Answer(dict(checked.totals), checked.asof_ms, checked.asof_ms)
+        self._begun_ms = checked.asof_ms
+        self._booked = dict.fromkeys(checked.booked, checked.asof_ms)
+
+    def checked(self) -> Checked | None:
+        """From where to go on; None before there is anything."""
+        base = self._base
+        if base is None:
+            return None
+        lately = tuple(key for key, at_ms in self._booked.items() if at_ms > base.asof_ms - HOLDS_MS)
+        return Checked(product=self._product, totals=base.totals, asof_ms=base.asof_ms, booked=lately)
+
+    # What is told
+
+    def moved(self, key: Key, told: Sequence[Movement]) -> None:
+        """``key`` names the event: told again, with what lacked, it takes the place of what was told first."""
+        if key in self._booked or not told or (self._base is not None and told[0].at_ms <= self._begun_ms):
+            return
+        self._open[key] = list(told)
+
+    def transferred(self, transfer: Transfer) -> None:
+        """It is in the balance from an unknown moment on: when it is credited, or already when it is asked for; what
+        is paid to or from everybody at the full hour takes its time, too."""
+        key = transfer.kind, transfer.id
+        if self._base is None or transfer.exchange_ms <= self._begun_ms - HOLDS_MS or key in self._booked:
+            return
+        if transfer.status == "failed" or (transfer.status == "pending" and transfer.amount > 0):
+            self._transfers.pop(key, None)
+            return
+        amount = transfer.amount - (transfer.fee or ZERO)
+        self._transfers[key] = Movement(at_ms=transfer.exchange_ms, asset=transfer.asset, amount=amount)
+        if len(self._transfers) > MOST_WAITING:
+            self._transfers.pop(next(iter(self._transfers)))
+
+    def named(self, reason: str) -> None:
+        """The exchange says that something changed, and why: a person may recognise what is unexplained."""
+        self._reasons[reason] = None
+
+    def told(self, balances: Iterable[Balance], asof_ms: int, until_ms: int) -> None:
+        """A complete answer."""
+        answer = _Answer({b.asset: b.total for b in balances}, asof_ms, until_ms)
+        if self._base is None:
+            self._base, self._begun_ms = answer, asof_ms
+            for key in [key for key, told in self._open.items() if told[0].at_ms <= asof_ms]:
+                self._book(key)
+        elif self._next is None:
+            self._next = answer
+
+    # What follows
+
+    def judge(self, now_ms: int, *, read: bool) -> Outcome:
+        """Hold the waiting answer against its beginning. ``read``: every history has been read to the end."""
+        base, answer = self._base, self._next
+        if base is None or answer is None or not read or now_ms - answer.until_ms < self._settle_ms:
+            return Outcome()
+        must = {key: told for key, told in self._open.items() if told[0].at_ms <= answer.asof_ms}
+        horizon_ms = answer.until_ms + MADE_MS
+        may = [key for key, told in self._open.items() if answer.asof_ms < told[0].at_ms <= horizon_ms]
+        may.sort(key=lambda key: self._open[key][0].at_ms)
+        names = {*base.totals, *answer.totals, *(m.asset for told in must.values() for m in told)} - {ANY}
+        differences: dict[str, Decimal] = {}
+        for taken in range(len(may) + 1):  # the answer was made before, between or after these
+            booked = [m for told in must.values() for m in told]
+            booked += [m for key in may[:taken] for m in self._open[key]]
+            differs = self._differences(base, answer, names | {m.asset for m in booked} - {ANY}, booked)
+            if taken == 0 or len(differs) < len(differences):
+                differences, keys = differs, [*must, *may[:taken]]
+            if not differences:
+                break
+        self._next = None
+        slack = ROUNDING * len(keys) if differences else ZERO
+        explained = [key for asset in list(differences) for key in self._by_transfers(asset, differences, slack)]
+        if differences and not self._suspected:
+            self._suspected = True
+            return Outcome(read_again=True)  # and the transfers stay unbooked: the same is tried again
+        self._suspected = False
+        for key in keys:
+            self._book(key)
+        for transfer in explained:
+            self._booked[transfer] = self._transfers.pop(transfer).at_ms
+        self._base, self._base_ms = answer, base.asof_ms
+        outcome = self._outcome(base, answer, differences)
+        self._reasons.clear()
+        return outcome
+
+    def _book(self, key: Key) -> None:
+        self._booked[key] = self._open.pop(key)[0].at_ms
+        if len(self._booked) > 20_000:
+            self._booked.pop(next(iter(self._booked)))
+
+    @staticmethod
+    def _differences(base: _Answer, answer: _Answer, names: set[str], booked: list[Movement]) -> dict[str, Decimal]:
+        """Asset -> found minus expected, where they are not the same. What is not known in full is not judged."""
+        found = {}
+        for asset in names:
+            mine = [m.amount for m in booked if m.asset in (asset, ANY)]
+            if None in mine:
+                continue
+            expected = base.totals.get(asset, ZERO) + sum((amount for amount in mine if amount is not None), ZERO)
+            difference = answer.totals.get(asset, ZERO) - expected
+            if abs(difference) > ROUNDING * len(mine):
+                found[asset] = difference
+        return found
+
+    def _by_transfers(self, asset: str, differences: dict[str, Decimal], slack: Decimal = ZERO) -> list[Key]:
+        """The transfers that explain the difference, but for ``slack``; it is taken out then."""
+        waiting = sorted(
+            (
+                (moved.at_ms, key, moved.amount or ZERO)
+                for key, moved in self._transfers.items()
+                if moved.asset == asset
+            ),
+            key=lambda each: each[0],
+        )
+        for chosen in itertools.chain(_runs(waiting), _combinations(waiting[-MOST_TRANSFERS:])):
+            if abs(sum((amount for _, _, amount in chosen), ZERO) - differences[asset]) <= slack:
+                del differences[asset]
+                return [key for _, key, _ in chosen]
+        return []
+
+    def _late_transfers(self, asset: str, unexplained: Decimal) -> bool:
+        """Do transfers that were told since explain what was unexplained?"""
+        keys = self._by_transfers(asset, {asset: unexplained})
+        for key in keys:
+            self._booked[key] = self._transfers.pop(key).at_ms
+        return bool(keys)
+
+    def _outcome(self, base: _Answer, answer: _Answer, differences: dict[str, Decimal]) -> Outcome:
+        found: list[Finding] = []
+        resolved: list[tuple[str, str]] = []
+        for asset, difference in differences.items():
+            state = self._assets.setdefault(asset, _Asset())
+            state.unexplained += difference
+            state.follows_ms = None
+            if state.unexplained:
+                found.append(self._finding(asset, state.unexplained, answer))
+            else:
+                del self._assets[asset]
+                resolved.append((self._cause(asset), "What was told later explains it."))
+        for asset, state in list(self._assets.items()):
+            if asset in differences:
+                continue
+            if state.unexplained and self._late_transfers(asset, state.unexplained):
+                del self._assets[asset]
+                resolved.append((self._cause(asset), "A transfer that was told later explains it."))
+                continue
+            state.follows_ms = base.asof_ms if state.follows_ms is None else state.follows_ms
+            if answer.asof_ms - state.follows_ms >= HOLDS_MS:
+                del self._assets[asset]
+                resolved.append(
+                    (self._cause(asset), "It has followed from fills, fees and transfers again since then.")
+                )
+        return Outcome(found, resolved)
+
+    def _cause(self, asset: str) -> str:
+        return f"balance:{self._product}:{asset}"
+
+    def _finding(self, asset: str, unexplained: Decimal, answer: _Answer) -> Finding:
+        total = answer.totals.get(asset, ZERO)
+        base_ms = self._base_ms
+        told = f" That balance is of {_utc(base_ms)}." if answer.asof_ms - base_ms > HOLDS_MS else ""
+        named = f" The exchange named {', '.join(self._reasons)} in that time." if self._reasons else ""
+        more = "more" if unexplained > 0 else "less"
+        return Finding(
+            kind="unexplained_balance",
+            cause=self._cause(asset),
+            sentence=f"There is {abs(unexplained).normalize():f} {asset} {more} ({self._product}) than the last "
+            "balance and what was told since (fills, fees, transfers, funding, interest) explain." + told + named,
+            expected=f"{(total - unexplained).normalize():f}",
+            found=f"{total.normalize():f}",
+            asof_ms=answer.asof_ms,
+        )
+
+    def take_over(self, causes: Iterable[str]) -> None:
+        """Notices that were open when we began: they hold again when their balances have followed long enough."""
+        prefix = self._cause("")
+        for cause in causes:
+            if cause.startswith(prefix):
+                self._assets.setdefault(cause.removeprefix(prefix), _Asset())
+
+
+def _utc(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+_Waiting: TypeAlias = tuple[int, Key, Decimal]
+
+
+def _runs(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    """What follows one upon the other, the shortest first: funding of many positions comes at once."""
+    for length in range(1, len(waiting) + 1):
+        for first in range(len(waiting) - length + 1):
+            yield waiting[first : first + length]
+
+
+def _combinations(waiting: Sequence[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    for count in range(2, len(waiting) + 1):
+        yield from itertools.combinations(waiting, count)
