@@ -20,7 +20,7 @@ MARKETS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("spot", "futures"),
         "BTC/USDT ETH/USDT SOL/USDT XRP/USDT DOGE/USDT BTC/USD ETH/USD BTC/USDT:USDT ETH/USDT:USDT SOL/USDT:USDT",
     ),
-    "alpaca": (("crypto",), f"{_USD} LTC/USD"),
+    "alpaca": (("crypto", "stocks"), f"{_USD} LTC/USD"),
 }
 """Exchange -> its products, and the markets that are always open."""
 
