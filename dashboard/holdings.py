@@ -28,7 +28,7 @@ def balances_of(accounts: Sequence[ExchangeAccount]) -> list[Balance]:
 
 def positions_of(accounts: Sequence[ExchangeAccount]) -> list[Position]:
     still_open = Position.objects.filter(account__in=accounts).exclude(size=Decimal(0))
-    return _owned(still_open.order_by("account", "symbol", "side"), accounts)
+    return _owned(still_open.order_by("account", "symbol", "side", "apart"), accounts)
 
 
 def orders_of(accounts: Sequence[ExchangeAccount]) -> list[Order]:

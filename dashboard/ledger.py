@@ -139,7 +139,7 @@ def _complete(row: Fill, fill: account_domain.Fill) -> bool:
 class _State(msgspec.Struct, frozen=True):
     """A balance or position as told: its key within the account, since when it is so, and its columns."""
 
-    key: tuple[str, str]
+    key: tuple[str, ...]
     product: str
     asof_ms: int
     columns: Mapping[str, Any]
@@ -170,7 +170,7 @@ def put_positions(
 ) -> None:
     told = [
         _State(
-            (position.symbol, position.side),
+            (position.symbol, position.side, position.apart),
             position.product,
             position.asof_ms,
             {
@@ -188,14 +188,15 @@ def put_positions(
         for position in positions
     ]
     gone = {"size": Decimal(0), "unrealised": None, "liquidation": None}
-    _put_states(account_id, "positions", Position, ("symbol", "side"), told, gone, recv_ns, complete, asof_ms)
+    keys = ("symbol", "side", "apart")
+    _put_states(account_id, "positions", Position, keys, told, gone, recv_ns, complete, asof_ms)
 
 
 def _put_states(
     account_id: int,
     kind: str,
     model: type[Balance] | type[Position],
-    key_names: tuple[str, str],
+    key_names: tuple[str, ...],
     told: Sequence[_State],
     gone: Mapping[str, Any],
     recv_ns: int,
@@ -208,15 +209,15 @@ def _put_states(
         account = held(account_id)
         if account is None:
             return
-        stored: dict[tuple[str, str], Balance | Position] = {
-            (getattr(row, key_names[0]), getattr(row, key_names[1])): row
+        stored: dict[tuple[str, ...], Balance | Position] = {
+            tuple(getattr(row, name) for name in key_names): row
             for row in model._default_manager.filter(account=account)
         }
         known = all(state.key in stored for state in told)
         listed_ms = {} if known and complete is None else _take_listing(account, kind, complete, asof_ms)
-        changed: dict[tuple[str, str], Balance | Position] = {}
+        changed: dict[tuple[str, ...], Balance | Position] = {}
 
-        def put(row: Balance | Position, key: tuple[str, str], since_ms: int, columns: Mapping[str, Any]) -> None:
+        def put(row: Balance | Position, key: tuple[str, ...], since_ms: int, columns: Mapping[str, Any]) -> None:
             for name, value in columns.items():
                 setattr(row, name, value)
             row.asof_ms, row.recv_ns = since_ms, recv_ns

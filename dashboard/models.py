@@ -85,6 +85,7 @@ class Position(AccountRow):
 
     symbol = models.CharField(max_length=64)
     side = models.CharField(max_length=8)
+    apart = models.CharField(max_length=16, blank=True, default="")
     size = DecimalTextField()
     entry = DecimalTextField()
     mark = DecimalTextField(null=True)
@@ -97,7 +98,7 @@ class Position(AccountRow):
     asof_ms = models.BigIntegerField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("account", "symbol", "side"), name="position_side"),)
+        constraints = (models.UniqueConstraint(fields=("account", "symbol", "side", "apart"), name="position_side"),)
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.side}"

@@ -140,6 +140,7 @@ def _position(row: Position, moment: Moment) -> Row:
     return _head(row) | {
         "symbol": row.symbol,
         "side": row.side,
+        "apart": row.apart,
         "size": canonical(row.size),
         "entry": canonical(row.entry),
         "mark": _text(row.mark),

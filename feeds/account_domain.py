@@ -14,12 +14,14 @@ class Balance(Value, frozen=True, kw_only=True):
 
     ``free`` is what may be used for a new order; ``None`` where only a REST answer can tell and none is there yet.
     ``asof_ms`` is the exchange's time that the figure speaks of: the event's, or for a REST answer the moment the
-    question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds.
+    question was sent, by the exchange's clock. Of two figures the one with the later ``asof_ms`` holds. ``strategies``
+    is what of ``total`` the exchange's own trading bots hold: what they do with it, no fill tells.
     """
 
     product: str
     asset: str
     total: Decimal
+    strategies: Decimal = Decimal(0)
     free: Decimal | None = None
     locked: Decimal | None = None
     asof_ms: int
@@ -28,13 +30,15 @@ class Balance(Value, frozen=True, kw_only=True):
 class Position(Value, frozen=True, kw_only=True):
     """An open position, or a closed one if ``size`` is 0. ``size`` is signed: negative is short.
 
-    ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``mark`` and ``unrealised`` are the
-    exchange's at ``asof_ms``; the screen's come from live marks.
+    ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``apart`` tells from each other the positions
+    of one market and side, where an exchange keeps several (OKX: "isolated" beside the crossed one); else it is "".
+    ``mark`` and ``unrealised`` are the exchange's at ``asof_ms``; the screen's come from live marks.
     """
 
     product: str
     symbol: str
     side: Literal["both", "long", "short"]
+    apart: str = ""
     size: Decimal
     entry: Decimal
     mark: Decimal | None = None

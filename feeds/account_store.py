@@ -51,7 +51,7 @@ class AccountStore(Protocol):
         complete: str | None = None,
         asof_ms: int | None = None,
     ) -> None:
-        """The same by (symbol, side)."""
+        """The same by (symbol, side, apart)."""
 
     async def put_orders(
         self,

@@ -42,11 +42,11 @@ class OpenPositions:
     """Which positions are open, as far as told; the later figure holds, as in the store."""
 
     def __init__(self) -> None:
-        self._positions: dict[tuple[str, str], Position] = {}
+        self._positions: dict[tuple[str, str, str], Position] = {}
 
     def update(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            key = position.symbol, position.side
+            key = position.symbol, position.side, position.apart
             known = self._positions.get(key)
             if known is None or position.asof_ms >= known.asof_ms:
                 self._positions[key] = position

@@ -150,7 +150,7 @@ class BalanceCheck:
 
     def told(self, balances: Iterable[Balance], asof_ms: int, until_ms: int) -> None:
         """A complete answer."""
-        answer = _Answer({b.asset: b.total for b in balances}, asof_ms, until_ms)
+        answer = _Answer({b.asset: b.total - b.strategies for b in balances}, asof_ms, until_ms)
         if self._base is None:
             self._base, self._begun_ms = answer, asof_ms
             for key in [key for key, told in self._open.items() if told[0].at_ms <= asof_ms]:

@@ -47,7 +47,7 @@ export class Positions {
   draw() {
     this.#troubles.show(this.#topics.all());
     const rows = this.#rows();
-    this.#table.draw(rows, ({ account, row }) => `${account.id} ${row.product} ${row.symbol} ${row.side}`, {
+    this.#table.draw(rows, ({ account, row }) => `${account.id} ${row.product} ${row.symbol} ${row.side} ${row.apart}`, {
       note: rows.length > 0 ? "" : emptyNote(this.#app, this.#topics.all(), "No open positions"),
       className: ({ status }) => (status.usable ? "" : "stale"),
     });

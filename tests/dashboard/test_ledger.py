@@ -198,6 +198,14 @@ def test_the_later_position_holds_in_any_order_of_arrival(trader: User, told: li
     assert shown == truth(told)
 
 
+def test_two_positions_of_one_market_and_side(account: ExchangeAccount) -> None:
+    crossed, isolated = position("BTC/USDT:USDT", "1", 100), position("BTC/USDT:USDT", "-0.5", 100, apart="isolated")
+    ledger.put_positions(account.pk, [crossed, isolated], RECV_NS, "usdm", 100)
+    assert [(row.apart, f"{row.size}") for row in holdings.positions_of([account])] == [("", "1"), ("isolated", "-0.5")]
+    ledger.put_positions(account.pk, [isolated], RECV_NS, "usdm", 200)
+    assert [row.apart for row in holdings.positions_of([account])] == ["isolated"]
+
+
 def test_of_two_figures_of_one_moment_the_last_holds(account: ExchangeAccount) -> None:
     ledger.put_balances(account.pk, [balance("BTC", "1", 100)], RECV_NS, None, None)
     ledger.put_balances(account.pk, [balance("BTC", "2", 100)], RECV_NS, None, None)

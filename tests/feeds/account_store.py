@@ -20,7 +20,7 @@ class MemoryStore:
         self.known: set[tuple[str, str]] = set()
         self.kept_cursors: dict[str, str] = {}
         self.balances: dict[tuple[str, str], Balance] = {}
-        self.positions: dict[tuple[str, str], Position] = {}
+        self.positions: dict[tuple[str, ...], Position] = {}  # by symbol and side, and ``apart`` where there is one
         self.orders: dict[tuple[str, str], Order] = {}
         self.states: list[tuple[str, str]] = []
         self.transfers: dict[tuple[str, str], Transfer] = {}
@@ -38,7 +38,7 @@ class MemoryStore:
         return {key: balance.total for key, balance in self.balances.items() if balance.total}
 
     def sizes(self) -> dict[str, Decimal]:
-        return {symbol: p.size for (symbol, _), p in self.positions.items() if p.size}
+        return {symbol: p.size for (symbol, *_), p in self.positions.items() if p.size}
 
 
 class StoreHandle:
@@ -121,7 +121,7 @@ class StoreHandle:
     ) -> None:
         def change() -> None:
             kept = self.store.positions
-            given = {(p.symbol, p.side): p for p in positions}
+            given = {(p.symbol, p.side, *filter(None, [p.apart])): p for p in positions}
             if complete is not None:
                 assert asof_ms is not None
                 for key, known in kept.items():

@@ -109,7 +109,8 @@ class TestAnswers:
             Balance(
                 product="trading",
                 asset="USDT",
-                total=Decimal("4850.435693622894"),
+                total=Decimal("5000.435693622894"),
+                strategies=Decimal(150),
                 free=Decimal("4834.317093622894"),
                 locked=Decimal("158.573"),
                 asof_ms=7,
@@ -132,12 +133,32 @@ class TestAnswers:
         [balance] = account().parse_balances(account().balances_requests()[0], rows(row), 7)
         assert (balance.total, balance.free, balance.locked) == (Decimal("-0.5"), Decimal("0.25"), None)
 
+    def test_what_isolated_positions_hold_is_the_accounts(self):
+        """The documentation's example: equity is cash and what isolated positions hold, with their open profit."""
+        told = {"ccy": "USDT", "eq": "99.89469657000001", "cashBal": "94.42612990333333", "stgyEq": "0"}
+        told |= {"isoEq": "5.468566666666667", "isoUpl": "-0.0273000000000002", "upl": "-0.0273000000000002"}
+        api = account()
+        (balance,) = api.parse_balances(api.balances_requests()[0], rows({"details": [told]}), 7)
+        assert balance.total + Decimal(told["upl"]) == pytest.approx(Decimal(told["eq"]), abs=Decimal("1e-12"))
+        assert balance.strategies == 0
+
+    def test_an_isolated_position_stands_beside_a_crossed_one(self):
+        api = account()
+        crossed = POSITION | {"mgnMode": "cross", "posSide": "net", "pos": "10"}
+        isolated = POSITION | {"posSide": "net", "pos": "-5"}
+        told = api.parse_positions(api.positions_requests()[0], rows(crossed, isolated), 7)
+        assert [(p.side, p.apart, p.size) for p in told] == [
+            ("both", "", Decimal(1)),
+            ("both", "isolated", Decimal("-0.5")),
+        ]
+
     def test_positions_in_base_currency(self):
         [position] = account().parse_positions(account().positions_requests()[0], rows(POSITION), 7)
         assert position == Position(
             product="swap",
             symbol="ETH/USDT:USDT",
             side="long",
+            apart="isolated",
             size=Decimal("0.1"),
             entry=Decimal(3011),
             mark=Decimal("3010.54"),

@@ -84,7 +84,8 @@ class TestData:
             Balance(
                 product="trading",
                 asset="USDT",
-                total=Decimal("4750.426970691436"),
+                total=Decimal("4900.426970691436"),
+                strategies=Decimal(150),
                 free=Decimal("4734.371190691436"),
                 locked=Decimal("158.57998"),
                 asof_ms=1705564223311,

@@ -92,7 +92,7 @@ class World:
         return {position.hold: position.amount for position in self.wallet.open_positions()}
 
     def stored(self) -> dict[str, D]:
-        return {side: p.size for (symbol, side), p in self.store.positions.items() if symbol == PERP and p.size}
+        return {side: p.size for (symbol, side, *_), p in self.store.positions.items() if symbol == PERP and p.size}
 
     async def must_hold(self, **sides: str) -> None:
         wanted = {side: D(size) for side, size in sides.items()}

@@ -24,17 +24,25 @@ async def isolate(at: World) -> None:
         at.follower.polls.read_again(request.subject)
 
 
+def stored(at: World, mode: str = "isolated") -> Position | None:
+    """At OKX an isolated position stands beside a crossed one."""
+    apart = ("isolated",) if (at.place.name, mode) == ("okx", "isolated") else ()
+    return at.store.positions.get((PERP, "both", *apart))
+
+
 async def told(at: World, size: str, mode: str = "isolated") -> Position:
     """The stored position, once REST has told all of it, and the settings of the account are read again."""
 
     def there() -> bool:
-        known = at.store.positions.get((PERP, "both"))
+        known = stored(at, mode)
         if known is None or known.size != D(size) or known.margin_mode != mode:
             return False
         return known.liquidation is not None and known.margin is not None
 
     await until(there, within_s=20.0, what=f"a position of {size} with margin and liquidation")
-    return at.store.positions[PERP, "both"]
+    known = stored(at, mode)
+    assert known is not None
+    return known
 
 
 @pytest.mark.parametrize("place", PLACES, ids=[each.name for each in PLACES])
@@ -62,8 +70,8 @@ async def test_an_isolated_position_stands_on_its_own_margin(place: Place) -> No
 
         # Money that comes makes an isolated position no safer.
         at.desk.transfer("USDT", D(100_000))
-        polled = at.store.positions[PERP, "both"].asof_ms
-        await until(lambda: at.store.positions[PERP, "both"].asof_ms > polled + 1000, what="later positions")
+        polled = (await told(at, "0.03")).asof_ms
+        await until(lambda: stored(at).asof_ms > polled + 1000, what="later positions")
         assert (await told(at, "0.03")).liquidation == half.liquidation
 
 
@@ -78,7 +86,7 @@ async def test_a_cross_position_falls_with_the_account() -> None:
             -first.size * first.entry / at.wallet.leverage_of(at.market), rel=D("0.01")
         )
         at.desk.transfer("USDT", D(10_000))
-        await until(lambda: at.store.positions[PERP, "both"].liquidation != first.liquidation, what="another price")
-        later = at.store.positions[PERP, "both"].liquidation
+        await until(lambda: stored(at, "cross").liquidation != first.liquidation, what="another price")
+        later = stored(at, "cross").liquidation
         assert first.liquidation is not None and later is not None
         assert later - first.liquidation == pytest.approx(D(10_000) / (D("0.5") * (1 + MAINTENANCE)), rel=D("1e-6"))

@@ -219,6 +219,14 @@ def test_what_funding_does_not_explain_is_told() -> None:
     assert found.sentence.startswith("There is 0.26 USDT less")
 
 
+def test_what_trading_bots_do_is_not_judged() -> None:
+    wallet = begun()
+    row = Balance(product="spot", asset="USDT", total=Decimal(10_700), strategies=Decimal(700), asof_ms=1_005_000)
+    btc = Balance(product="spot", asset="BTC", total=Decimal(1), asof_ms=1_005_000)
+    wallet.check.told([row, btc], 1_005_000, 1_005_050)
+    assert wallet.check.judge(1_005_050 + SETTLE_MS, read=True) == NOTHING
+
+
 def test_what_is_traded_elsewhere_is_not_judged() -> None:
     """Of one asset, or of all where the exchange does not say which; the other assets are judged as ever."""
     wallet = begun()

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from feeds.account_domain import Balance, Fill, Order, Position, closes
+from feeds.account_reading import EXACT
 from feeds.accounts.okx.wire import (
     ALGO,
     ALGO_STATES,
@@ -42,9 +43,12 @@ from feeds.exchange import MarketIndex
 
 class Detail(msgspec.Struct):
     """``{"ccy":"USDT","eq":"99.89","cashBal":"94.42","availBal":"94.42","availEq":"94.42","frozenBal":"5.46",
-    "ordFrozen":"0","upl":"-0.02","uTime":"1744498994783"}``: one currency of the trading account.
+    "ordFrozen":"0","upl":"-0.02","isoEq":"5.46","isoUpl":"-0.02","stgyEq":"0","uTime":"1744498994783"}``: one currency
+    of the trading account.
 
-    ``cashBal`` is without open profit; ``availBal`` "" where the account's mode does not have it.
+    ``cashBal`` is without open profit, and without what isolated positions and trading bots hold: ``eq`` is ``cashBal``
+    and ``isoEq`` and ``stgyEq`` and the open profit of the crossed positions, in the documented examples. ``availBal``
+    is "" where the account's mode does not have it.
     """
 
     ccy: str
@@ -52,13 +56,19 @@ class Detail(msgspec.Struct):
     availBal: Amount = ""
     availEq: Amount = ""
     frozenBal: Amount = ""
+    isoEq: Amount = ""
+    isoUpl: Amount = ""
+    stgyEq: Amount = ""
     uTime: Ms = ""
 
     def balance(self, asof_ms: int) -> Balance:
+        isolated = EXACT.subtract(amount_or_0(self.isoEq), amount_or_0(self.isoUpl))
+        strategies = amount_or_0(self.stgyEq)
         return Balance(
             product=TRADING,
             asset=self.ccy,
-            total=amount_or_0(self.cashBal),
+            total=EXACT.add(EXACT.add(amount_or_0(self.cashBal), isolated), strategies),
+            strategies=strategies,
             free=amount(self.availBal or self.availEq),
             locked=amount(self.frozenBal),
             asof_ms=asof_ms,
@@ -132,6 +142,7 @@ class PositionRow(msgspec.Struct):
             product=market.product,
             symbol=market.symbol,
             side=SIDES[self.posSide],
+            apart="isolated" if self.mgnMode == "isolated" else "",
             size=-abs(size) if self.posSide == "short" else size,
             entry=amount_or_0(self.avgPx),
             mark=if_any(self.markPx),
