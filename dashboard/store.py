@@ -176,8 +176,8 @@ class DjangoAccountStore:
     async def put_equity(self, points: Sequence[EquityPoint]) -> None:
         await self.run(worth.put_equity, points)
 
-    async def day_begun(self, accounts: Sequence[int], since_ms: int) -> Mapping[int, EquityPoint]:
-        return await self.run(worth.day_begun, accounts, since_ms)
+    async def day_begun(self, accounts: Sequence[int], since_ms: int, currency: str) -> Mapping[int, EquityPoint]:
+        return await self.run(worth.day_begun, accounts, since_ms, currency)
 
 
 class DjangoAcrossStore:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from dashboard import access, preferences, told
 from dashboard.holdings import FillFilter, fill_query
-from dashboard.models import Balance, ExchangeAccount, Fill, Position
+from dashboard.models import Balance, ExchangeAccount, Fill, Listing, Position
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
 from feeds import account_domain
 from feeds.worth import portfolio
@@ -52,6 +52,7 @@ def held() -> list[Held]:
                 asof_ms=position.asof_ms,
             )
         )
+    wallets = wallets_of(None)
     return [
         Held(
             id=account.pk,
@@ -59,11 +60,23 @@ def held() -> list[Held]:
             label=account.label,
             state=account.state,
             trouble="" if account.state == "LIVE" else account.sentence or f"The account is {account.state}.",
+            wallets=tuple(sorted(wallets.get(account.pk, ()))),
             balances=tuple(balances.get(account.pk, ())),
             positions=tuple(positions.get(account.pk, ())),
         )
         for account in ExchangeAccount.objects.all()
     ]
+
+
+def wallets_of(accounts: Sequence[ExchangeAccount] | None) -> dict[int, set[str]]:
+    """The products whose balances an account's exchange has told, also where they hold nothing. None: of all."""
+    told = Listing.objects.filter(kind="balances")
+    if accounts is not None:
+        told = told.filter(account__in=accounts)
+    found: dict[int, set[str]] = {}
+    for number, product in told.values_list("account", "product"):
+        found.setdefault(number, set()).add(product)
+    return found
 
 
 def cost_history(account_id: int, after: tuple[int, int], limit: int) -> list[tuple[int, account_domain.Fill]]:
@@ -134,10 +147,11 @@ def thin(now_ms: int) -> int:
     return gone
 
 
-def day_begun(accounts: Sequence[int], since_ms: int) -> Mapping[int, portfolio.EquityPoint]:
+def day_begun(accounts: Sequence[int], since_ms: int, currency: str) -> Mapping[int, portfolio.EquityPoint]:
     found = {}
+    whole = EquityPoint.objects.filter(at_ms__gte=since_ms, values__has_key=currency).exclude(reasons__has_key=currency)
     for number in accounts:
-        row = EquityPoint.objects.filter(account=number, at_ms__gte=since_ms, complete=True).order_by("at_ms").first()
+        row = whole.filter(account=number).order_by("at_ms").first()
         if row is not None:
             found[number] = portfolio.EquityPoint(
                 account=number, at_ms=row.at_ms, values=row.values, reasons=row.reasons

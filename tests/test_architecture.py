@@ -33,7 +33,9 @@ LAYERS: list[tuple[str, ...]] = [
     ("markets", "longtail", "poller"),
     ("across.together",),
     # one account at work, and what all of them are worth
-    ("worth.risk", "worth.cost", "worth.pricing", "worth.portfolio"),
+    ("worth.risk", "worth.moves", "worth.cost", "worth.pricing"),
+    ("worth.portfolio",),
+    ("worth.today",),
     ("following", "worth.wealth"),
     # a recording in the place of an exchange
     ("recordings",),

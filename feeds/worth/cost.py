@@ -6,10 +6,14 @@ no rate of that day is stored. Rules:
 * Buying adds size and cost; the fee, where it is in the currency paid, is a cost; in the asset bought, it is so much
   less of it; in a third asset, that asset's lots shrink by it, at their average, and it is listed beside the cost.
 * Selling takes from the lot in the same currency first, at its average, and realises proceeds minus cost. What is taken
-  from lots in other currencies, or was never bought here, realises nothing that could be stated; it is counted.
+  from lots in other currencies, or was never bought here, realises nothing that could be stated; it is told as such.
 * A withdrawal takes from all lots in proportion, at their averages; a deposit has no cost here. What is held beyond the
-  lots came so, or was bought before the stored fills begin: its cost is not known.
+  lots came so, or was bought before the stored fills begin: its cost is not known. What moves between an account's own
+  wallets neither comes nor goes: it must not be told here (``moves``).
 * Funding, interest, fees apart from fills and dividends are realised when they are paid.
+* Losses and fees of derivatives take no lots, as their profits bring none; they are added up, because so much less may
+  be held than the lots say. If still less is held, something left that nobody told, and of which lot is not known: then
+  the averages are not known either (``leaves``).
 """
 
 from collections import deque
@@ -22,6 +26,8 @@ ZERO = Decimal(0)
 EXACT = Context(prec=60)
 KEPT_MS = 3 * 86_400_000
 """Profits are kept so long: a day of any time zone is among them."""
+DUST = Decimal("1e-4")
+"""Of a size: what fills and balances may differ by, through rounding."""
 
 
 class Lot(Value, frozen=True, kw_only=True):
@@ -38,11 +44,23 @@ class Lot(Value, frozen=True, kw_only=True):
 
 
 class Profit(Value, frozen=True, kw_only=True):
-    """Realised at a moment (fees of derivatives and sales taken off; negative: a loss, or something paid)."""
+    """Realised at a moment (fees of derivatives and sales taken off; negative: a loss, or something paid). ``sold`` is
+    the asset that was sold on spot, and ``size`` how much of it."""
 
     at_ms: int
     asset: str
     amount: Decimal
+    sold: str = ""
+    size: Decimal = ZERO
+
+
+class Uncosted(Value, frozen=True, kw_only=True):
+    """A sale of what is not known to have cost anything in ``currency``: its profit cannot be told."""
+
+    at_ms: int
+    asset: str
+    currency: str
+    size: Decimal
 
 
 class CostBook:
@@ -54,7 +72,8 @@ class CostBook:
         self.moved_ms = 0  # time of the last transfer
         self.profits: deque[Profit] = deque()
         self.fees_elsewhere: dict[str, Decimal] = {}  # in assets that were neither bought nor paid
-        self.without_cost: dict[str, Decimal] = {}  # sold, and never bought here in that currency
+        self.uncosted: deque[Uncosted] = deque()
+        self._paid: dict[str, Decimal] = {}  # net of derivatives: positive came
         self.incomplete_ms: int | None = None  # the last fill whose fee or profit is not told yet
 
     def lots(self) -> list[Lot]:
@@ -64,6 +83,11 @@ class CostBook:
             if size > 0
         ]
 
+    def leaves(self, asset: str) -> Decimal:
+        """So much of it must be held at least, or the averages of its lots are not those of what is held."""
+        told = sum((size for (name, _), (size, _) in self._lots.items() if name == asset), ZERO)
+        return EXACT.add(told, min(ZERO, self._paid.get(asset, ZERO)))
+
     def fill(self, fill: Fill, row: int) -> None:
         self.last = fill.exchange_ms, row
         base, _, rest = fill.symbol.partition("/")
@@ -72,8 +96,9 @@ class CostBook:
             self.incomplete_ms = fill.exchange_ms
         fee, fee_asset = fill.fee or ZERO, fill.fee_asset or quote
         if settle:
-            self._realise(fill.exchange_ms, settle.partition("-")[0], fill.realised or ZERO)
-            self._realise(fill.exchange_ms, fee_asset, -fee)
+            for asset, amount in ((settle.partition("-")[0], fill.realised or ZERO), (fee_asset, -fee)):
+                self._pay(asset, amount)
+                self._realise(fill.exchange_ms, asset, amount)
             return
         paid = EXACT.multiply(fill.price, fill.size)
         in_quote = fee if fee_asset == quote else ZERO
@@ -91,14 +116,19 @@ class CostBook:
             self._realise(fill.exchange_ms, fee_asset, -fee)
 
     def transfer(self, transfer: Transfer) -> None:
-        """Of derivatives nothing is taken from lots, as with their fills."""
+        """What came into or left the account. Of derivatives nothing is taken from lots, as with their fills."""
         self.moved_ms = max(self.moved_ms, transfer.exchange_ms)
         if transfer.status != "done":
             return
-        if transfer.amount < 0 and transfer.kind != "funding":
+        if transfer.kind == "funding":
+            self._pay(transfer.asset, transfer.amount - (transfer.fee or ZERO))
+        elif transfer.amount < 0:
             self._take(transfer.asset, -transfer.amount + (transfer.fee or ZERO))
         if transfer.kind in PROFITS:
             self._realise(transfer.exchange_ms, transfer.asset, transfer.amount - (transfer.fee or ZERO))
+
+    def _pay(self, asset: str, amount: Decimal) -> None:
+        self._paid[asset] = EXACT.add(self._paid.get(asset, ZERO), amount)
 
     # Lots
 
@@ -130,14 +160,20 @@ class CostBook:
         cost, rest = self._take_one(base, quote, fill.size)
         sold = fill.size - rest
         if sold:
-            self._realise(fill.exchange_ms, quote, EXACT.divide(EXACT.multiply(proceeds, sold), fill.size) - cost)
+            profit = EXACT.divide(EXACT.multiply(proceeds, sold), fill.size) - cost
+            self._realise(fill.exchange_ms, quote, profit, base, sold)
         if rest > 0:
-            self.without_cost[base] = self.without_cost.get(base, ZERO) + rest
+            self.uncosted.append(Uncosted(at_ms=fill.exchange_ms, asset=base, currency=quote, size=rest))
+            self._forget(fill.exchange_ms)
             self._take(base, rest)
 
-    def _realise(self, at_ms: int, asset: str, amount: Decimal) -> None:
-        if not amount:
+    def _realise(self, at_ms: int, asset: str, amount: Decimal, sold: str = "", size: Decimal = ZERO) -> None:
+        if not amount and not sold:
             return
-        self.profits.append(Profit(at_ms=at_ms, asset=asset, amount=amount))
-        while self.profits and self.profits[0].at_ms < at_ms - KEPT_MS:
-            self.profits.popleft()
+        self.profits.append(Profit(at_ms=at_ms, asset=asset, amount=amount, sold=sold, size=size))
+        self._forget(at_ms)
+
+    def _forget(self, now_ms: int) -> None:
+        for kept in (self.profits, self.uncosted):
+            while kept and kept[0].at_ms < now_ms - KEPT_MS:
+                kept.popleft()

@@ -16,7 +16,7 @@ import msgspec
 
 from feeds.account_domain import Balance, Fill, Position, Transfer
 from feeds.domain import Value
-from feeds.worth.cost import Lot
+from feeds.worth.cost import DUST, CostBook
 from feeds.worth.pricing import WIDE, Price
 
 ZERO = Decimal(0)
@@ -31,15 +31,22 @@ Mark = tuple[Decimal, int]
 
 
 class Held(Value, frozen=True, kw_only=True):
-    """An account as stored. ``trouble`` is why its figures may be old; "" if it is followed as it should be."""
+    """An account as stored. ``trouble`` is why its figures may be old; "" if it is followed as it should be.
+    ``wallets``: the products whose balances are told, also where they hold nothing."""
 
     id: int
     exchange: str
     label: str
     state: str
     trouble: str
+    wallets: tuple[str, ...] = ()
     balances: tuple[Balance, ...] = ()
     positions: tuple[Position, ...] = ()
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The wallets that its equity is the sum of."""
+        return frozenset(self.wallets) | {balance.product for balance in self.balances}
 
 
 class Person(Value, frozen=True, kw_only=True):
@@ -61,9 +68,14 @@ class EquityPoint(Value, frozen=True, kw_only=True):
     reasons: Mapping[str, str]
 
     @property
+    def whole(self) -> frozenset[str]:
+        """The currencies in which it is complete."""
+        return frozenset(self.values) - frozenset(self.reasons)
+
+    @property
     def complete(self) -> bool:
         """In one currency at least."""
-        return bool(self.values.keys() - self.reasons.keys())
+        return bool(self.whole)
 
 
 @runtime_checkable
@@ -84,28 +96,33 @@ class WealthStore(Protocol):
 
     async def put_equity(self, points: Sequence[EquityPoint]) -> None: ...
 
-    async def day_begun(self, accounts: Sequence[int], since_ms: int) -> Mapping[int, EquityPoint]:
-        """Each account's first complete point from then on."""
+    async def day_begun(self, accounts: Sequence[int], since_ms: int, currency: str) -> Mapping[int, EquityPoint]:
+        """Each account's first point from then on that is complete in this currency."""
 
 
 class Worth(msgspec.Struct):
-    """One account in one currency. ``problems`` are sentences; without any it is complete."""
+    """One account in one currency. ``problems`` are sentences; without any it is complete. ``lacks`` are those of them
+    for which a part of the equity is missing, rather than old."""
 
     equity: Decimal = ZERO
     wallets: Decimal = ZERO
     unrealised: Decimal = ZERO
     problems: list[str] = []
+    lacks: list[str] = []
 
     @property
     def complete(self) -> bool:
         return not self.problems
 
 
-def unrealised_of(position: Position, mark: Mark | None) -> Decimal | None:
-    """By the live mark (linear contracts: size in base, profit in quote), else as the exchange told it last."""
+def unrealised_of(position: Position, mark: Mark | None) -> tuple[Decimal, str] | None:
+    """Unrealised profit and its asset. By the live mark (linear contracts: size in base, profit in the symbol's quote,
+    whichever asset the exchange will pay it in), else as the exchange told it last, in the asset that it settles in."""
     if mark is not None:
-        return WIDE.multiply(mark[0] - position.entry, position.size)
-    return position.unrealised
+        return WIDE.multiply(mark[0] - position.entry, position.size), quote_of(position.symbol)
+    if position.unrealised is None:
+        return None
+    return position.unrealised, position.settle or settle_of(position.symbol)
 
 
 def worth(account: Held, currency: str, price_of: PriceOf, mark_of: Callable[[str, str], Mark | None]) -> Worth:
@@ -113,37 +130,52 @@ def worth(account: Held, currency: str, price_of: PriceOf, mark_of: Callable[[st
     result = Worth(problems=[f"{account.label}: {account.trouble}"] if account.trouble else [])
     for balance in account.balances:
         if balance.total:
-            value = _value(account, balance.asset, balance.total, currency, price_of, result.problems)
-            result.wallets += value
+            result.wallets += _value(account, balance.asset, balance.total, currency, price_of, result)
     for position in account.positions:
         if not position.size:
             continue
-        profit = unrealised_of(position, mark_of(account.exchange, position.symbol))
-        settle = position.settle or settle_of(position.symbol)
-        if profit is None:
-            result.problems.append(f"{account.label}: {position.symbol} has no mark price.")
+        told = unrealised_of(position, mark_of(account.exchange, position.symbol))
+        if told is None:
+            _lack(result, f"{account.label}: {position.symbol} has no mark price.")
             continue
+        profit, asset = told
         if profit:
-            result.unrealised += _value(account, settle, profit, currency, price_of, result.problems)
-    result.problems = list(dict.fromkeys(result.problems))
+            result.unrealised += _value(account, asset, profit, currency, price_of, result)
+    result.problems, result.lacks = list(dict.fromkeys(result.problems)), list(dict.fromkeys(result.lacks))
     result.equity = result.wallets + result.unrealised
     return result
 
 
-def _value(
-    account: Held, asset: str, amount: Decimal, currency: str, price_of: PriceOf, problems: list[str]
-) -> Decimal:
+def _lack(result: Worth, problem: str) -> None:
+    result.problems.append(problem)
+    result.lacks.append(problem)
+
+
+def _value(account: Held, asset: str, amount: Decimal, currency: str, price_of: PriceOf, result: Worth) -> Decimal:
     price = price_of(asset, currency, account.exchange)
     if price is None:
-        problems.append(f"{asset} has no price in {currency}.")
+        _lack(result, unpriced(asset, currency))
         return ZERO
     if not price.live:
-        problems.append(f"The price of {asset} in {currency} is {price.age_ms / 1000:.0f} s old.")
+        result.problems.append(old_price(asset, currency, price))
     return WIDE.multiply(amount, price.price)
 
 
+def unpriced(asset: str, currency: str) -> str:
+    return f"{asset} has no price in {currency}."
+
+
+def old_price(asset: str, currency: str, price: Price) -> str:
+    return f"The price of {asset} in {currency} is {price.age_ms / 1000:.0f} s old."
+
+
+def quote_of(symbol: str) -> str:
+    """The asset in which a contract's prices and profit are told, by its unified symbol."""
+    return symbol.partition("/")[2].partition(":")[0]
+
+
 def settle_of(symbol: str) -> str:
-    """The asset of a contract's profit, by its unified symbol."""
+    """The asset that a contract's profit is paid in, by its unified symbol."""
     return symbol.rpartition(":")[2].partition("-")[0]
 
 
@@ -155,16 +187,17 @@ def base_of(symbol: str) -> str:
 
 
 class Day(Value, frozen=True, kw_only=True):
-    """The running day of one user: since when, its zone, what was realised (asset -> amount), and the accounts' equity
-    at its beginning with what was transferred since (None: not known)."""
+    """The running day of one user: since when, its zone, what was realised (asset -> amount) and why that is not all,
+    and the accounts' equity at its beginning with what was transferred since (None: not known, and why)."""
 
     since_ms: int
     zone: str
     realised: Mapping[str, Decimal]
-    complete: bool = True
+    problems: tuple[str, ...] = ()
     begun: Decimal | None = None
     begun_ms: int | None = None
     transferred: Decimal | None = None
+    unknown: str = ""
 
 
 def statement(
@@ -172,7 +205,7 @@ def statement(
     currency: str,
     price_of: PriceOf,
     mark_of: Callable[[str, str], Mark | None],
-    lots: Mapping[int, Sequence[Lot]],
+    costs: Mapping[int, CostBook],
     day: Day,
 ) -> dict[str, Any]:
     """``data`` of the topic ``portfolio``, as docs/protocol.md describes it."""
@@ -180,7 +213,7 @@ def statement(
     problems = list(dict.fromkeys(problem for _, each in valued for problem in each.problems))
     equity = sum((each.equity for _, each in valued), ZERO)
     unrealised = sum((each.unrealised for _, each in valued), ZERO)
-    holdings = _holdings(accounts, currency, price_of, lots)
+    lacks = list(dict.fromkeys(lack for _, each in valued for lack in each.lacks))
     return {
         "currency": currency,
         "equity": text(equity),
@@ -203,8 +236,8 @@ def statement(
         "assets": _assets(accounts, currency, price_of),
         "unpriced": _unpriced(accounts, currency, price_of),
         "exposure": _exposure(accounts, currency, price_of),
-        "holdings": holdings,
-        "day": _day(day, currency, price_of, equity, unrealised),
+        "holdings": _holdings(accounts, currency, price_of, costs),
+        "day": _day(day, currency, price_of, equity, unrealised, lacks),
     }
 
 
@@ -269,60 +302,90 @@ def _exposure(accounts: Sequence[Held], currency: str, price_of: PriceOf) -> lis
     return rows
 
 
+def held_by_asset(account: Held) -> dict[str, Decimal]:
+    """In all of its wallets together, as lots are."""
+    held: dict[str, Decimal] = {}
+    for balance in account.balances:
+        held[balance.asset] = held.get(balance.asset, ZERO) + balance.total
+    return held
+
+
+def missing(book: CostBook, asset: str, held: Decimal, sold: Decimal = ZERO) -> Decimal | None:
+    """What the lots of an asset say must be there, where that is more than is held: then something left that nobody
+    told, and what the rest cost is not known. ``sold``: how much was lately, beside which a rounding is small."""
+    told = book.leaves(asset)
+    return told if told - held > DUST * (told + sold) else None
+
+
 def _holdings(
-    accounts: Sequence[Held], currency: str, price_of: PriceOf, lots: Mapping[int, Sequence[Lot]]
+    accounts: Sequence[Held], currency: str, price_of: PriceOf, costs: Mapping[int, CostBook]
 ) -> list[dict[str, Any]]:
     """Spot holdings by lot, with what each cost on average and is worth now in the currency it was paid in."""
     rows = []
     for account in accounts:
-        held: dict[str, Decimal] = {}
-        for balance in account.balances:
-            held[balance.asset] = held.get(balance.asset, ZERO) + balance.total
-        for lot in lots.get(account.id, ()):
-            if not held.get(lot.asset) or lot.asset == currency:
+        held = held_by_asset(account)
+        book = costs.get(account.id)
+        for lot in book.lots() if book is not None else ():
+            if not held.get(lot.asset) or lot.asset == currency or book is None:
                 continue
-            size = min(lot.size, held[lot.asset])  # never more than there is
             price = price_of(lot.asset, lot.currency, account.exchange)
+            row: dict[str, Any] = {
+                "account": account.id,
+                "exchange": account.exchange,
+                "label": account.label,
+                "asset": lot.asset,
+                "currency": lot.currency,
+                "total": text(held[lot.asset]),
+                **({"price": None, "live": False} if price is None else source(price)),
+            }
+            told = missing(book, lot.asset, held[lot.asset])
+            if told is not None:
+                unknown = {"size": "0", "average": None, "unrealised": None, "unrealised_ratio": None}
+                reason = (
+                    f"The fills leave {text(told)} {lot.asset}, of which {text(held[lot.asset])} is here: what left, "
+                    "and what that had cost, was not told."
+                )
+                rows.append(row | unknown | {"reason": reason})
+                continue
+            size = min(lot.size, held[lot.asset])  # derivatives may have taken of it
             profit = None if price is None else WIDE.multiply(size, price.price - lot.average)
             at_cost = WIDE.multiply(size, lot.average)
-            rows.append(
-                {
-                    "account": account.id,
-                    "exchange": account.exchange,
-                    "label": account.label,
-                    "asset": lot.asset,
-                    "currency": lot.currency,
-                    "size": text(size),
-                    "total": text(held[lot.asset]),
-                    "average": text(lot.average),
-                    "unrealised": None if profit is None else text(profit),
-                    "unrealised_ratio": f"{profit / at_cost:.6f}" if profit is not None and at_cost else None,
-                    **({"price": None, "live": False} if price is None else source(price)),
-                }
-            )
+            known = {
+                "size": text(size),
+                "average": text(lot.average),
+                "unrealised": None if profit is None else text(profit),
+                "unrealised_ratio": f"{profit / at_cost:.6f}" if profit is not None and at_cost else None,
+                "reason": "",
+            }
+            rows.append(row | known)
     return rows
 
 
-def _day(day: Day, currency: str, price_of: PriceOf, equity: Decimal, unrealised: Decimal) -> dict[str, Any]:
-    realised, complete = ZERO, day.complete
+def _day(
+    day: Day, currency: str, price_of: PriceOf, equity: Decimal, unrealised: Decimal, lacks: Sequence[str]
+) -> dict[str, Any]:
+    realised, problems = ZERO, list(day.problems)
     for asset, amount in day.realised.items():
         price = price_of(asset, currency, "")
         if price is None:
-            complete = False
+            problems.append(unpriced(asset, currency))
         else:
             realised += WIDE.multiply(amount, price.price)
-            complete = complete and price.live
-    known = day.begun is not None and day.transferred is not None
-    change = equity - (day.begun or ZERO) - (day.transferred or ZERO) if known else None
+            problems += [] if price.live else [old_price(asset, currency, price)]
+    unknown = day.unknown or " ".join(lacks)  # a part that is missing now is no loss
+    change = None
+    if not unknown and day.begun is not None and day.transferred is not None:
+        change = equity - day.begun - day.transferred
     return {
         "since_ms": day.since_ms,
         "zone": day.zone,
         "realised": text(realised),
         "unrealised": text(unrealised),
-        "profit": text(realised + unrealised),
         "change": None if change is None else text(change),
-        "change_since_ms": day.begun_ms if known else None,
-        "complete": complete,
+        "change_since_ms": None if change is None else day.begun_ms,
+        "change_reason": unknown if change is None else "",
+        "complete": not problems,
+        "problems": problems,
     }
 
 

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from feeds import levels
-from feeds.account_domain import FROM_OUTSIDE, Transfer
+from feeds.account_domain import Transfer
 from feeds.clock import Clock
 from feeds.domain import BUILDING, StreamState
 from feeds.markets.at_work import ExchangeAtWork
 from feeds.publisher import Picture
-from feeds.worth import portfolio
+from feeds.worth import moves, portfolio, today
 from feeds.worth.cost import CostBook
 from feeds.worth.portfolio import Day, EquityPoint, Held, Mark, Person, WealthStore, Worth
 from feeds.worth.pricing import CURRENCIES, HUBS, Price, Pricer, Quote
@@ -62,10 +62,12 @@ class Wealth:
         self._people: dict[int, Person] = {}
         self._held: dict[int, Held] = {}
         self._costs: dict[int, CostBook] = {}
-        self._transfers: dict[int, list[Transfer]] = {}
+        self._transfers: dict[int, list[Transfer]] = {}  # of the wallets that are followed
+        self._moved: dict[int, list[Transfer]] = {}  # of these, what did not only change the wallet
+        self._followed: dict[int, frozenset[str]] = {}  # account -> the wallets that these are of
         self._counts: dict[int, int] = {}  # account -> fills in its cost book
         self._anew_ms: dict[int, int] = {}  # account -> when its book was begun
-        self._begun: dict[tuple[int, int], EquityPoint] = {}  # (account, day's start) -> its first point
+        self._begun: dict[tuple[int, int, str], EquityPoint] = {}  # (account, day's start, currency) -> first point
         self._pricer = Pricer(())
         self._listed = 0
         self._dirty = True
@@ -96,7 +98,6 @@ class Wealth:
                 return None
             person = Person(id=user, currency=CURRENCIES[1], zone="UTC", accounts=())
         accounts = [self._held[number] for number in person.accounts if number in self._held]
-        lots = {account.id: self._costs[account.id].lots() for account in accounts if account.id in self._costs}
         prices: dict[tuple[str, str, str], Price | None] = {}
 
         def price_of(asset: str, currency: str, exchange: str) -> Price | None:
@@ -106,7 +107,7 @@ class Wealth:
             return prices[key]
 
         day = self._day(person, accounts, price_of)
-        data = portfolio.statement(accounts, person.currency, price_of, self._mark_of, lots, day)
+        data = portfolio.statement(accounts, person.currency, price_of, self._mark_of, self._costs, day)
         state = StreamState.LIVE if data["complete"] else StreamState.STALE
         return Picture(state=state, data={"user": user, **data}, recv_ns=self._clock.now_ns())
 
@@ -146,8 +147,10 @@ class Wealth:
         gone = self._people.keys() - people.keys()
         self._people = people
         unread, self._unread = self._unread, set()
-        for account in self._held:
-            if regular or account in unread or account in self._late:
+        for number, account in self._held.items():
+            if self._followed.get(number) != account.followed:
+                self._late.add(number)
+            if regular or number in unread or number in self._late:
                 await self._read_costs(account)
         self._list_markets()
         if minute != self._minute:
@@ -173,8 +176,9 @@ class Wealth:
             log.error("portfolio not read", exc_info=error)
         self._failing = True
 
-    async def _read_costs(self, account: int) -> None:
+    async def _read_costs(self, held: Held) -> None:
         """Bring an account's cost book up to date; anew where something came late."""
+        account = held.id
         now_ms = self._clock.now_ns() // 1_000_000
         book = self._costs.get(account)
         if book is not None and book.incomplete_ms is not None:
@@ -183,11 +187,17 @@ class Wealth:
                 self._late.add(account)
         if book is None or account in self._late:
             book = self._begin_costs(account, now_ms)
-            self._transfers[account] = await self._store.done_transfers(account)
+            await self._read_transfers(held)
         await self._read_fills(account, book)
         if await self._store.fill_count(account) != self._counts[account]:
             book = self._begin_costs(account, now_ms)
             await self._read_fills(account, book)
+
+    async def _read_transfers(self, held: Held) -> None:
+        told = await self._store.done_transfers(held.id)
+        self._followed[held.id] = held.followed
+        self._transfers[held.id] = [transfer for transfer in told if transfer.product in held.followed]
+        self._moved[held.id] = moves.from_outside(self._transfers[held.id], lambda transfer: transfer.product)
 
     def _begin_costs(self, account: int, now_ms: int) -> CostBook:
         self._late.discard(account)
@@ -196,7 +206,7 @@ class Wealth:
         return book
 
     async def _read_fills(self, account: int, book: CostBook) -> None:
-        waiting = [t for t in self._transfers[account] if t.exchange_ms > book.moved_ms]
+        waiting = [t for t in self._moved[account] if t.exchange_ms > book.moved_ms]
         while True:
             page = await self._store.cost_history(account, book.last, PAGE)
             for row, fill in page:
@@ -211,11 +221,11 @@ class Wealth:
 
     async def _read_days(self) -> None:
         for person in self._people.values():
-            since_ms = self._since_ms(person.zone)
-            missing = [number for number in person.accounts if (number, since_ms) not in self._begun]
+            since_ms, currency = self._since_ms(person.zone), person.currency
+            missing = [number for number in person.accounts if (number, since_ms, currency) not in self._begun]
             if missing:
-                for number, point in (await self._store.day_begun(missing, since_ms)).items():
-                    self._begun[number, since_ms] = point
+                for number, point in (await self._store.day_begun(missing, since_ms, currency)).items():
+                    self._begun[number, since_ms, currency] = point
         if len(self._begun) > 1000:
             self._begun.clear()
 
@@ -250,7 +260,8 @@ class Wealth:
         for account in self._held.values():
             assets = {balance.asset for balance in account.balances if balance.total}
             for position in account.positions:
-                assets |= {position.settle or portfolio.settle_of(position.symbol), portfolio.base_of(position.symbol)}
+                settle = position.settle or portfolio.settle_of(position.symbol)
+                assets |= {settle, portfolio.quote_of(position.symbol), portfolio.base_of(position.symbol)}
             for asset in assets:
                 for currency in currencies:
                     wanted |= self._pricer.wanted(asset, currency, self._quote, at=account.exchange)
@@ -287,36 +298,13 @@ class Wealth:
         here = datetime.fromtimestamp(self._clock.now_ns() / 1e9, ZoneInfo(zone))
         return round(here.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
 
-    def _day(self, person: Person, accounts: Sequence[Held], price_of: Callable[[str, str, str], Price | None]) -> Day:
+    def _day(self, person: Person, accounts: Sequence[Held], price_of: portfolio.PriceOf) -> Day:
         since_ms = self._since_ms(person.zone)
-        realised: dict[str, Decimal] = {}
-        complete = True
-        for account in accounts:
-            book = self._costs.get(account.id)
-            if book is None:
-                continue
-            complete = complete and not (book.incomplete_ms or 0) >= since_ms
-            for profit in book.profits:
-                if profit.at_ms >= since_ms:
-                    realised[profit.asset] = realised.get(profit.asset, Decimal(0)) + profit.amount
-        first = [self._begun.get((account.id, since_ms)) for account in accounts]
-        texts = [point.values.get(person.currency) for point in first if point is not None]
-        known = bool(accounts) and len(texts) == len(accounts) and None not in texts
-        transferred: Decimal | None = Decimal(0)
-        for account, point in zip(accounts, first, strict=True):
-            for transfer in self._transfers.get(account.id, ()):
-                if transfer.kind not in FROM_OUTSIDE:
-                    continue  # earned or spent, like what a fill brings
-                if point is not None and transfer.exchange_ms > point.at_ms and transferred is not None:
-                    price = price_of(transfer.asset, person.currency, account.exchange)
-                    moved = transfer.amount - (transfer.fee or Decimal(0))
-                    transferred = None if price is None else transferred + moved * price.price
-        return Day(
-            since_ms=since_ms,
-            zone=person.zone,
-            realised=realised,
-            complete=complete,
-            begun=sum((Decimal(text) for text in texts if text is not None), Decimal(0)) if known else None,
-            begun_ms=max((point.at_ms for point in first if point is not None), default=None) if known else None,
-            transferred=transferred,
+        begun = {
+            account.id: point
+            for account in accounts
+            if (point := self._begun.get((account.id, since_ms, person.currency))) is not None
+        }
+        return today.day_of(
+            accounts, person.currency, price_of, self._costs, self._transfers, begun, since_ms, person.zone
         )

@@ -57,13 +57,13 @@ export class FillAlerts {
     this.#stop = topic ? this.#app.store.watch(topic, () => {}) : () => {};
   }
 
-  /** The day's profit for the title of the tab, "" where it is not wanted or not current. */
+  /** The day's profit for the title of the tab, a dash while it is not known, "" where it is not wanted or not current. */
   title() {
     if (!this.#portfolio) return "";
     const { store } = this.#app;
     const told = profitOf(store.data(this.#portfolio), store.status(this.#portfolio, this.#app.serverUs()));
     if (!told) return "";
-    return `${told.complete ? "" : "≈"}${format.plain(told.profit, 2, { plus: true })} ${told.currency} · `;
+    return `${told.complete || told.profit === null ? "" : "≈"}${format.plain(told.profit, 2, { plus: true })} ${told.currency} · `;
   }
 
   #came(id, frame) {

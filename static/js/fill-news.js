@@ -33,8 +33,12 @@ export function newsText(fills, name) {
   return [`${fills.length} fills`, `${name}\n${fills.map(line).slice(-4).join("\n")}`];
 }
 
-/** The day's profit for the title, "" where it is not current. @param status of the topic  @param data of the frame */
+/**
+ * The day's profit for the title: what the equity moved by, its `profit` null while that is not known.
+ * @param status of the topic  @param data of the frame
+ * @returns {?object} null where it is not current
+ */
 export function profitOf(data, status) {
-  if (!status.usable || status.state !== "LIVE" || !data?.day || data.day.profit === null) return null;
-  return { profit: data.day.profit, currency: data.currency, complete: Boolean(data.complete && data.day.complete) };
+  if (!status.usable || status.state !== "LIVE" || !data?.day) return null;
+  return { profit: data.day.change, currency: data.currency, complete: Boolean(data.complete) };
 }

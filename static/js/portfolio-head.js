@@ -16,9 +16,9 @@ export class PortfolioHead {
   #prices = el("p", { class: "worth-prices num", text: "" });
   #trouble = el("p", { class: "sheet-trouble worth-trouble", role: "note", hidden: true, text: "" });
   #stats = {
-    profit: new Stat("Day's profit", "Realised and unrealised together; fees are costs"),
-    change: new Stat("Equity today", "What the equity moved by, deposits and withdrawals left out"),
-    unrealised: new Stat("Unrealised", "Open positions, by their mark prices"),
+    change: new Stat("Today", "The day's profit: what the equity moved by, deposits and withdrawals left out"),
+    realised: new Stat("Realised today", "By sales and closed positions, with funding and interest; fees are costs"),
+    unrealised: new Stat("Unrealised", "Open positions by their mark prices, since they were opened"),
     wallets: new Stat("Balances", "Spot and futures wallets, without open positions"),
   };
 
@@ -77,22 +77,20 @@ export class PortfolioHead {
     setText(this.#prices, pricesText(data, later));
     // What comes in another currency than was asked for is of before the change.
     toggleClass(this.#total, "dim", currency !== this.#app.settings.currency && this.#app.settings.loaded);
-    this.#stats.profit.show(
-      day.profit,
+    const known = day.change !== null;
+    const since = known ? `since ${zones.minute(day.change_since_ms, day.zone)} ${day.zone}, without transfers` : "";
+    this.#stats.change.show(day.change, currency, known ? since : day.change_reason, since || day.change_reason);
+    this.#stats.change.doubt(!known || !data.complete);
+    const midnight = `since midnight ${day.zone}`;
+    this.#stats.realised.show(
+      day.realised,
       currency,
-      `${plus(day.realised, currency)} realised, ${plus(day.unrealised, currency)} open`,
-      `Since midnight ${day.zone}${day.complete ? "" : "; incomplete"}`,
+      day.complete ? midnight : model.firstOf(day.problems),
+      [midnight, ...day.problems].join(". "),
     );
-    this.#stats.profit.doubt(!day.complete);
-    this.#stats.change.show(
-      day.change,
-      currency,
-      day.change_since_ms === null
-        ? "not known yet today"
-        : `since ${zones.minute(day.change_since_ms, day.zone)} ${day.zone}, without transfers`,
-    );
+    this.#stats.realised.doubt(!day.complete);
     const unrealised = decimal.text(model.sum(data.accounts.map((row) => row.unrealised)));
-    this.#stats.unrealised.show(unrealised, currency, "open positions");
+    this.#stats.unrealised.show(unrealised, currency, "open positions, since they were opened");
     const wallets = decimal.text(model.sum(data.accounts.map((row) => row.wallets)));
     const count = data.accounts.length;
     this.#stats.wallets.show(wallets, currency, `${count} ${count === 1 ? "account" : "accounts"}`, null, false);
@@ -107,10 +105,6 @@ function pricesText(data, later) {
   const age = oldest === "now" ? "the oldest below 1\u2009s" : `the oldest ${oldest}`;
   const lacking = data.unpriced.length > 0 ? ` · ${data.unpriced.length} without price` : "";
   return `${live === all ? `${all}` : `${live} of ${all}`} ${all === 1 ? "price" : "prices"} live, ${age}${lacking}`;
-}
-
-function plus(text, currency) {
-  return model.money(text, currency, { plus: true });
 }
 
 /** A name, a figure, a line below. */

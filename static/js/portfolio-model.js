@@ -33,6 +33,12 @@ export function standing(status, data, frameState = "LIVE") {
   return say("LIVE", "Every balance has a live price, every account is followed.");
 }
 
+/** The first sentence, and how many more there are. */
+export function firstOf(sentences) {
+  const more = sentences.length - 1;
+  return `${sentences[0] ?? ""}${more > 0 ? ` (and ${more} more)` : ""}`;
+}
+
 /** Sum of texts as a Dec; nulls count as nothing. */
 export function sum(texts) {
   return texts.reduce(

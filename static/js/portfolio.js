@@ -179,14 +179,18 @@ const COLUMNS = {
       cell: ({ row }) => {
         const rest = model.withoutCost(row);
         const text = rest.n > 0n ? `of ${model.amount(row.total)}` : "";
-        return { text: model.amount(row.size), sub: text, title: text ? "Of the rest it is not known what it cost" : null };
+        const why = row.reason || "Of the rest it is not known what it cost";
+        return { text: model.amount(row.reason ? row.total : row.size), sub: row.reason ? "" : text, title: text ? why : null };
       },
     },
     {
       id: "average",
       label: "Average cost",
       num: true,
-      cell: ({ row }) => ({ text: model.unitPrice(row.average), sub: row.currency }),
+      cell: ({ row }) =>
+        row.average === null
+          ? { text: format.NONE, sub: "not known", subClass: "warn", title: row.reason }
+          : { text: model.unitPrice(row.average), sub: row.currency },
     },
     { id: "price", label: "Price", num: true, cell: ({ row, later }) => priceCell(row, later) },
     {

@@ -13,6 +13,9 @@ USER = 3
 CURRENCIES = ["USD", "USDT", "USDC", "EUR", "BTC"]
 HEAD = {"account": 7, "exchange": "binance", "label": "Main"}
 MINUTE_MS = 60_000
+UNTOLD = "The fills leave 190 SOL, of which 95 is here: what left, and what that had cost, was not told."
+UNSOLD = "Main: the profit of 0.5 BTC sold is not in it: what they had cost in USDT is not known."
+UNBEGUN = "No value of Main in USDT was complete yet today."
 Row = dict[str, Any]
 
 
@@ -37,6 +40,8 @@ class Belongings:
         self.settings["title_profit"] = False
         self.complete = False
         self.equity = "61250.5"
+        self.change: str | None = "310.2"
+        self.untold = False  # coins left, and nobody told
         self.notices: list[Row] = []
         self.points: list[Row] | None = None
         self.now_ms = int(time.time() * 1000)
@@ -76,7 +81,10 @@ class Belongings:
         own = {"price": "1", "path": ["USDT"], "markets": [], "price_age_ms": 0, "live": True}
         account = HEAD | {"state": "LIVE", "equity": self.equity, "wallets": "61000", "unrealised": "250.5"}
         unpriced = {"account": 7, "exchange": "binance", "asset": "SHIB", "total": "1000"}
-        amounts = {"size": "90", "total": "95", "average": "120", "unrealised": "2700", "unrealised_ratio": "0.25"}
+        amounts: Row = {"size": "90", "total": "95", "average": "120", "unrealised": "2700", "unrealised_ratio": "0.25"}
+        amounts["reason"] = ""
+        if self.untold:
+            amounts |= {"size": "0", "average": None, "unrealised": None, "unrealised_ratio": None, "reason": UNTOLD}
         return {
             "user": USER,
             "currency": self.settings["currency"],
@@ -93,8 +101,10 @@ class Belongings:
             "holdings": [HEAD | {"asset": "SOL", "currency": "USDT", **amounts, **source, **live}],
             "day": {
                 **{"since_ms": self.now_ms - 3_600_000, "zone": self.settings["zone"], "realised": "12.5"},
-                **{"unrealised": "250.5", "profit": "263", "change": "310.2", "complete": self.complete},
-                "change_since_ms": self.now_ms - 3_000_000,
+                **{"unrealised": "250.5", "change": self.change, "complete": not self.untold},
+                "change_since_ms": None if self.change is None else self.now_ms - 3_000_000,
+                "change_reason": UNBEGUN if self.change is None else "",
+                "problems": [UNSOLD] if self.untold else [],
             },
         }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.fakeportfolio import UNBEGUN, UNSOLD, UNTOLD
 from tests.browser.looking import text_is, texts, until
 
 pytestmark = pytest.mark.browser
@@ -42,6 +43,31 @@ def test_the_total_says_what_it_lacks(open_page: Any, fake: Any) -> None:
     fake.tell("set", mute=True)
     until(page, text_is("#worth .badge-word", "STALE"))
     assert page.locator("#overview").get_attribute("class").endswith("stale")
+
+
+def stats(page: Any) -> dict[str, list[str]]:
+    """Each figure beside the total, with the line below it."""
+    told = texts(page, "#worth .worth-stat dt, #worth .worth-stat dd")
+    return {told[at]: told[at + 1 : at + 3] for at in range(0, len(told), 3)}
+
+
+def test_the_days_profit_is_what_the_equity_moved_by(open_page: Any, fake: Any) -> None:
+    """What positions gained on days before is no profit of today; and what is not known is no figure."""
+    fake.tell("own", complete=True)
+    page = open_page(prefs={"view": "portfolio"})
+    until(page, text_is(TOTAL, "61,250.50"))
+    told = stats(page)
+    assert list(told) == ["Today", "Realised today", "Unrealised", "Balances"]
+    assert told["Today"][0] == "+310.20" and told["Today"][1].endswith("UTC, without transfers")
+    assert told["Realised today"] == ["+12.50", "since midnight UTC"]
+    assert told["Unrealised"] == ["+250.50", "open positions, since they were opened"]
+    fake.tell("own", change=None, untold=True)
+    until(page, "document.querySelector('#worth .worth-value').textContent === '–'")
+    told = stats(page)
+    assert told["Today"] == ["–", UNBEGUN] and told["Realised today"] == ["+12.50", UNSOLD]
+    [holding] = texts(page, "#worth-holdings tbody tr")
+    assert "–not known" in holding and "120.00" not in holding and "2,700" not in holding
+    assert page.locator("#worth-holdings td.col-average").get_attribute("title") == UNTOLD
 
 
 def test_the_blotter_pages_through_what_the_filters_leave(open_page: Any, fake: Any) -> None:

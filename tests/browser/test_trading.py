@@ -145,7 +145,10 @@ def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     OscillatorNode.prototype.start = function (...given) { tones += 1; return start.apply(this, given); };
     """
     page = live(open_page(prepare=lambda page: page.add_init_script(script)))
-    until(page, "document.title.startsWith('+263.00 USDT · ')")
+    until(page, "document.title.startsWith('+310.20 USDT · ')")
+    fake.tell("own", change=None)
+    until(page, "document.title.startsWith('– USDT · ')")  # not known, and no figure of before
+    fake.tell("own", change="310.2")
     page.locator("#tab-fills").click()
     until(page, "document.querySelectorAll('#fills tbody tr').length === 23")
     fills = fake.tell("fill", count=1)
@@ -159,7 +162,7 @@ def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     assert page.evaluate("[told.length, tones]") == [1, 2]
     fake.tell("wishes", title_profit=False)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    until(page, "!document.title.includes('263.00')")
+    until(page, "!document.title.includes('310.20')")
 
 
 def test_settings_of_an_account(open_page: Any, fake: Any) -> None:

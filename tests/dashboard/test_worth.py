@@ -112,8 +112,20 @@ def test_the_days_first_complete_point(make_account: Callable[..., ExchangeAccou
     worth.put_equity([point(account, T0 - MINUTE_MS)])
     worth.put_equity([point(account, T0, reason="x")])
     worth.put_equity([point(account, T0 + MINUTE_MS, "7")])
-    found = worth.day_begun([account.pk, 999], T0)
+    found = worth.day_begun([account.pk, 999], T0, "USDT")
     assert {number: (p.at_ms, p.values["USDT"]) for number, p in found.items()} == {account.pk: (T0 + MINUTE_MS, "7")}
+
+
+def test_a_day_begins_complete_in_the_currency_that_is_asked_for(make_account: Callable[..., ExchangeAccount]) -> None:
+    account = make_account()
+    lacking = {"USDT": "BTC has no price in USDT."}
+    told = portfolio.EquityPoint(account=account.pk, at_ms=T0, values={"USDT": "1", "BTC": "2"}, reasons=lacking)
+    worth.put_equity([told])
+    worth.put_equity([point(account, T0 + MINUTE_MS, "7")])
+    first = {name: worth.day_begun([account.pk], T0, name) for name in ("BTC", "USDT", "EUR")}
+    assert {name: [p.at_ms - T0 for p in found.values()] for name, found in first.items()} == {
+        **{"BTC": [0], "USDT": [MINUTE_MS], "EUR": []}
+    }
 
 
 def test_what_the_worker_reads(make_account: Callable[..., ExchangeAccount], trader: User) -> None:
@@ -121,7 +133,9 @@ def test_what_the_worker_reads(make_account: Callable[..., ExchangeAccount], tra
     ledger.put_balances(good.pk, [balance("BTC", "1.5", 5), balance("OLD", "0", 5)], 1, None, None)
     held = position("BTC/USDT:USDT", "-2", 5, unrealised=Decimal(3), settle="USDT")
     ledger.put_positions(good.pk, [held, position("ETH/USDT:USDT", "0", 5)], 1, None, None)
+    ledger.put_balances(good.pk, [], 2, "funding", 6)
     first, second = worth.held()
+    assert (first.wallets, first.followed) == (("funding",), {"funding", "spot"})  # one that is empty is followed, too
     assert [(b.asset, b.total) for b in first.balances] == [("BTC", Decimal("1.5"))]
     assert [(p.symbol, p.size, p.settle) for p in first.positions] == [("BTC/USDT:USDT", Decimal(-2), "USDT")]
     assert (first.trouble, second.trouble) == ("", "Key refused.")

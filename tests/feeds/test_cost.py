@@ -28,6 +28,10 @@ def lots(made: CostBook) -> dict[tuple[str, str], tuple[str, str]]:
     }
 
 
+def uncosted(made: CostBook) -> list[tuple[str, str, str]]:
+    return [(sale.asset, sale.currency, f"{sale.size.normalize():f}") for sale in made.uncosted]
+
+
 def profits(made: CostBook) -> list[tuple[str, str]]:
     return [(profit.asset, f"{profit.amount.normalize():f}") for profit in made.profits]
 
@@ -61,12 +65,12 @@ def test_lots_in_different_currencies_stay_apart() -> None:
     made.fill(fill("sell", "1.5", "120"), 3)
     assert lots(made) == {("BTC", "EUR"): ("0.5", "90")}
     assert profits(made) == [("USDT", "20")]  # of the one that was bought with USDT; of the half nothing can be said
-    assert made.without_cost == {"BTC": Decimal("0.5")}
+    assert uncosted(made) == [("BTC", "USDT", "0.5")]
 
 
 def test_what_was_never_bought_here_has_no_cost() -> None:
     made = book(fill("sell", "1", "120"))
-    assert (lots(made), profits(made), made.without_cost) == ({}, [], {"BTC": Decimal(1)})
+    assert (lots(made), profits(made), uncosted(made)) == ({}, [], [("BTC", "USDT", "1")])
 
 
 def test_a_withdrawal_takes_at_the_average_and_a_deposit_brings_no_cost() -> None:
@@ -123,3 +127,15 @@ def test_what_is_paid_apart_from_fills_is_realised() -> None:
         (2000, "BTC", Decimal("-0.5")),
         (2000, "USDT", Decimal(2)),
     ]
+
+
+def test_losses_of_derivatives_take_no_lots_but_less_may_be_held() -> None:
+    """Their profits bring none either: so a thousand small gains and losses do not eat up what was bought."""
+    bought = fill("buy", "1000", "0.9", "0", "EUR", symbol="USDT/EUR")
+    lost = fill("sell", "1", "100", "1", symbol="BTC/USDT:USDT", realised=Decimal(-30))
+    made = book(bought, lost, paid("funding", "USDT", "-9"))
+    assert lots(made) == {("USDT", "EUR"): ("1000", "0.9")}
+    assert made.leaves("USDT") == 960
+    made.transfer(paid("funding", "USDT", "100"))
+    assert made.leaves("USDT") == 1000
+    assert made.leaves("BTC") == 0

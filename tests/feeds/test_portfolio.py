@@ -9,10 +9,11 @@ from typing import Any
 from feeds.account_domain import Balance, Fill, Position, Transfer
 from feeds.domain import StreamState
 from feeds.exchange import MarketIndex
-from feeds.worth.cost import Lot
+from feeds.worth.cost import CostBook
 from feeds.worth.portfolio import Day, EquityPoint, Held, Person, statement, worth
 from feeds.worth.pricing import Price
 from feeds.worth.risk import liquidation_distance
+from feeds.worth.today import day_of
 from feeds.worth.wealth import Wealth
 from tests.feeds.binance_examples import MARKETS, spot
 from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
@@ -61,6 +62,23 @@ OTHER = Held(
     trouble="The balances were not told for 20 s.",
     balances=(balance("BTC", "0.1"), balance("SOL", "10"), balance("SHIB", "1000")),
 )
+
+
+def bought(
+    row: int, at_ms: int, price: str = "50000", fee: str | None = "0", size: str = "0.25", **fields: Any
+) -> tuple[int, Fill]:
+    given: dict[str, Any] = {"product": "spot", "symbol": "BTC/USDT", "side": "buy", "fee_asset": "USDT"}
+    amounts = {"price": Decimal(price), "size": Decimal(size), "fee": None if fee is None else Decimal(fee)}
+    return row, Fill(**{**given, **amounts, "id": str(row), "order_id": "1", "exchange_ms": at_ms, **fields})
+
+
+def book(*fills: tuple[int, Fill]) -> CostBook:
+    made = CostBook()
+    for row, fill in fills:
+        made.fill(fill, row)
+    return made
+
+
 DAY = Day(since_ms=5, zone="UTC", realised={"USDT": Decimal("12.5"), "BTC": Decimal("-0.0001")})
 
 
@@ -90,8 +108,8 @@ def test_a_position_without_mark_and_profit() -> None:
 
 
 def test_the_statement() -> None:
-    lots = {1: [Lot(asset="BTC", currency="USDT", size=Decimal("0.6"), cost=Decimal(30000))]}
-    told = statement([MAIN, OTHER], "USDT", price_of, marks(BTC="60000"), lots, DAY)
+    costs = {1: book(bought(1, 1), bought(2, 2))}
+    told = statement([MAIN, OTHER], "USDT", price_of, marks(BTC="60000"), costs, DAY)
     assert (told["equity"], told["complete"]) == ("39129.5", False)
     assert [row["equity"] for row in told["accounts"]] == ["31629.5", "7500"]
     assert told["unpriced"] == [{"account": 2, "exchange": "kraken", "asset": "SHIB", "total": "1000"}]
@@ -114,17 +132,87 @@ def test_the_statement() -> None:
     exposure = {row["asset"]: row for row in told["exposure"]}
     assert exposure["BTC"] == {"asset": "BTC", "spot": "0.6", "derivatives": "-0.4", "net": "0.2", "value": "12000"}
     assert exposure["ETH"] == {"asset": "ETH", "spot": "0", "derivatives": "2", "net": "2", "value": None}
-    (holding,) = told["holdings"]  # of the lot of 0.6 only 0.5 are still there
+    (holding,) = told["holdings"]
     assert (holding["size"], holding["average"], holding["unrealised"]) == ("0.5", "50000", "5000")
-    assert holding["unrealised_ratio"] == "0.200000"
+    assert (holding["unrealised_ratio"], holding["reason"]) == ("0.200000", "")
     day = told["day"]
-    assert (day["realised"], day["unrealised"], day["profit"], day["change"]) == ("6.5", "379.5", "386", None)
+    assert (day["realised"], day["unrealised"], day["change"]) == ("6.5", "379.5", None)
 
 
 def test_the_change_of_the_day_leaves_transfers_out() -> None:
     day = Day(since_ms=5, zone="UTC", realised={}, begun=Decimal(30000), begun_ms=9, transferred=Decimal(1000))
     told = statement([MAIN], "USDT", price_of, marks(BTC="60000"), {}, day)["day"]
     assert (told["change"], told["change_since_ms"]) == ("629.5", 9)  # 31629.5 - 30000 - 1000
+
+
+def holder(*balances: Balance, **fields: Any) -> Held:
+    return Held(
+        **{"id": 1, "exchange": "okx", "label": "Main", "state": "LIVE", "trouble": "", **fields, "balances": balances}
+    )
+
+
+def test_an_average_of_more_than_is_held_is_not_known() -> None:
+    """Bought 1 at 20,000, which left long ago and was never told, and 1 at 100,000: not one at 60,000."""
+    costs = {1: book(bought(1, 1, "20000", size="1"), bought(2, 2, "100000", size="1"))}
+    (row,) = statement([holder(balance("BTC", "1"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    assert (row["size"], row["total"], row["average"], row["unrealised"]) == ("0", "1", None, None)
+    assert (
+        row["reason"] == "The fills leave 2 BTC, of which 1 is here: what left, and what that had cost, was not told."
+    )
+    (row,) = statement([holder(balance("BTC", "1.9999"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    assert (row["size"], row["average"], row["reason"]) == ("1.9999", "60000", "")  # rounding
+
+
+def test_what_derivatives_lost_explains_that_less_is_held() -> None:
+    costs = {1: book(bought(1, 1, "0.9", symbol="USDT/EUR", size="1000", fee_asset="EUR"))}
+    costs[1].transfer(Transfer(product="x", id="1", kind="funding", asset="USDT", amount=Decimal(-10), exchange_ms=3))
+    (row,) = statement([holder(balance("USDT", "990"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    assert (row["size"], row["average"], row["reason"]) == ("990", "0.9", "")
+    (row,) = statement([holder(balance("USDT", "900"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    assert (row["size"], row["average"]) == ("0", None)
+
+
+def today(account: Held, costs: CostBook, **fields: Any) -> dict[str, Any]:
+    given = {"transfers": {}, "begun": {}, "since_ms": 5, "zone": "UTC"}
+    day = day_of([account], "USDT", price_of, {1: costs}, **{**given, **fields})
+    return statement([account], "USDT", price_of, marks(), {1: costs}, day)["day"]
+
+
+def test_a_sale_whose_cost_is_not_known_is_no_profit_and_says_so() -> None:
+    deposited = today(holder(balance("USDT", "30000")), book(bought(1, 9, "60000", side="sell", size="0.5")))
+    assert (deposited["realised"], deposited["complete"]) == ("0", False)
+    assert deposited["problems"] == [
+        "Main: the profit of 0.5 BTC sold is not in it: what they had cost in USDT is not known."
+    ]
+    fills = (
+        bought(1, 1, "20000", size="1"),
+        bought(2, 2, "100000", size="1"),
+        bought(3, 9, "110000", side="sell", size="1"),
+    )
+    left = today(holder(balance("USDT", "110000")), book(*fills))  # the first left, and nobody told
+    assert (left["realised"], left["complete"]) == ("0", False)
+    assert left["problems"] == [
+        "Main: the profit of 1 BTC sold is not in it: what they had cost is not known, as less is held than the fills "
+        "leave."
+    ]
+    known = today(holder(balance("BTC", "1")), book(*fills))
+    assert (known["realised"], known["complete"], known["problems"]) == ("50000", True, [])
+
+
+def test_the_change_of_the_day_is_not_known_while_anything_of_it_is_not() -> None:
+    account = holder(balance("BTC", "1"), balance("SHIB", "0"))
+    point = EquityPoint(account=1, at_ms=6, values={"USDT": "59000"}, reasons={})
+    told = today(account, CostBook(), begun={1: point})
+    assert (told["change"], told["change_since_ms"], told["change_reason"]) == ("1000", 6, "")
+    told = today(account, CostBook())
+    assert (told["change"], told["change_since_ms"]) == (None, None)
+    assert told["change_reason"] == "No value of Main in USDT was complete yet today."
+    moved = Transfer(product="spot", id="1", kind="deposit", asset="SHIB", amount=Decimal(9), exchange_ms=7)
+    told = today(account, CostBook(), begun={1: point}, transfers={1: [moved]})
+    assert (told["change"], told["change_reason"]) == (None, "Transferred today: SHIB has no price in USDT.")
+    lacking = holder(balance("BTC", "1"), balance("SHIB", "5"))
+    told = today(lacking, CostBook(), begun={1: point})
+    assert (told["change"], told["change_reason"]) == (None, "SHIB has no price in USDT.")
 
 
 def test_distance_to_liquidation() -> None:
@@ -182,8 +270,8 @@ class Store:
     async def put_equity(self, points: Any) -> None:
         self.points += points
 
-    async def day_begun(self, accounts: Any, since_ms: int) -> dict[int, EquityPoint]:
-        first = next((p for p in self.points if p.at_ms >= since_ms and p.complete), None)
+    async def day_begun(self, accounts: Any, since_ms: int, currency: str) -> dict[int, EquityPoint]:
+        first = next((p for p in self.points if p.at_ms >= since_ms and currency in p.whole), None)
         return {} if first is None else {1: first}
 
 
@@ -216,22 +304,6 @@ class Desk:
         picture = self.wealth.draw(3)
         assert picture is not None
         return picture.data
-
-
-def bought(row: int, at_ms: int, price: str = "50000", fee: str | None = "0") -> tuple[int, Fill]:
-    told = Fill(
-        product="spot",
-        symbol="BTC/USDT",
-        id=str(row),
-        order_id="1",
-        side="buy",
-        price=Decimal(price),
-        size=Decimal("0.25"),
-        fee=None if fee is None else Decimal(fee),
-        fee_asset="USDT",
-        exchange_ms=at_ms,
-    )
-    return row, told
 
 
 async def test_what_is_needed_is_watched_and_valued() -> None:
@@ -284,13 +356,77 @@ async def test_cost_books_follow_the_fills() -> None:
     desk.wealth.touched(1, "fills")
     await desk.tick()
     assert [(h["size"], h["average"]) for h in desk.draw()["holdings"]] == [("0.5", "60000")]
-    sold = bought(3, now_ms - 4500, "60000")[1]
-    desk.store.fills.append((3, Fill(**{**{n: getattr(sold, n) for n in sold.__struct_fields__}, "side": "sell"})))
+    desk.store.fills.append(bought(3, now_ms - 4500, "60000", side="sell"))
     desk.wealth.touched(1, "fills")
     await desk.tick()  # it came late, from a history: between the two
     told = desk.draw()
     assert [(h["size"], h["average"]) for h in told["holdings"]] == [("0.25", "70000")]
     assert told["day"]["realised"] == "2500"
+
+
+def moved(kind: str, product: str, asset: str, amount: str, at_ms: int) -> Transfer:
+    given = {"product": product, "kind": kind, "asset": asset, "exchange_ms": at_ms}
+    return Transfer(id=f"{kind} {product} {amount} {at_ms}", amount=Decimal(amount), **given)
+
+
+async def test_what_stays_within_an_account_keeps_its_cost() -> None:
+    """OKX tells both sides of a transfer from the trading wallet to the funding wallet; the Binance wallet for funding
+    is not followed, and what leaves it is not what was bought. What goes where nobody looks is gone."""
+    desk = Desk()
+    now_ms = START_NS // 10**6
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    desk.store.accounts = [holder(balance("BTC", "0.5"), id=1, exchange="binance", wallets=("spot", "usdm"))]
+    desk.store.fills = [bought(1, now_ms - 9000, size="0.5")]
+    desk.store.moved = [
+        moved("internal", "spot", "BTC", "-0.5", now_ms - 8000),
+        moved("internal", "usdm", "BTC", "0.5", now_ms - 7990),
+        moved("withdrawal", "funding", "BTC", "-0.2", now_ms - 7000),
+    ]
+    await desk.tick()
+    assert [(h["size"], h["average"]) for h in desk.draw()["holdings"]] == [("0.5", "50000")]
+    desk.store.moved.append(moved("internal", "usdm", "BTC", "-0.2", now_ms - 6000))
+    desk.store.accounts = [holder(balance("BTC", "0.3"), id=1, exchange="binance", wallets=("spot", "usdm"))]
+    desk.wealth.touched(1, "transfers")
+    await desk.tick()
+    assert [(h["size"], h["average"]) for h in desk.draw()["holdings"]] == [("0.3", "50000")]
+    desk.store.accounts = [holder(balance("BTC", "0.1"), id=1, exchange="binance", wallets=("spot", "usdm", "funding"))]
+    await desk.tick(10)  # the funding wallet is followed from now on
+    assert [(h["size"], h["average"]) for h in desk.draw()["holdings"]] == [("0.1", "50000")]
+
+
+async def test_the_day_knows_only_wallets_that_are_in_the_equity() -> None:
+    """10,000 that came into a wallet which is not followed are not in the equity either."""
+    desk = Desk()
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    await desk.tick()
+    await desk.tick(60)
+    await desk.tick(60)
+    at_ms = desk.clock.now_ns() // 1_000_000 - 1000
+    desk.store.moved = [moved("deposit", "funding", "USDT", "10000", at_ms)]
+    desk.wealth.touched(1, "transfers")
+    desk.wealth.draw(3)
+    await desk.tick()
+    assert desk.draw()["day"]["change"] == "0"
+    desk.store.moved.append(moved("deposit", "spot", "USDT", "10000", at_ms))
+    desk.wealth.touched(1, "transfers")
+    await desk.tick()
+    assert desk.draw()["day"]["change"] == "-10000"
+
+
+async def test_the_day_begins_with_a_point_that_is_complete_in_the_users_currency() -> None:
+    desk = Desk()
+    await desk.tick()
+    desk.venue.feeds["BTC/USDT"] = feed(59999.0, 60001.0)
+    begun_ms = START_NS // 10**6
+    values = {"USDT": "1629.5", "BTC": "0.5"}
+    reasons = {"USDT": "BTC has no price in USDT."}
+    desk.store.points = [EquityPoint(account=1, at_ms=begun_ms, values=values, reasons=reasons)]
+    await desk.tick(10)
+    day = desk.draw()["day"]
+    assert (day["change"], day["change_reason"]) == (None, "No value of Main in USDT was complete yet today.")
+    desk.store.points.append(EquityPoint(account=1, at_ms=begun_ms + 60_000, values={"USDT": "31600"}, reasons={}))
+    await desk.tick(61)
+    assert (desk.draw()["day"]["change"], desk.draw()["day"]["change_since_ms"]) == ("29.5", begun_ms + 60_000)
 
 
 async def test_a_fee_that_is_told_later() -> None:

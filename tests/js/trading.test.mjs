@@ -287,10 +287,11 @@ describe("news of fills", () => {
   });
 
   it("gives the day's profit only while it is current", () => {
-    const data = { currency: "USDT", complete: true, day: { profit: "1.5", complete: true } };
+    const data = { currency: "USDT", complete: true, day: { change: "1.5", complete: false } };
     assert.deepEqual(profitOf(data, LIVE), { profit: "1.5", currency: "USDT", complete: true });
     assert.equal(profitOf(data, { ...LIVE, usable: false, state: "STALE" }), null);
     assert.equal(profitOf({ ...data, complete: false }, LIVE).complete, false);
+    assert.equal(profitOf({ ...data, day: { ...data.day, change: null } }, LIVE).profit, null);
     assert.equal(profitOf(null, LIVE), null);
   });
 });
