@@ -17,6 +17,7 @@ from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
 from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
 from feeds.account_facts import facts_of
+from feeds.worth.portfolio import quote_of
 from feeds.worth.risk import liquidation_distance
 
 SILENT_S = 5.0
@@ -146,6 +147,7 @@ def _position(row: Position, moment: Moment) -> Row:
         "mark": _text(row.mark),
         "mark_age_ms": age_ms if row.mark is not None else None,
         "unrealised": _text(row.unrealised),
+        "unrealised_asset": row.settle or quote_of(row.symbol) or None,
         "unrealised_ratio": _ratio(row),
         "liquidation": _text(row.liquidation),
         "liquidation_distance": liquidation_distance(row.size, row.mark, row.liquidation),
@@ -161,7 +163,9 @@ def _position(row: Position, moment: Moment) -> Row:
 
 
 def _ratio(row: Position) -> str | None:
-    """Unrealised profit by the position's value at its entry price, to a millionth."""
+    """Unrealised profit by the position's value at its entry price, to a millionth; None if they are in two assets."""
+    if row.settle and row.settle != quote_of(row.symbol):
+        return None
     at_entry = abs(row.size) * row.entry
     return f"{row.unrealised / at_entry:.6f}" if row.unrealised is not None and at_entry else None
 

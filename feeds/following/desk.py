@@ -26,7 +26,7 @@ from feeds.markets.venue import Venue
 from feeds.publisher import Picture, Render
 from feeds.tickets import Refused, TicketStore
 from feeds.topics import ACCOUNT_KINDS, Topic
-from feeds.worth.portfolio import WealthStore
+from feeds.worth.portfolio import WealthStore, quote_of
 from feeds.worth.risk import liquidation_distance
 from feeds.worth.wealth import Wealth
 
@@ -258,6 +258,7 @@ class Desk:
             "mark": f"{mark.mark:f}",
             "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
             "unrealised": f"{unrealised.normalize():f}",
+            "unrealised_asset": quote_of(row["symbol"]),
             "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
             "liquidation_distance": liquidation_distance(
                 size, mark.mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])

@@ -29,12 +29,12 @@ export class Positions {
     this.#app.scheduler.ageing(this);
   }
 
-  /** Unrealised profit by settlement asset, of usable figures only: Map asset -> Dec. */
+  /** Unrealised profit by its asset, of usable figures only: Map asset -> Dec. */
   unrealised() {
     const sums = new Map();
     for (const { row, stale } of this.#rows()) {
       if (stale || row.unrealised === null || row.unrealised === undefined) continue;
-      const asset = row.settle ?? "";
+      const asset = row.unrealised_asset ?? "";
       sums.set(asset, decimal.add(sums.get(asset) ?? decimal.ZERO, decimal.parse(row.unrealised)));
     }
     return sums;
@@ -126,7 +126,7 @@ function profit(row, stale) {
   const colour = stale ? "dim" : amount.n > 0n ? "buy" : amount.n < 0n ? "sell" : "";
   const ratio = decimal.parseOrNull(row.unrealised_ratio);
   return {
-    text: `${format.fixed(amount, 2, { plus: true })} ${row.settle ?? ""}`.trim(),
+    text: `${format.fixed(amount, 2, { plus: true })} ${row.unrealised_asset ?? ""}`.trim(),
     class: colour,
     sub: ratio ? format.percent(ratio) : "",
     subClass: colour,

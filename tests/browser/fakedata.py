@@ -227,6 +227,7 @@ class Account:
         self.cancelled: set[str] = set()
         self.hedge = False
         self.liquidation: str | None = None
+        self.settle = "USDT"
         self.asof_ms = int(time.time() * 1000)
         self.fills: list[dict[str, Any]] = []
         self.random = random.Random(number)
@@ -347,13 +348,14 @@ class Account:
                 "mark": f"{mark:f}",
                 "mark_age_ms": (now_us() - market.moved_us) // 1000,
                 "unrealised": f"{profit:f}",
+                "unrealised_asset": "USDT",
                 "unrealised_ratio": f"{ratio:.6f}",
                 "liquidation": f"{liquidation:f}",
                 "liquidation_distance": f"{abs(mark - liquidation) / mark:.6f}",
                 "margin": f"{abs(Decimal(size)) * Decimal(entry) / 5:.4f}",
                 "leverage": "5",
                 "margin_mode": "cross",
-                "settle": "USDT",
+                "settle": self.settle,
             }
             rows.append(self._head("usdm") | figures | self._tail())
         return {"positions": rows}

@@ -131,6 +131,15 @@ def test_positions_in_hedge_mode(open_page: Any, fake: Any) -> None:
     assert texts(page, "#positions .col-margin .cell-sub") == ["USDT · cross · 5×"] * 2
 
 
+def test_a_profit_is_named_in_its_own_asset(open_page: Any, fake: Any) -> None:
+    """Not in the one that the contract settles in."""
+    fake.tell("account", settle="BTC")
+    page = live(open_page())
+    until(page, "document.querySelector('#positions .col-margin .cell-sub')?.textContent === 'BTC · cross · 5×'")
+    assert texts(page, "#positions .col-unrealised .cell-main")[0].endswith(" USDT")
+    assert "USDT" in page.locator("#summary").inner_text() and "BTC" not in page.locator("#summary").inner_text()
+
+
 def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     fake.tell("wishes", sound=True, notifications=True, title_profit=True)
     fake.tell("own", complete=True)

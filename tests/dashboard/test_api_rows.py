@@ -1,11 +1,12 @@
 """What an account holds, by REST, against docs/protocol.md section 3."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from django.test import Client
 
-from dashboard.models import Balance, ExchangeAccount, WorkerReport
+from dashboard.models import Balance, ExchangeAccount, Position, WorkerReport
 from tests.dashboard.rest import LISTS, documented, error, fill_up, get, report
 
 pytestmark = pytest.mark.django_db
@@ -26,8 +27,15 @@ def test_positions(signed_in: Client, account: ExchangeAccount) -> None:
     assert list(row) == documented("/api/positions/", "positions")
     assert (row["symbol"], row["side"], row["size"], row["entry"]) == ("BTC/USDT:USDT", "both", "-2", "60000")
     assert (row["mark"], row["unrealised"], row["unrealised_ratio"]) == ("59000", "2000", "0.016667")
+    assert row["unrealised_asset"] == "USDT"
     assert row["mark_age_ms"] == row["age_ms"]
     assert (row["liquidation"], row["leverage"], row["margin_mode"], row["settle"]) == (None, None, None, None)
+
+
+def test_a_position_that_settles_in_another_asset(signed_in: Client, account: ExchangeAccount) -> None:
+    Position.objects.update(settle="BTC", unrealised=Decimal("0.03"))
+    [row] = get(signed_in, "/api/positions/")["positions"]
+    assert (row["unrealised"], row["unrealised_asset"], row["unrealised_ratio"]) == ("0.03", "BTC", None)
 
 
 def test_orders(signed_in: Client, account: ExchangeAccount) -> None:

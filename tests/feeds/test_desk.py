@@ -1,6 +1,7 @@
 """What the topics of an account say of how well it is followed: what holds now, whatever the store knows of it."""
 
 import asyncio
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,3 +64,16 @@ async def test_topics_say_how_well_the_account_is_followed_now():
     assert draw["balances"]().data["account"] == HEAD
     store.free.set()
     await desk.stop()
+
+
+async def test_a_live_profit_is_told_in_the_quote() -> None:
+    """Whichever asset the contract settles in: 1,000 USDT are not 1,000 BTC."""
+    stored = {"exchange": "lmex", "symbol": "BTC/USDT:USDT", "size": "1", "entry": "60000", "settle": "BTC"}
+    row = stored | {"mark": None, "unrealised": None, "unrealised_asset": "BTC", "liquidation": None}
+    feed = SimpleNamespace(mark=SimpleNamespace(mark=Decimal(61000)), mark_ns=SYSTEM.now_ns())
+    venues: Any = {"lmex": SimpleNamespace(feeds={})}
+    desk = Desk(Store(), venues, lambda topic: None, lambda topics: None, SYSTEM)
+    assert desk._with_mark(row) == row
+    venues["lmex"].feeds["BTC/USDT:USDT"] = feed
+    told = desk._with_mark(row)
+    assert (told["unrealised"], told["unrealised_asset"], told["settle"]) == ("1000", "USDT", "BTC")

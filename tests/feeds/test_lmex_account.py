@@ -179,6 +179,16 @@ class TestAnswers:
         [position] = api.parse_positions(request, text([short, closed]), 9)
         assert (position.side, position.size) == ("both", D("-0.03"))
 
+    def test_a_profit_that_may_be_in_either_of_two_assets_is_left_out(self) -> None:
+        """What a contract is priced in and what it settles in need not be the same; in which of both
+        ``unrealizedProfitLoss`` is then is not documented."""
+        api = account()
+        [request] = api.positions_requests()
+        [position] = api.parse_positions(request, text([examples.POSITION | {"settleWithAsset": "BTC"}]), 9)
+        assert (position.settle, position.unrealised, position.mark) == ("BTC", None, D("1630.398947255"))
+        [position] = api.parse_positions(request, text([examples.POSITION | {"settleWithAsset": None}]), 9)
+        assert (position.settle, position.unrealised) == ("USDT", D("-0.02123158"))
+
     def test_positions_of_one_market_are_shown_together(self) -> None:
         api = account()
         first = examples.POSITION | {

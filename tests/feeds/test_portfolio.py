@@ -33,8 +33,8 @@ def balance(asset: str, total: str, product: str = "spot") -> Balance:
 
 
 def position(symbol: str, size: str, entry: str, **fields: Any) -> Position:
-    given = {"product": "usdm", "side": "both", "settle": "USDT", "asof_ms": 1}
-    return Position(symbol=symbol, size=Decimal(size), entry=Decimal(entry), **given, **fields)
+    given: dict[str, Any] = {"product": "usdm", "side": "both", "settle": "USDT", "asof_ms": 1}
+    return Position(symbol=symbol, size=Decimal(size), entry=Decimal(entry), **{**given, **fields})
 
 
 def marks(**told: str) -> Callable[[str, str], tuple[Decimal, int] | None]:
@@ -79,6 +79,12 @@ def book(*fills: tuple[int, Fill]) -> CostBook:
     return made
 
 
+def holder(*balances: Balance, **fields: Any) -> Held:
+    return Held(
+        **{"id": 1, "exchange": "okx", "label": "Main", "state": "LIVE", "trouble": "", **fields, "balances": balances}
+    )
+
+
 DAY = Day(since_ms=5, zone="UTC", realised={"USDT": Decimal("12.5"), "BTC": Decimal("-0.0001")})
 
 
@@ -105,6 +111,29 @@ def test_a_position_without_mark_and_profit() -> None:
     )
     told = worth(lone, "USDT", price_of, marks())
     assert told.problems == ["L: BTC/USDT:USDT has no mark price."]
+
+
+def test_a_live_profit_is_in_the_quote_whichever_asset_it_is_paid_in() -> None:
+    """Long 1 BTC from 60,000 to 61,000 made 1,000 USDT, not 1,000 BTC, where the exchange settles in BTC."""
+    long = position("BTC/USDT:USDT", "1", "60000", settle="BTC")
+    told = worth(holder(positions=(long,)), "USDT", price_of, marks(BTC="61000"))
+    assert (told.unrealised, told.problems) == (Decimal(1000), [])
+    told = worth(holder(positions=(long,)), "USDT", price_of, marks())
+    assert (told.unrealised, told.problems) == (Decimal(0), ["Main: BTC/USDT:USDT has no mark price."])
+    as_told = position("BTC/USDT:USDT", "1", "60000", settle="BTC", unrealised=Decimal("0.0164"))
+    assert worth(holder(positions=(as_told,)), "USDT", price_of, marks()).unrealised == Decimal(984)
+    in_dollars = position("BTC/USD:USD", "1", "60000", settle="BTC")
+    told = worth(holder(positions=(in_dollars,)), "USDT", price_of, lambda exchange, symbol: (Decimal(61000), 5))
+    assert told.problems == ["USD has no price in USDT."]  # and not 1,000 of anything else
+
+
+async def test_the_price_of_a_contracts_quote_is_watched() -> None:
+    desk = Desk()
+    desk.store.accounts = [holder(positions=(position("BTC/EUR:EUR", "1", "1", settle="BTC"),), exchange="binance")]
+    desk.venue.markets = MarketIndex([*MARKETS, spot("EUR", "USDT")])
+    await desk.tick()
+    await desk.tick()
+    assert "quote:binance:EUR/USDT" in desk.leased
 
 
 def test_the_statement() -> None:
@@ -143,12 +172,6 @@ def test_the_change_of_the_day_leaves_transfers_out() -> None:
     day = Day(since_ms=5, zone="UTC", realised={}, begun=Decimal(30000), begun_ms=9, transferred=Decimal(1000))
     told = statement([MAIN], "USDT", price_of, marks(BTC="60000"), {}, day)["day"]
     assert (told["change"], told["change_since_ms"]) == ("629.5", 9)  # 31629.5 - 30000 - 1000
-
-
-def holder(*balances: Balance, **fields: Any) -> Held:
-    return Held(
-        **{"id": 1, "exchange": "okx", "label": "Main", "state": "LIVE", "trouble": "", **fields, "balances": balances}
-    )
 
 
 def test_an_average_of_more_than_is_held_is_not_known() -> None:

@@ -7,6 +7,8 @@ Facts (sources: btsecom/docs, BTSE's own documentation: spotV3_3, futuresV2_3, w
 * A futures wallet has ``assets`` and ``assetsInUse``. The documentation's words ("assets available", "assets in use")
   leave open whether the first contain the second; clients that were run against BTSE read them so, and so do we.
   Only the cross wallet is asked for; what was moved to an isolated one is not told with it.
+* Contracts are linear: the profit of a price is in the market's quote, whichever asset a position settles in. In which
+  of both ``unrealizedProfitLoss`` is where they differ is not documented, so then it is left out.
 * A position's ``side`` gives its sign; ``positionMode`` ``HEDGE`` has a row for each ``positionDirection``.
   ``marginType`` 91 is cross, 92 isolated. Contracts settle in several currencies, and so there may be several positions
   (by ``positionId``) in one market: shown as one. ``currentLeverage`` is what is in use, no setting: not shown.
@@ -154,6 +156,7 @@ class PositionRow(Wire, frozen=True):
             size = CONVERTED.divide(abs(self.orderValue), self.markPrice)  # of a market that is not listed yet
         else:
             size = times(abs(self.size), contract_of("futures", self.contractSize, market))
+        settle = self.settleWithAsset or (market.settle if market is not None else None)
         return Position(
             product="futures",
             symbol=market.symbol if market is not None else f"{self.symbol}@futures",
@@ -161,11 +164,11 @@ class PositionRow(Wire, frozen=True):
             size=size if side_of(self.side) == "buy" else -size,
             entry=self.entryPrice,
             mark=if_any(self.markPrice),
-            unrealised=self.unrealizedProfitLoss,
+            unrealised=self.unrealizedProfitLoss if market is not None and settle == market.quote else None,
             liquidation=if_any(self.liquidationPrice),
             leverage=if_any(self.isolatedLeverage),
             margin_mode=MARGIN_MODES.get(self.marginType or 0),
-            settle=self.settleWithAsset or (market.settle if market is not None else None),
+            settle=settle,
             asof_ms=asof_ms,
         )
 
