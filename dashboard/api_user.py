@@ -25,14 +25,15 @@ from dashboard.api_holdings import time_of
 from dashboard.fields import canonical
 from dashboard.forms import FieldError
 from dashboard.models import ExchangeAccount
-from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
+from dashboard.models_accounts import AccountShare, EquityPoint
 from dashboard.rows import Moment
-from feeds.account_domain import FROM_OUTSIDE
 from feeds.worth.pricing import CURRENCIES
 
 DAY_MS = 86_400_000
 GRAINS = ((2 * DAY_MS, worth.MINUTE_S), (60 * DAY_MS, worth.HOUR_S))
 """A span up to so long is told in points of so many seconds; a longer one in days."""
+MOST_TRANSFERS = 1000
+"""With a curve; the newest."""
 
 
 @endpoint("GET", "PUT")
@@ -79,12 +80,9 @@ def equity(request: HttpRequest) -> HttpResponse:
     if from_ms >= to_ms:
         raise bad_field("from", f"{from_ms} is not before {to_ms}.")
     grain = next((grain for span_ms, grain in GRAINS if to_ms - from_ms <= span_ms), worth.DAY_S)
-    points = _curve(worth.equity_of(accounts, from_ms, to_ms, grain), accounts, currency)
-    moved = Transfer.objects.filter(
-        account__in=accounts, kind__in=FROM_OUTSIDE, exchange_ms__gte=from_ms, exchange_ms__lt=to_ms
-    )
+    points = _curve(worth.equity_of(accounts, from_ms, to_ms, grain), accounts, currency, grain)
     by_number = {account.pk: account for account in accounts}
-    transfers = list(moved.order_by("exchange_ms", "pk")[:1000])
+    transfers = worth.moved(accounts, from_ms, to_ms)[-MOST_TRANSFERS:]
     for row in transfers:
         row.account = by_number[row.account_id]
     return answer(
@@ -99,16 +97,22 @@ def equity(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _curve(found: Sequence[EquityPoint], accounts: Sequence[ExchangeAccount], currency: str) -> list[dict[str, Any]]:
-    """One point a moment, the accounts together. One that lacks an account which already had points is incomplete."""
-    moments: dict[int, dict[int, EquityPoint]] = {}
+def _curve(
+    found: Sequence[EquityPoint], accounts: Sequence[ExchangeAccount], currency: str, grain: int
+) -> list[dict[str, Any]]:
+    """One point a minute, hour or day, the accounts together, each with what stands for that time: at another minute of
+    it, where that of another account was not complete. An account that has none, though it had some before, is lacking;
+    one that had none yet is not."""
+    times: dict[int, dict[int, EquityPoint]] = {}
     for row in found:
-        moments.setdefault(row.at_ms, {})[row.account_id] = row
+        together = times.setdefault(worth.begin_ms(row.at_ms, grain), {})
+        if row.account_id not in together or currency in together[row.account_id].reasons:
+            together[row.account_id] = row
     labels = {account.pk: account.label for account in accounts}
-    begun: set[int] = set()
+    began = worth.first_points(accounts)
     points = []
-    for at_ms, by_account in moments.items():
-        begun |= by_account.keys()
+    for at_ms, by_account in times.items():
+        begun = {number for number, first_ms in began.items() if worth.begin_ms(first_ms, grain) <= at_ms}
         reasons = [row.reasons[currency] for row in by_account.values() if currency in row.reasons]
         lacking = [labels[number] for number, row in by_account.items() if currency not in row.values]
         lacking += [labels[number] for number in sorted(begun - by_account.keys())]

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Min, Q
 
 from dashboard import access, preferences, told
 from dashboard.holdings import FillFilter, fill_query
 from dashboard.models import Balance, ExchangeAccount, Fill, Listing, Position
 from dashboard.models_accounts import AccountShare, EquityPoint, Transfer
 from feeds import account_domain
-from feeds.worth import portfolio
+from feeds.account_domain import FROM_OUTSIDE
+from feeds.worth import moves, portfolio
 from feeds.worth.portfolio import Held
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
@@ -99,7 +101,8 @@ def done_transfers(account_id: int) -> list[account_domain.Transfer]:
 def put_equity(points: Sequence[portfolio.EquityPoint]) -> None:
     """Store the points of a minute, once each, and thin out what is old enough.
 
-    The first complete point of an hour or a day stands for it; before there is one, the first.
+    Of an hour's or a day's points the first that is complete in the most currencies stands for it: what is thinned out
+    then says no more than what is kept.
     """
     with transaction.atomic():
         known = set(ExchangeAccount.objects.filter(pk__in=[p.account for p in points]).values_list("pk", flat=True))
@@ -122,21 +125,47 @@ def put_equity(points: Sequence[portfolio.EquityPoint]) -> None:
         thin(max(point.at_ms for point in points))
 
 
+def begin_ms(at_ms: int, grain: int) -> int:
+    """When the minute, hour or day (UTC) of a moment began."""
+    return at_ms - at_ms % (grain * 1000)
+
+
 def _settle_grain(point: EquityPoint) -> None:
-    mine = EquityPoint.objects.filter(account=point.account_id)
-    for grain, below in ((DAY_S, HOUR_S), (HOUR_S, MINUTE_S)):
-        start_ms = point.at_ms - point.at_ms % (grain * 1000)
-        within = mine.filter(at_ms__gte=start_ms, at_ms__lt=start_ms + grain * 1000, grain__gte=grain)
-        standing = within.exclude(pk=point.pk).first()
-        if standing is None or (point.complete and not standing.complete and standing.grain == grain):
-            if standing is not None:
-                standing.grain = (
-                    below if standing.at_ms // (HOUR_S * 1000) != point.at_ms // (HOUR_S * 1000) else MINUTE_S
-                )
-                standing.save(update_fields=["grain"])
-            point.grain = max(point.grain, grain)
-            point.save(update_fields=["grain"])
-            return
+    """Which stands for its hour, and which for its day: one of each alone. That of a day stands for its hour, too."""
+    day_ms, hour_ms = begin_ms(point.at_ms, DAY_S), begin_ms(point.at_ms, HOUR_S)
+    standing = list(
+        EquityPoint.objects.filter(
+            Q(grain=DAY_S) | Q(at_ms__gte=hour_ms, at_ms__lt=hour_ms + HOUR_S * 1000),
+            account=point.account_id,
+            at_ms__gte=day_ms,
+            at_ms__lt=day_ms + DAY_S * 1000,
+            grain__gte=HOUR_S,
+        ).exclude(pk=point.pk)
+    )
+    of_day = [row for row in standing if row.grain == DAY_S]
+    of_hour = [row for row in standing if begin_ms(row.at_ms, HOUR_S) == hour_ms]
+    if all(_says_more(point, row) for row in of_day):
+        point.grain = DAY_S
+    elif all(_says_more(point, row) for row in of_hour):
+        point.grain = HOUR_S
+    else:
+        return
+    replaced = of_day if point.grain == DAY_S else []
+    for row in replaced:
+        row.grain = HOUR_S  # of its own hour, unless that is this one
+    for row in of_hour:
+        row.grain = MINUTE_S
+    for row in (point, *replaced, *of_hour):
+        row.save(update_fields=["grain"])
+
+
+def _says_more(point: EquityPoint, than: EquityPoint) -> bool:
+    """Is it complete in more currencies?"""
+    return len(_whole(point)) > len(_whole(than))
+
+
+def _whole(point: EquityPoint) -> set[str]:
+    return set(point.values) - set(point.reasons)
 
 
 def thin(now_ms: int) -> int:
@@ -160,6 +189,32 @@ def day_begun(accounts: Sequence[int], since_ms: int, currency: str) -> Mapping[
 
 
 def equity_of(accounts: Sequence[ExchangeAccount], from_ms: int, to_ms: int, grain: int) -> list[EquityPoint]:
-    """Points that stand for ``grain`` seconds at least, in the order of time."""
-    found = EquityPoint.objects.filter(account__in=accounts, at_ms__gte=from_ms, at_ms__lt=to_ms, grain__gte=grain)
+    """The points that stand for the minutes, hours or days (``grain`` in seconds) which begin from ``from_ms`` on and
+    before ``to_ms``, in the order of time."""
+    length_ms = grain * 1000
+    first_ms, end_ms = (-(-ms // length_ms) * length_ms for ms in (from_ms, to_ms))
+    found = EquityPoint.objects.filter(account__in=accounts, at_ms__gte=first_ms, at_ms__lt=end_ms, grain__gte=grain)
     return list(found.order_by("at_ms", "account"))
+
+
+def first_points(accounts: Sequence[ExchangeAccount]) -> dict[int, int]:
+    """When each account's equity was first stored; those without any are left out. Its day's point is kept for ever."""
+    found = EquityPoint.objects.filter(account__in=accounts).values_list("account").annotate(Min("at_ms"))
+    return dict(found)
+
+
+def moved(accounts: Sequence[ExchangeAccount], from_ms: int, to_ms: int) -> list[Transfer]:
+    """What came into the wallets that the equity of these accounts is the sum of, or left them, in the order of time:
+    deposits, withdrawals, and of what moved between wallets that whose other side is in none of these."""
+    wallets = wallets_of(accounts)
+    for number, product in Balance.objects.filter(account__in=accounts).values_list("account", "product").distinct():
+        wallets.setdefault(number, set()).add(product)
+    found = Transfer.objects.filter(
+        account__in=accounts,
+        kind__in=FROM_OUTSIDE,
+        exchange_ms__gte=from_ms - moves.NEAR_MS,  # a side before the first moment may be the other one's
+        exchange_ms__lt=to_ms + moves.NEAR_MS,
+    ).exclude(status="failed")
+    inside = [row for row in found.order_by("exchange_ms", "pk") if row.product in wallets.get(row.account_id, ())]
+    outside = moves.from_outside(inside, lambda row: (row.account_id, row.product))
+    return [row for row in outside if from_ms <= row.exchange_ms < to_ms]

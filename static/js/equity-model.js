@@ -39,14 +39,15 @@ export function incomplete(points) {
 
 /**
  * Transfers by the point that they are drawn at: the last one not after them. What came before the first point is in
- * that already; those that failed moved nothing, internal ones stay within an account, and all other kinds are earned or spent by it.
+ * that already; those that failed moved nothing, and what is no transfer is earned or spent. What moved between wallets is
+ * told only if its other side is in none that the curve is the sum of: it came or went like any other money.
  * @returns [{at_ms, kind: "deposit" | "withdrawal" | "several", rows}], oldest first
  */
 export function marks(transfers, points) {
   const times = points.map((point) => point.at_ms);
   const found = new Map();
   for (const row of transfers) {
-    if (row.status === "failed" || !["deposit", "withdrawal"].includes(row.kind)) continue;
+    if (row.status === "failed" || !["deposit", "withdrawal", "internal"].includes(row.kind)) continue;
     const at = times.findLast((time) => time <= row.exchange_ms);
     if (at === undefined) continue;
     if (!found.has(at)) found.set(at, []);
@@ -55,9 +56,13 @@ export function marks(transfers, points) {
   return [...found.entries()]
     .sort(([a], [b]) => a - b)
     .map(([at_ms, rows]) => {
-      const kinds = new Set(rows.map((row) => row.kind));
-      return { at_ms, rows, kind: kinds.size === 1 ? rows[0].kind : "several" };
+      const kinds = new Set(rows.map((row) => (isGone(row) ? "withdrawal" : "deposit")));
+      return { at_ms, rows, kind: kinds.size === 1 ? [...kinds][0] : "several" };
     });
+}
+
+function isGone(row) {
+  return decimal.parse(row.amount).n < 0n;
 }
 
 /** "+2.4 BNB", "−750 USDT (pending)"; of several, how many they are. */
@@ -68,7 +73,8 @@ export function markText({ rows }) {
 
 export function transferText(row) {
   const amount = format.fixed(decimal.normalize(decimal.parse(row.amount)), undefined, { plus: true });
-  return `${amount} ${row.asset}${row.status === "pending" ? " (pending)" : ""}`;
+  const wallet = row.kind !== "internal" ? "" : isGone(row) ? " to another wallet" : " from another wallet";
+  return `${amount} ${row.asset}${wallet}${row.status === "pending" ? " (pending)" : ""}`;
 }
 
 /**

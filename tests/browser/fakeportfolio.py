@@ -16,6 +16,7 @@ MINUTE_MS = 60_000
 UNTOLD = "The fills leave 190 SOL, of which 95 is here: what left, and what that had cost, was not told."
 UNSOLD = "Main: the profit of 0.5 BTC sold is not in it: what they had cost in USDT is not known."
 UNBEGUN = "No value of Main in USDT was complete yet today."
+OUTSIDE = ("deposit", "withdrawal", "internal")
 Row = dict[str, Any]
 
 
@@ -152,7 +153,7 @@ class PortfolioApi:
     async def equity(self, request: web.Request) -> web.Response:
         from_ms, to_ms = int(request.query["from"]), int(request.query["to"])
         own = self._own()
-        moved = [row for row in own.transfers if from_ms <= row["exchange_ms"] < to_ms]
+        moved = [row for row in own.transfers if from_ms <= row["exchange_ms"] < to_ms and row["kind"] in OUTSIDE]
         body = {"currency": own.settings["currency"], "from_ms": from_ms, "to_ms": to_ms, "grain_s": 60}
         return web.json_response({**body, "points": own.curve(from_ms, to_ms), "transfers": moved})
 

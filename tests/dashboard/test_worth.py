@@ -51,6 +51,30 @@ def test_a_day_whose_first_hours_are_incomplete(make_account: Callable[..., Exch
     assert grains(account) == {0: 3600, 120: 86_400}  # it still stands for its own hour
 
 
+def test_a_point_that_is_complete_in_more_currencies_stands(make_account: Callable[..., ExchangeAccount]) -> None:
+    """Not the first that is complete in any: its hour would lack the others for ever."""
+    account = make_account()
+    told = point(account, T0)
+    lacking = msgspec.structs.replace(told, reasons={"USDT": "BTC has no price in USDT."})
+    worth.put_equity([lacking])
+    worth.put_equity([msgspec.structs.replace(told, at_ms=T0 + MINUTE_MS)])
+    worth.put_equity([msgspec.structs.replace(lacking, at_ms=T0 + HOUR_MS)])
+    worth.put_equity([msgspec.structs.replace(told, at_ms=T0 + HOUR_MS + MINUTE_MS)])
+    assert grains(account) == {0: 60, 1: 86_400, 60: 60, 61: 3600}
+
+
+@pytest.mark.parametrize("whole", [[False] * 3 + [True], [False, True, False, True], [True, False, True]])
+def test_one_point_alone_stands_for_an_hour(make_account: Callable[..., ExchangeAccount], whole: list[bool]) -> None:
+    account = make_account()
+    for hour, minute in ((0, 0), (2, 0), (2, 1), (2, 2))[: len(whole)]:
+        reason = "" if whole[minute + (hour > 0)] else "x"
+        worth.put_equity([point(account, T0 + hour * HOUR_MS + minute * MINUTE_MS, reason=reason)])
+    kept = [at for at, grain in grains(account).items() if grain >= 3600]
+    assert sorted(at // 60 for at in kept) == [0, 2]
+    days = [at for at, grain in grains(account).items() if grain == 86_400]
+    assert len(days) == 1
+
+
 def test_thinning(make_account: Callable[..., ExchangeAccount]) -> None:
     account = make_account()
     for minute in range(0, 180):
@@ -81,6 +105,7 @@ def test_the_curve_adds_accounts_and_says_what_is_lacking(
     )
     funded = msgspec.structs.replace(moved, id="2", kind="funding", symbol="BTC/USDT:USDT")
     notes.put_transfers(two.pk, [moved, funded], 1)
+    ledger.put_balances(two.pk, [], 1, "spot", 5)
     body = curve(signed_in, f"from={T0}&to={T0 + HOUR_MS}")
     assert (body["currency"], body["grain_s"]) == ("USDT", 60)
     assert [(p["value"], p["complete"], p["reason"]) for p in body["points"]] == [
@@ -94,6 +119,94 @@ def test_the_curve_adds_accounts_and_says_what_is_lacking(
     alone = curve(signed_in, f"from={T0}&to={T0 + HOUR_MS}&account={two.pk}&currency=EUR")
     assert {p["value"] for p in alone["points"]} == {None}
     assert all(not p["complete"] for p in alone["points"])
+
+
+def test_days_add_what_stands_for_them_though_at_different_minutes(
+    signed_in: Client, make_account: Callable[..., ExchangeAccount]
+) -> None:
+    """The second account was added on the fourth day at 14:07: there is no moment of that day that is kept of both."""
+    one, two = make_account(label="One"), make_account(label="Two")
+    added_ms = 3 * DAY_MS + 14 * HOUR_MS + 7 * MINUTE_MS
+    for day in range(5):
+        worth.put_equity([point(one, T0 + day * DAY_MS, "100000")])
+    worth.put_equity([point(one, T0 + added_ms, "100000"), point(two, T0 + added_ms, "20000")])
+    worth.put_equity([point(two, T0 + 4 * DAY_MS, "20000")])
+    told = curve(signed_in, f"from={T0 - 90 * DAY_MS}&to={T0 + 4 * DAY_MS + 1}")
+    assert told["grain_s"] == 86_400
+    assert [((p["at_ms"] - T0) // DAY_MS, p["value"], p["complete"]) for p in told["points"]] == [
+        *((day, "100000", True) for day in range(3)),
+        (3, "120000", True),
+        (4, "120000", True),
+    ]
+
+
+def test_hours_add_what_stands_for_them_though_one_account_was_stale(
+    signed_in: Client, make_account: Callable[..., ExchangeAccount]
+) -> None:
+    one, two = make_account(label="One"), make_account(label="Two")
+    for minute in (*range(5), *range(60, 65), *range(120, 125)):
+        stale = "Two: The balances were not told for 20 s." if 60 <= minute < 63 else ""
+        at_ms = T0 + minute * MINUTE_MS
+        worth.put_equity([point(one, at_ms, "100000"), point(two, at_ms, "20000", reason=stale)])
+    told = curve(signed_in, f"from={T0}&to={T0 + 3 * DAY_MS}")
+    assert [((p["at_ms"] - T0) // HOUR_MS, p["value"], p["complete"]) for p in told["points"]] == [
+        (hour, "120000", True) for hour in range(3)
+    ]
+    late = curve(signed_in, f"from={T0 + 30 * MINUTE_MS}&to={T0 + 3 * DAY_MS}")  # within an hour: from the next on
+    assert [p["value"] for p in late["points"]] == ["120000", "120000"]
+    early = curve(signed_in, f"from={T0 - 2 * DAY_MS - 1}&to={T0 + HOUR_MS + MINUTE_MS}")  # the hour is told whole
+    assert [(p["value"], p["complete"]) for p in early["points"]] == [("120000", True)] * 2
+
+
+def test_an_account_that_had_begun_is_lacking_and_one_that_had_not_is_not(
+    signed_in: Client, make_account: Callable[..., ExchangeAccount]
+) -> None:
+    one, two = make_account(label="One"), make_account(label="Two")
+    worth.put_equity([point(two, T0 - 100 * DAY_MS, "20000")])
+    for day in range(3):
+        worth.put_equity([point(one, T0 + day * DAY_MS, "100000")])
+    worth.put_equity([point(two, T0 + 2 * DAY_MS, "20000")])
+    told = curve(signed_in, f"from={T0 - 80 * DAY_MS}&to={T0 + 3 * DAY_MS}")
+    lacking = (False, "Two has no value at this moment.")
+    assert [(p["value"], p["complete"], p["reason"]) for p in told["points"]] == [
+        ("100000", *lacking),
+        ("100000", *lacking),
+        ("120000", True, ""),
+    ]
+
+
+def test_what_came_from_a_wallet_that_is_not_followed_came_from_outside(
+    signed_in: Client, make_account: Callable[..., ExchangeAccount]
+) -> None:
+    """All that comes into Bybit's unified wallet passes through its funding wallet, which is not followed."""
+    bybit, spot, futures = (make_account(label=label) for label in ("Bybit", "Spot", "Futures"))
+    for account, product in ((bybit, "unified"), (spot, "spot"), (futures, "futures")):
+        ledger.put_balances(account.pk, [], 1, product, 5)
+
+    def put(account: ExchangeAccount, product: str, amount: str, at_ms: int, kind: str = "internal") -> None:
+        given = {
+            "product": product,
+            "id": f"{at_ms} {amount}",
+            "kind": kind,
+            "asset": "USDT",
+            "exchange_ms": T0 + at_ms,
+        }
+        notes.put_transfers(account.pk, [account_domain.Transfer(amount=Decimal(amount), **given)], 1)
+
+    put(bybit, "unified", "1000", 10)
+    put(bybit, "funding", "1000", 9, "deposit")  # not in the equity before it is moved on
+    put(spot, "spot", "-70", 20_000)
+    put(futures, "futures", "70", 20_900)
+    put(spot, "spot", "-5", 30_000, "withdrawal")
+
+    def told(query: str) -> list[tuple[str, str, str]]:
+        rows = curve(signed_in, f"from={T0}&to={T0 + HOUR_MS}{query}")["transfers"]
+        return [(row["label"], row["kind"], row["amount"]) for row in rows]
+
+    assert told("") == [("Bybit", "internal", "1000"), ("Spot", "withdrawal", "-5")]
+    assert told(f"&account={futures.pk}") == [("Futures", "internal", "70")]  # of its curve the spot wallet is no part
+    late = curve(signed_in, f"from={T0 + 20_500}&to={T0 + HOUR_MS}")["transfers"]
+    assert [row["amount"] for row in late] == ["-5"]  # the other side came before
 
 
 def test_a_long_span_is_told_in_hours_or_days(signed_in: Client, make_account: Callable[..., ExchangeAccount]) -> None:

@@ -177,7 +177,7 @@ describe("equity curve", () => {
         move(0, "deposit", "9"),
         move(1 * MINUTE, "withdrawal", "-750"),
         move(3 * MINUTE, "withdrawal", "-1", "failed"),
-        move(3 * MINUTE, "internal", "5"),
+        move(3 * MINUTE, "internal", "-5"),
         move(3 * MINUTE, "fee", "-0.1"),
         move(3 * MINUTE, "funding", "-0.2"),
       ],
@@ -188,6 +188,7 @@ describe("equity curve", () => {
       [
         [1, "withdrawal", "−750 BNB"],
         [2, "deposit", "2 transfers"],
+        [3, "withdrawal", "−5 BNB to another wallet"],
       ],
     );
     assert.equal(equity.transferText(move(0, "deposit", "2.40", "pending")), "+2.4 BNB (pending)");
