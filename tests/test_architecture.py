@@ -35,6 +35,7 @@ LAYERS: list[tuple[str, ...]] = [
     # one account at work, and what all of them are worth
     ("worth.risk", "worth.moves", "worth.cost", "worth.pricing"),
     ("worth.portfolio",),
+    ("worth.holdings",),
     ("worth.today",),
     ("following", "worth.wealth"),
     # a recording in the place of an exchange

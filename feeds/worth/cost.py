@@ -73,6 +73,7 @@ class CostBook:
         self.profits: deque[Profit] = deque()
         self.fees_elsewhere: dict[str, Decimal] = {}  # in assets that were neither bought nor paid
         self.uncosted: deque[Uncosted] = deque()
+        self.bought: dict[str, tuple[str, Decimal]] = {}  # asset -> currency and size of its last purchase
         self._paid: dict[str, Decimal] = {}  # net of derivatives: positive came
         self.incomplete_ms: int | None = None  # the last fill whose fee or profit is not told yet
 
@@ -106,6 +107,7 @@ class CostBook:
             self._take(quote, paid + in_quote)  # BTC that pays for SOL leaves its own lots, at their averages
             got = fill.size - fee if fee_asset == base else fill.size  # the same cost for less
             self._add(base, quote, got, paid + in_quote)
+            self.bought[base] = quote, got
         else:
             self._sell(fill, base, quote, paid - in_quote)
             if fee_asset == base:

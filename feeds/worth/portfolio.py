@@ -16,7 +16,6 @@ import msgspec
 
 from feeds.account_domain import Balance, Fill, Position, Transfer
 from feeds.domain import Value
-from feeds.worth.cost import DUST, CostBook
 from feeds.worth.pricing import WIDE, Price
 
 ZERO = Decimal(0)
@@ -205,10 +204,10 @@ def statement(
     currency: str,
     price_of: PriceOf,
     mark_of: Callable[[str, str], Mark | None],
-    costs: Mapping[int, CostBook],
+    holdings: Sequence[Mapping[str, Any]],
     day: Day,
 ) -> dict[str, Any]:
-    """``data`` of the topic ``portfolio``, as docs/protocol.md describes it."""
+    """``data`` of the topic ``portfolio``, as docs/protocol.md describes it. ``holdings`` are those of ``holdings``."""
     valued = [(account, worth(account, currency, price_of, mark_of)) for account in accounts]
     problems = list(dict.fromkeys(problem for _, each in valued for problem in each.problems))
     equity = sum((each.equity for _, each in valued), ZERO)
@@ -236,7 +235,7 @@ def statement(
         "assets": _assets(accounts, currency, price_of),
         "unpriced": _unpriced(accounts, currency, price_of),
         "exposure": _exposure(accounts, currency, price_of),
-        "holdings": _holdings(accounts, currency, price_of, costs),
+        "holdings": holdings,
         "day": _day(day, currency, price_of, equity, unrealised, lacks),
     }
 
@@ -299,65 +298,6 @@ def _exposure(accounts: Sequence[Held], currency: str, price_of: PriceOf) -> lis
         rows.append(
             {"asset": asset, "spot": text(spot), "derivatives": text(derivatives), "net": text(net), "value": value}
         )
-    return rows
-
-
-def held_by_asset(account: Held) -> dict[str, Decimal]:
-    """In all of its wallets together, as lots are."""
-    held: dict[str, Decimal] = {}
-    for balance in account.balances:
-        held[balance.asset] = held.get(balance.asset, ZERO) + balance.total
-    return held
-
-
-def missing(book: CostBook, asset: str, held: Decimal, sold: Decimal = ZERO) -> Decimal | None:
-    """What the lots of an asset say must be there, where that is more than is held: then something left that nobody
-    told, and what the rest cost is not known. ``sold``: how much was lately, beside which a rounding is small."""
-    told = book.leaves(asset)
-    return told if told - held > DUST * (told + sold) else None
-
-
-def _holdings(
-    accounts: Sequence[Held], currency: str, price_of: PriceOf, costs: Mapping[int, CostBook]
-) -> list[dict[str, Any]]:
-    """Spot holdings by lot, with what each cost on average and is worth now in the currency it was paid in."""
-    rows = []
-    for account in accounts:
-        held = held_by_asset(account)
-        book = costs.get(account.id)
-        for lot in book.lots() if book is not None else ():
-            if not held.get(lot.asset) or lot.asset == currency or book is None:
-                continue
-            price = price_of(lot.asset, lot.currency, account.exchange)
-            row: dict[str, Any] = {
-                "account": account.id,
-                "exchange": account.exchange,
-                "label": account.label,
-                "asset": lot.asset,
-                "currency": lot.currency,
-                "total": text(held[lot.asset]),
-                **({"price": None, "live": False} if price is None else source(price)),
-            }
-            told = missing(book, lot.asset, held[lot.asset])
-            if told is not None:
-                unknown = {"size": "0", "average": None, "unrealised": None, "unrealised_ratio": None}
-                reason = (
-                    f"The fills leave {text(told)} {lot.asset}, of which {text(held[lot.asset])} is here: what left, "
-                    "and what that had cost, was not told."
-                )
-                rows.append(row | unknown | {"reason": reason})
-                continue
-            size = min(lot.size, held[lot.asset])  # derivatives may have taken of it
-            profit = None if price is None else WIDE.multiply(size, price.price - lot.average)
-            at_cost = WIDE.multiply(size, lot.average)
-            known = {
-                "size": text(size),
-                "average": text(lot.average),
-                "unrealised": None if profit is None else text(profit),
-                "unrealised_ratio": f"{profit / at_cost:.6f}" if profit is not None and at_cost else None,
-                "reason": "",
-            }
-            rows.append(row | known)
     return rows
 
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from feeds.account_domain import FROM_OUTSIDE, Transfer
 from feeds.worth.cost import CostBook
-from feeds.worth.portfolio import Day, EquityPoint, Held, PriceOf, held_by_asset, missing, text, unpriced
+from feeds.worth.holdings import held_by_asset, missing
+from feeds.worth.portfolio import Day, EquityPoint, Held, PriceOf, text, unpriced
 from feeds.worth.pricing import WIDE
 
 ZERO = Decimal(0)

@@ -23,6 +23,7 @@ from feeds.markets.at_work import ExchangeAtWork
 from feeds.publisher import Picture
 from feeds.worth import moves, portfolio, today
 from feeds.worth.cost import CostBook
+from feeds.worth.holdings import holdings
 from feeds.worth.portfolio import Day, EquityPoint, Held, Mark, Person, WealthStore, Worth
 from feeds.worth.pricing import CURRENCIES, HUBS, Price, Pricer, Quote
 
@@ -107,7 +108,8 @@ class Wealth:
             return prices[key]
 
         day = self._day(person, accounts, price_of)
-        data = portfolio.statement(accounts, person.currency, price_of, self._mark_of, self._costs, day)
+        held = holdings(accounts, person.currency, price_of, self._costs)
+        data = portfolio.statement(accounts, person.currency, price_of, self._mark_of, held, day)
         state = StreamState.LIVE if data["complete"] else StreamState.STALE
         return Picture(state=state, data={"user": user, **data}, recv_ns=self._clock.now_ns())
 

@@ -10,6 +10,7 @@ from feeds.account_domain import Balance, Fill, Position, Transfer
 from feeds.domain import StreamState
 from feeds.exchange import MarketIndex
 from feeds.worth.cost import CostBook
+from feeds.worth.holdings import holdings
 from feeds.worth.portfolio import Day, EquityPoint, Held, Person, statement, worth
 from feeds.worth.pricing import Price
 from feeds.worth.risk import liquidation_distance
@@ -129,16 +130,16 @@ def test_a_live_profit_is_in_the_quote_whichever_asset_it_is_paid_in() -> None:
 
 async def test_the_price_of_a_contracts_quote_is_watched() -> None:
     desk = Desk()
-    desk.store.accounts = [holder(positions=(position("BTC/EUR:EUR", "1", "1", settle="BTC"),), exchange="binance")]
-    desk.venue.markets = MarketIndex([*MARKETS, spot("EUR", "USDT")])
+    desk.store.accounts = [holder(positions=(position("BTC/TRY:TRY", "1", "1", settle="BTC"),), exchange="binance")]
+    desk.venue.markets = MarketIndex([*MARKETS, spot("TRY", "USDT")])
     await desk.tick()
     await desk.tick()
-    assert "quote:binance:EUR/USDT" in desk.leased
+    assert "quote:binance:TRY/USDT" in desk.leased
 
 
 def test_the_statement() -> None:
-    costs = {1: book(bought(1, 1), bought(2, 2))}
-    told = statement([MAIN, OTHER], "USDT", price_of, marks(BTC="60000"), costs, DAY)
+    rows = holdings([MAIN, OTHER], "USDT", price_of, {1: book(bought(1, 1), bought(2, 2))})
+    told = statement([MAIN, OTHER], "USDT", price_of, marks(BTC="60000"), rows, DAY)
     assert (told["equity"], told["complete"]) == ("39129.5", False)
     assert [row["equity"] for row in told["accounts"]] == ["31629.5", "7500"]
     assert told["unpriced"] == [{"account": 2, "exchange": "kraken", "asset": "SHIB", "total": "1000"}]
@@ -170,35 +171,48 @@ def test_the_statement() -> None:
 
 def test_the_change_of_the_day_leaves_transfers_out() -> None:
     day = Day(since_ms=5, zone="UTC", realised={}, begun=Decimal(30000), begun_ms=9, transferred=Decimal(1000))
-    told = statement([MAIN], "USDT", price_of, marks(BTC="60000"), {}, day)["day"]
+    told = statement([MAIN], "USDT", price_of, marks(BTC="60000"), [], day)["day"]
     assert (told["change"], told["change_since_ms"]) == ("629.5", 9)  # 31629.5 - 30000 - 1000
 
 
 def test_an_average_of_more_than_is_held_is_not_known() -> None:
     """Bought 1 at 20,000, which left long ago and was never told, and 1 at 100,000: not one at 60,000."""
     costs = {1: book(bought(1, 1, "20000", size="1"), bought(2, 2, "100000", size="1"))}
-    (row,) = statement([holder(balance("BTC", "1"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    (row,) = holdings([holder(balance("BTC", "1"))], "EUR", price_of, costs)
     assert (row["size"], row["total"], row["average"], row["unrealised"]) == ("0", "1", None, None)
     assert (
         row["reason"] == "The fills leave 2 BTC, of which 1 is here: what left, and what that had cost, was not told."
     )
-    (row,) = statement([holder(balance("BTC", "1.9999"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    (row,) = holdings([holder(balance("BTC", "1.9999"))], "EUR", price_of, costs)
     assert (row["size"], row["average"], row["reason"]) == ("1.9999", "60000", "")  # rounding
+
+
+def test_what_was_bought_and_came_back_otherwise_has_no_cost_and_says_so() -> None:
+    """Two that went to a wallet which is not followed, and came back: not no holding at all."""
+    costs = {1: book(bought(1, 1, size="2"))}
+    for number, amount in enumerate((-2, 2)):
+        given = {"product": "trading", "kind": "internal", "asset": "BTC", "exchange_ms": 2 + number}
+        costs[1].transfer(Transfer(id=str(number), amount=Decimal(amount), **given))
+    (row,) = holdings([holder(balance("BTC", "2"))], "EUR", price_of, costs)
+    assert (row["size"], row["total"], row["average"], row["currency"]) == ("0", "2", None, "USDT")
+    assert row["reason"] == "What was bought of BTC has left: what is here came otherwise, and its cost was not told."
+    assert holdings([holder(balance("BTC", "0.0001"))], "EUR", price_of, costs) == []  # rounding
+    assert holdings([holder(balance("SOL", "2"))], "EUR", price_of, costs) == []  # never bought here
 
 
 def test_what_derivatives_lost_explains_that_less_is_held() -> None:
     costs = {1: book(bought(1, 1, "0.9", symbol="USDT/EUR", size="1000", fee_asset="EUR"))}
     costs[1].transfer(Transfer(product="x", id="1", kind="funding", asset="USDT", amount=Decimal(-10), exchange_ms=3))
-    (row,) = statement([holder(balance("USDT", "990"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    (row,) = holdings([holder(balance("USDT", "990"))], "EUR", price_of, costs)
     assert (row["size"], row["average"], row["reason"]) == ("990", "0.9", "")
-    (row,) = statement([holder(balance("USDT", "900"))], "EUR", price_of, marks(), costs, DAY)["holdings"]
+    (row,) = holdings([holder(balance("USDT", "900"))], "EUR", price_of, costs)
     assert (row["size"], row["average"]) == ("0", None)
 
 
 def today(account: Held, costs: CostBook, **fields: Any) -> dict[str, Any]:
     given = {"transfers": {}, "begun": {}, "since_ms": 5, "zone": "UTC"}
     day = day_of([account], "USDT", price_of, {1: costs}, **{**given, **fields})
-    return statement([account], "USDT", price_of, marks(), {1: costs}, day)["day"]
+    return statement([account], "USDT", price_of, marks(), [], day)["day"]
 
 
 def test_a_sale_whose_cost_is_not_known_is_no_profit_and_says_so() -> None:
