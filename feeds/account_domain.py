@@ -32,8 +32,8 @@ class Position(Value, frozen=True, kw_only=True):
 
     ``side`` is "both" in one-way mode, "long" or "short" in hedge mode. ``apart`` tells from each other the positions
     of one market and side, where an exchange keeps several (OKX: "isolated" beside the crossed one); else it is "".
-    ``mark`` and ``unrealised`` (in ``settle``) are the exchange's at ``asof_ms``; the screen's come from live marks, and
-    are then in the quote currency.
+    ``mark`` and ``unrealised`` (in ``settle``) are the exchange's at ``asof_ms``; the screen's come from live marks,
+    and are then in the quote currency.
     """
 
     product: str
