@@ -16,7 +16,7 @@ from aiohttp import web
 from bench.documented_limits import Asked
 from bench.hours import LoopClock
 from feeds.account import AccountSpec, Credentials, KeyRights
-from feeds.account_domain import Balance, Fill, Finding, Order, Position, Transfer
+from feeds.account_domain import Balance, Checked, Fill, Finding, Order, Position, Transfer
 from feeds.config import Config, ExchangeConfig
 from feeds.demo import MARKETS
 from feeds.engine import Engine
@@ -80,6 +80,14 @@ class Store:
 
     async def open_causes(self, account: int) -> set[str]:
         return set()
+
+    async def put_checked(self, account: int, checked: Checked) -> None: ...
+
+    async def checked(self, account: int) -> Sequence[Checked]:
+        return ()
+
+    async def told_since(self, account: int, since_ms: int) -> tuple[Sequence[Fill], Sequence[Transfer]]:
+        return (), ()
 
     async def set_account_state(self, account: int, state: str, sentence: str, *, recv_ns: int) -> None:
         self.states[account] = state, sentence
