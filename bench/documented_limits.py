@@ -91,6 +91,7 @@ _USDM = table(
         "/fapi/v1/openOrders": 40,
         "/fapi/v1/openAlgoOrders": 40,
         "/fapi/v1/userTrades": 5,
+        "/fapi/v1/income": 30,
         "/fapi/v1/depth": 20,
     },
     within="/fapi/",

@@ -7,7 +7,7 @@
 ``POST /__sim/faults``      see ``faults.py``; ``GET`` tells those in force, ``DELETE`` ends them
 ``POST /__sim/pause``       ``{"bot": true}`` stops the demo traders, false lets them go on
 ``POST /__sim/transfer``    ``{"exchange", "account", "product", "asset", "amount"}``: a deposit; negative: a
-                            withdrawal
+                            withdrawal; with ``"name"`` what the exchange's ledger calls so (a dividend, a rebate)
 ``POST /__sim/funding``     ``{"exchange", "account"}``: settles funding now
 ``POST /__sim/keys``        ``{"exchange", "key", "secret", "passphrase", "account", "trade", "withdraw"}``: another
                             API key
@@ -61,6 +61,7 @@ class TransferRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     product: str = "spot"
     asset: str = "USDT"
     amount: Decimal
+    name: str = ""
 
 
 class AccountRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +219,8 @@ class Control:
     async def _transfer(self, request: web.Request) -> web.Response:
         wanted = await _body(request, TransferRequest)
         try:
-            self._desk(wanted.exchange, wanted.account, wanted.product).transfer(wanted.asset, wanted.amount)
+            desk = self._desk(wanted.exchange, wanted.account, wanted.product)
+            desk.transfer(wanted.asset, wanted.amount, wanted.name)
         except Rejected as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         return web.json_response({})

@@ -7,7 +7,7 @@ order in which an exchange would: order first, then what it did to the balances.
 from collections import deque
 from decimal import Decimal
 from itertools import count
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from feeds.simulator.market import LiveMarket, World
 from feeds.simulator.matching import Execution
@@ -16,6 +16,7 @@ from feeds.simulator.orders import (
     Hold,
     Listener,
     Movement,
+    MovementKind,
     OrderEvent,
     OwnFill,
     OwnOrder,
@@ -52,14 +53,15 @@ class Journal:
 
     def moved(
         self,
-        kind: Literal["deposit", "withdrawal", "funding"],
+        kind: MovementKind,
         wallet: str,
         asset: str,
         amount: Decimal,
         ms: int,
         market: LiveMarket | None = None,
+        name: str = "",
     ) -> None:
-        self.movements.append(Movement(next(self.numbers), kind, wallet, asset, amount, market, ms))
+        self.movements.append(Movement(next(self.numbers), kind, wallet, asset, amount, market, ms, name))
         trim(self.movements)
 
 
@@ -309,13 +311,15 @@ class Desk:
 
     # -- money from outside --------------------------------------------------------------------------------------
 
-    def transfer(self, asset: str, amount: Decimal) -> None:
-        """Deposit, or withdraw if negative. Raises Rejected."""
+    def transfer(self, asset: str, amount: Decimal, name: str = "") -> None:
+        """Deposit, or withdraw if negative; with a ``name``, what the exchange calls so. Raises Rejected."""
         cash = self.wallet.cash
         cash.move(asset, amount)
         came = amount >= 0
-        self._journal.moved("deposit" if came else "withdrawal", cash.name, asset, amount, self.now_ms)
-        self.tell(WalletEvent("DEPOSIT" if came else "WITHDRAW", (asset,), (), {asset: amount}, self.now_ms))
+        kind: MovementKind = "other" if name else "deposit" if came else "withdrawal"
+        self._journal.moved(kind, cash.name, asset, amount, self.now_ms, name=name)
+        reason = "ADJUSTMENT" if name else "DEPOSIT" if came else "WITHDRAW"
+        self.tell(WalletEvent(reason, (asset,), (), {asset: amount}, self.now_ms))
 
     def pay_funding(self) -> None:
         """Settle funding of all perpetual positions, now; spot and dated contracts have none."""

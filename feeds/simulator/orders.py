@@ -149,16 +149,20 @@ class OwnFill(NamedTuple):
         return self.price * self.size
 
 
+MovementKind: TypeAlias = Literal["deposit", "withdrawal", "funding", "other"]
+
+
 class Movement(NamedTuple):
     """Money that came or went other than by trading. ``amount`` is positive if it came."""
 
     id: int
-    kind: Literal["deposit", "withdrawal", "funding"]
+    kind: MovementKind
     wallet: str
     asset: str
     amount: Decimal
     market: LiveMarket | None  # whose funding it is
     ms: int
+    name: str = ""  # of "other": what the exchange calls it
 
 
 class OrderEvent(NamedTuple):
@@ -177,7 +181,7 @@ class OrderEvent(NamedTuple):
 class WalletEvent(NamedTuple):
     """Balances (and positions) that may have changed. ``moved`` are amounts that came or went other than by trading."""
 
-    reason: str  # ORDER, FUNDING_FEE, DEPOSIT, WITHDRAW
+    reason: str  # ORDER, FUNDING_FEE, DEPOSIT, WITHDRAW, ADJUSTMENT
     assets: tuple[str, ...]
     markets: tuple[LiveMarket, ...]
     moved: dict[str, Decimal]

@@ -32,6 +32,7 @@ class FakeBinance:
         self.orders: dict[tuple[str, int], dict[str, Any]] = {}  # open ones: (product, order id)
         self.deposits: list[dict[str, Any]] = []  # REST rows
         self.withdrawals: list[dict[str, Any]] = []
+        self.income: list[dict[str, Any]] = []
         self.listen_key: str | None = None
         self.listeners: dict[str, list[Send]] = {"spot": [], "usdm": []}
         self.mute: set[str] = set()  # products whose stream stands and says nothing
@@ -198,6 +199,9 @@ class FakeBinance:
             return [row for row in self.deposits if row["insertTime"] >= int(params["startTime"])]
         if path == "/sapi/v1/capital/withdraw/history":
             return self.withdrawals
+        if path == "/fapi/v1/income":
+            begin_ms, kind = int(params["startTime"]), params.get("incomeType")
+            return [r for r in self.income if r["time"] >= begin_ms and kind in (None, r["incomeType"])]
         product = {"/api/v3/myTrades": "spot", "/fapi/v1/userTrades": "usdm"}[path]
         rows = self.fills[product, params["symbol"]]
         visible = [row for row in rows if row["time"] + row["hidden_ms"] <= self.now_ms()]

@@ -398,7 +398,6 @@ DOCUMENTED = Documented(
                 ),
                 "limits of leverage are not shown": ("GetBrackets",),
                 "histories as files are not asked for": ("GetDownload*",),
-                "profit is reckoned from fills": ("GetIncomeHistory",),
                 "changes of margin are not asked for: the position tells its margin": ("GetMarginChangeHistory",),
                 "how many orders may be sent is not asked for": ("GetOrderRateLimit",),
                 "the place in the queue of forced reductions is not shown": ("GetPositionAdlQuantileEstimation",),

@@ -19,6 +19,8 @@ from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, Privat
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance import capital, spot_rest, usdm_rest
+from feeds.accounts.binance.income import PATH as INCOME_PATH
+from feeds.accounts.binance.income import Income
 from feeds.accounts.binance.spot_stream import SpotSession
 from feeds.accounts.binance.trading import BinanceTrading
 from feeds.accounts.binance.usdm_stream import UsdmSession
@@ -81,6 +83,7 @@ class BinanceAccount(BinanceTrading):
         self._settings: usdm_rest.Settings = {}
         self._spot = "spot" in spec.products
         self._usdm = "usdm" in spec.products
+        self._income = Income(markets, spot_too=self._spot)
 
     def ready(self) -> bool:
         return {market.product for market in self._markets} >= set(self._spec.products)
@@ -112,7 +115,10 @@ class BinanceAccount(BinanceTrading):
         return Request(path=TIME_PATHS[product], product=product)
 
     def parse_time(self, product: str, raw: bytes) -> int:
-        return decode(raw, _Time).server_time
+        told_ms = decode(raw, _Time).server_time
+        if product == "usdm":
+            self._income.now_ms = told_ms
+        return told_ms
 
     def rights_request(self) -> Request:
         return Request(path="/sapi/v1/account/apiRestrictions", product="spot")
@@ -254,10 +260,15 @@ class BinanceAccount(BinanceTrading):
     def cursor_of(self, fill: Fill) -> str:
         return fill.id
 
-    # Money from outside
+    # Money that comes and goes beside fills
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return capital.requests(since_ms) if self._spot else []
+        requests = capital.requests(since_ms) if self._spot else []
+        return requests + (self._income.requests(since_ms) if self._usdm else [])
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return capital.parse(request, raw)
+        return self._income.parse(request, raw) if request.path == INCOME_PATH else capital.parse(request, raw)
+
+    def next_page(self, request: Request, raw: bytes) -> Request | None:
+        """See :class:`feeds.exchange.Paged`."""
+        return self._income.next_page(request, raw) if request.path == INCOME_PATH else None

@@ -30,7 +30,7 @@ def routes(endpoints: "SpotEndpoints", base: str) -> list[web.RouteDef]:
         return [
             move
             for move in reversed(account.movements)
-            if move.kind != "funding"
+            if move.kind in ("deposit", "withdrawal")
             and move.wallet == desk.wallet.cash.name
             and start_ms <= move.ms <= end_ms
             and params.get("coin", move.asset) == move.asset

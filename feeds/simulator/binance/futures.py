@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from feeds.simulator.accounts import Account, Accounts
-from feeds.simulator.binance import orders
+from feeds.simulator.binance import income, orders
 from feeds.simulator.binance.algo import AlgoOrders
 from feeds.simulator.binance.auth import Gatekeeper
 from feeds.simulator.binance.private import HOUR_MS, Params, PrivateEndpoints, of_one_market
@@ -59,6 +59,7 @@ class FuturesEndpoints(PrivateEndpoints):
             self.route("DELETE", f"{base}/algoOrder", 1, self.algo.cancel, trade=True),
             self.route("POST", f"{base}/countdownCancelAll", 10, self._countdown, trade=True),
             self.route("GET", f"{base}/userTrades", 5, self._trades),
+            self.route("GET", f"{base}/income", income.WEIGHT, self._income),
             self.route("GET", f"{base}/order", 1, lambda a, p: orders.futures_order(self.query(a, p))),
             self.route("POST", f"{base}/order", 1, self._place, trade=True),
             self.route("DELETE", f"{base}/order", 1, self._cancel, trade=True),
@@ -171,6 +172,10 @@ class FuturesEndpoints(PrivateEndpoints):
     def _trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
         week = 7 * 24 * HOUR_MS
         return [orders.futures_trade(fill) for fill in self.trades(account, params, week, week)]
+
+    def _income(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        market = self.market(params) if "symbol" in params else None
+        return income.rows(account, params, market, self.gate.clock_ms())
 
     def _place(self, account: Account, params: Params) -> dict[str, Any]:
         return orders.futures_placed(orders.place(self.desk(account), self.market(params), params))
