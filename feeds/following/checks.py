@@ -131,9 +131,10 @@ class AccountChecks:
                 wallet.transferred(transfer)
 
     def _elsewhere(self, event: TradedElsewhere, products: Iterable[str]) -> None:
-        """Nobody tells what it did to the wallet."""
+        """No list tells it, and often nobody what it did to the wallet."""
         for wallet in self._wallets(products):
-            changed = [Movement(at_ms=event.exchange_ms, asset=each, amount=None) for each in event.assets or (ANY,)]
+            at_ms, amount = event.exchange_ms, event.amount if len(event.assets) == 1 else None
+            changed = [Movement(at_ms=at_ms, asset=each, amount=amount) for each in event.assets or (ANY,)]
             wallet.moved(("elsewhere", event.id), changed)
             wallet.named(event.what)
 

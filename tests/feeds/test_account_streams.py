@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, UnknownMarket
+from feeds.account_domain import AccountChanged, Balance, Expired, Fill, Order, Position, TradedElsewhere, UnknownMarket
 from feeds.domain import Ack, Closing, Notice, Rejected
 from feeds.errors import ParseError
 from tests.documented import Documented, below
@@ -109,7 +109,14 @@ class TestSpotStream:
 
     def test_a_deposit_is_a_difference_and_no_balance(self):
         assert spot_session().parse(frame("Spot/Account/Balance")) == [
-            AccountChanged(reason="balanceUpdate 100.00000000 BTC")
+            TradedElsewhere(
+                id="balanceUpdate 100.00000000 BTC 1573200697068",
+                what="balanceUpdate 100.00000000 BTC",
+                assets=("BTC",),
+                amount=Decimal(100),
+                exchange_ms=1573200697068,
+            ),
+            AccountChanged(reason="balanceUpdate 100.00000000 BTC"),
         ]
 
     def test_order_list(self):

@@ -67,6 +67,31 @@ class TestBalances:
             assert [cause for cause, _ in world.store.resolved] in ([], ["balance:spot:USDT"])  # told late at most
             assert world.store.findings == {}
 
+    @scenario
+    async def test_what_only_the_stream_tells_explains_itself(self, world: World):
+        """A transfer to the futures wallet: the spot side is told by the stream alone, the other in the income."""
+        async with world.following():
+            await asyncio.sleep(30)
+            now_ms = world.exchange_ms()
+            world.exchange.spot["USDT"] -= 100
+            world.exchange.wallet += 100
+            told = {"e": "balanceUpdate", "E": now_ms, "a": "USDT", "d": "-100.00000000", "T": now_ms}
+            world.exchange.tell("spot", told)
+            row = {"symbol": "", "incomeType": "TRANSFER", "income": "100", "asset": "USDT", "time": now_ms, "tranId": 0}
+            world.exchange.income = [row]
+            changed = {"m": "DEPOSIT", "B": [{"a": "USDT", "wb": str(world.exchange.wallet)}], "P": []}
+            world.exchange.tell("usdm", {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": now_ms, "a": changed})
+            await asyncio.sleep(120)
+            assert world.store.findings == {}
+            [transfer] = world.store.transfers.values()
+            assert (transfer.kind, transfer.note, transfer.amount) == ("other", "TRANSFER", Decimal(100))
+            world.exchange.spot["USDT"] -= Decimal("0.5")  # beside it
+            world.exchange.tell("spot", {**told, "T": (now_ms := world.exchange_ms()), "E": now_ms})
+            world.exchange.spot["USDT"] -= 100
+            await world.until(lambda: world.store.findings)
+            (finding,) = world.store.findings.values()
+            assert finding.sentence.startswith("There is 0.5 USDT less (spot)")
+
 
 class TestOverAStop:
     @scenario

@@ -8,8 +8,13 @@ history.
 * ``walletType`` 0 is the spot wallet, 1 the funding wallet, which is none of the balances that we follow.
 * A withdrawal's fee comes on top of its amount. Its times are UTC text without a zone; ``applyTime`` is when it was
   asked for.
-* Transfers between the own wallets (spot to futures) are told by another question, which a key may ask only if it may
-  make such transfers; so they are not asked, and come as differences that nothing explains.
+* Transfers between the own wallets (spot to futures) are told by another question, kind by kind, which a key may ask
+  only if it may make such transfers; so they are not asked. The stream tells how much of what came or went
+  (``balanceUpdate``), the futures wallet's own list its side of them (``income``).
+* ``GET /sapi/v1/asset/assetDividend`` (weight 10, 500 rows of at most 180 days; ``direction`` 1 in, -1 out, only in the
+  Chinese documentation) tells airdrops, interest and rebates, but not into which wallet they were paid: into the
+  funding wallet, or one of Earn, they would be a profit of this account that it never had. So they are not asked for;
+  what of them comes into the spot wallet is in its balance.
 """
 
 from datetime import UTC, datetime

@@ -8,7 +8,9 @@ Which event becomes what:
 ===========================  =======================================================================================
 ``executionReport``          the order's state; a fill if it is an execution
 ``outboundAccountPosition``  balances, absolute
-``balanceUpdate``            a deposit or transfer, as a difference to we do not know what: ask again
+``balanceUpdate``            a deposit, a withdrawal, or a transfer from or to another wallet, as a difference. No list
+                             tells the transfers to a key that may only read: so it is told as a change of the wallet;
+                             and asked again, what there is now
 ``eventStreamTerminated``    subscribe anew
 any other                    something that we do not know: ask again
 ===========================  =======================================================================================
@@ -22,7 +24,15 @@ import msgspec
 from msgspec import field
 
 from feeds.account import Credentials
-from feeds.account_domain import AccountChanged, Expired, Fill, Order, PrivateEvent, UnknownMarket
+from feeds.account_domain import (
+    AccountChanged,
+    Expired,
+    Fill,
+    Order,
+    PrivateEvent,
+    TradedElsewhere,
+    UnknownMarket,
+)
 from feeds.account_reading import Ms, Wire
 from feeds.accounts.binance.spot_rest import PRODUCT, spot_balance
 from feeds.accounts.binance.wire import EXECUTIONS, average_of, decode, if_any, side_of, status_of, symbol_of
@@ -84,6 +94,7 @@ class _AccountPosition(Wire, frozen=True):
 class _BalanceUpdate(Wire, frozen=True):
     asset: str = field(name="a")
     difference: Decimal = field(name="d")
+    cleared_ms: Ms = field(name="T")
 
 
 class SpotSession:
@@ -171,4 +182,12 @@ class SpotSession:
 
     def _difference(self, raw: msgspec.Raw) -> list[PrivateEvent]:
         update = decode(raw, _BalanceUpdate)
-        return [AccountChanged(reason=f"balanceUpdate {update.difference} {update.asset}")]
+        what = f"balanceUpdate {update.difference} {update.asset}"
+        changed = TradedElsewhere(
+            id=f"{what} {update.cleared_ms}",
+            what=what,
+            assets=(update.asset,),
+            amount=update.difference,
+            exchange_ms=update.cleared_ms,
+        )
+        return [changed, AccountChanged(reason=what)]
