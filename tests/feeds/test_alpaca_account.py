@@ -313,7 +313,7 @@ class History:
 
     @staticmethod
     def row(ms: int, id: str) -> bytes:
-        return changed(FILL, id=id, transaction_time=f"{activities._second(ms)[:-1]}.{ms % 1000:03d}Z")
+        return changed(FILL, id=id, transaction_time=f"{activities.second(ms)[:-1]}.{ms % 1000:03d}Z")
 
     def read(self, cursor: str | None) -> list[str]:
         told: list[str] = []
@@ -349,18 +349,22 @@ def test_rows_that_a_page_token_leaves_out_are_told_again(monkeypatch):
 
 def test_transfers():
     [request] = API.transfers_requests(NOW_MS)
-    assert dict(request.params)["activity_types"] == "CSD,CSW,JNLC,TRANS,CFEE,FEE"
+    assert dict(request.params) == {
+        "category": "non_trade_activity",
+        "direction": "asc",
+        "page_size": "100",
+        "after": activities.second(NOW_MS),
+    }
     raw = listed(
         MONEY,
         changed(MONEY, id="2", activity_type="CSW", net_amount="-200", created_at="2019-08-02T10:00:00Z"),
         changed(MONEY, id="3", activity_type="JNLC", net_amount="-5", status="canceled"),
-        changed(MONEY, id="4", activity_type="DIV"),
     )
     told = [(t.kind, t.asset, t.amount, t.status, t.exchange_ms) for t in API.parse_transfers(request, raw)]
     assert told == [
-        ("deposit", "USD", 1500, "done", 1_564_617_600_000),
+        ("deposit", "USD", 1500, "done", 1_564_703_999_999),  # the end of its day
         ("withdrawal", "USD", -200, "done", 1_564_740_000_000),
-        ("internal", "USD", -5, "failed", 1_564_617_600_000),
+        ("internal", "USD", -5, "failed", 1_564_703_999_999),
     ]
     assert API.next_page(request, raw) is None
     following = API.next_page(request, listed(*[MONEY] * 100))

@@ -1,6 +1,6 @@
-"""The account's history: fills, fees, deposits and withdrawals, which Alpaca calls activities.
+"""The account's fills, which Alpaca calls trade activities. All others: ``bookings``.
 
-Facts (sources: docs.alpaca.markets, docs: account-activities, crypto-fees; reference: get-v2-account-activities;
+Facts (sources: docs.alpaca.markets, docs: account-activities; reference: get-v2-account-activities;
 alpacahq/Alpaca-API issues 170 and 176):
 
 * ``GET /v2/account/activities/FILL``: at most 100 rows; ``direction=asc`` is oldest first; ``after`` is a time (whole
@@ -9,36 +9,22 @@ alpacahq/Alpaca-API issues 170 and 176):
   and paging by the last row's id has been seen to leave out rows of that millisecond (issues 170, 176). So the next
   page begins with the last page's last millisecond again, and every reading begins at least a whole second before what
   is stored. What is told twice is stored once.
-* A fill has no fee, and does not tell maker from taker. Fees of crypto are bookings of their own (``CFEE``), made at
-  the end of the day, in the coin that was bought (``symbol`` and ``qty``) or in cash (``net_amount``); those of
-  authorities on stocks too (``FEE``). They name neither order nor fill: what a fill cost is never told, what the
-  account paid is.
-  Of a fee in a coin only pairs with dollars are documented; which coin another pair's is in, nothing tells.
+* A fill has no fee, and does not tell maker from taker.
 * **The stream's ``execution_id`` is not documented to be a part of this id**, so a fill has the id that is told here.
-* ``CSD`` and ``CSW`` are cash deposited and withdrawn, ``TRANS`` either, ``JNLC`` is cash moved between accounts at
-  Alpaca. ``net_amount`` is signed, ``date`` a day; newer rows tell ``created_at``. ``status`` is ``executed``,
-  ``correct`` or ``canceled``. How deposits of coins are booked is not documented: they are not told, and show in the
-  balances.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from feeds.account import FillPage
-from feeds.account_domain import Fill, Transfer, UnknownMarket
+from feeds.account_domain import Fill, UnknownMarket
 from feeds.account_reading import Moment, Wire, ms_of
-from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, STOCKS, Names, decode, side_of
+from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, STOCKS, Names, decode, second, side_of
 from feeds.exchange import Request
 
 FILLS_PATH = "/v2/account/activities/FILL"
-ACTIVITIES_PATH = "/v2/account/activities"
 PAGE = 100
 """Rows, the most there is."""
-FEES = ("CFEE", "FEE")
-MONEY = ("CSD", "CSW", "JNLC", "TRANS", *FEES)
-LAST_MS = 86_400_000 - 1
-"""Of a day: when its fees are booked."""
 _OPTION = re.compile(r"[A-Z]{1,6}[0-9]{6,7}[CP][0-9]{8}")
 """The name of an option (OCC): root, day, kind, strike."""
 
@@ -69,61 +55,12 @@ class FillRow(Wire, frozen=True):
         )
 
 
-class MoneyRow(Wire, frozen=True):
-    """``{"activity_type":"CSD","id":"20190801011955195::5f596936-6f23-4cef-bdf1-3806aae57dbf","date":"2019-08-01",
-    "net_amount":"1500.00","status":"executed"}``, ``{"id":"20220812000000000::53be51ba-46f9-43de-b81f-576f241dc680",
-    "activity_type":"CFEE","date":"2022-08-12","net_amount":"0","description":"Coin Pair Transaction Fee (Non USD)",
-    "symbol":"ETHUSD","qty":"-0.000195","price":"1884.5","status":"executed"}``"""
-
-    id: str
-    activity_type: str
-    date: date
-    net_amount: Decimal = Decimal(0)
-    status: str = "executed"
-    created_at: Moment | None = None
-    symbol: str = ""
-    qty: Decimal = Decimal(0)
-
-    def fee(self, cash: str, names: Names) -> Transfer | None:
-        """None if it is of nothing that can be named."""
-        market = names.find(self.symbol, CRYPTO) if self.symbol else None
-        if self.net_amount:
-            asset, amount = cash, self.net_amount
-        elif self.qty and market is not None and market.quote == cash:
-            asset, amount = market.base, self.qty
-        else:
-            return None
-        day_ms = ms_of(datetime(self.date.year, self.date.month, self.date.day, tzinfo=UTC))
-        return Transfer(
-            product=ACCOUNT,
-            id=self.id,
-            kind="fee",
-            asset=asset,
-            amount=amount,
-            status="failed" if self.status == "canceled" else "done",
-            exchange_ms=day_ms + LAST_MS if self.created_at is None else ms_of(self.created_at),
-        )
-
-    def transfer(self, asset: str) -> Transfer:
-        moment = self.created_at or datetime(self.date.year, self.date.month, self.date.day, tzinfo=UTC)
-        came = self.net_amount >= 0
-        return Transfer(
-            product=ACCOUNT,
-            id=self.id,
-            kind="internal" if self.activity_type == "JNLC" else "deposit" if came else "withdrawal",
-            asset=asset,
-            amount=self.net_amount,
-            status="failed" if self.status == "canceled" else "done",
-            exchange_ms=ms_of(moment),
-        )
-
-
 def fills_request(cursor: str | None) -> Request:
     """``cursor``: ``"<ms>"`` as stored, or ``"<ms>|<token>"`` of a next page; without the time from the beginning."""
     since, _, token = (cursor or "").partition("|")
     params = [("direction", "asc"), ("page_size", str(PAGE))]
     if since:
-        params.append(("after", _second(int(since) - 1000)))
+        params.append(("after", second(int(since) - 1000)))
     if token:
         params.append(("page_token", token))
     return Request(path=FILLS_PATH, params=tuple(params), product=ACCOUNT)
@@ -155,33 +92,3 @@ def _next(cursor: str | None, rows: list[FillRow]) -> str | None:
     last_ms = ms_of(rows[-1].transaction_time)
     token = next((row.id for row in reversed(rows) if ms_of(row.transaction_time) != last_ms), rows[-1].id)
     return f"{(cursor or '').partition('|')[0]}|{token}"
-
-
-def transfers_request(since_ms: int) -> Request:
-    params = (("activity_types", ",".join(MONEY)), ("direction", "asc"), ("page_size", str(PAGE)))
-    return Request(path=ACTIVITIES_PATH, params=(*params, ("after", _second(since_ms))), product=ACCOUNT)
-
-
-def next_transfers(request: Request, raw: bytes) -> Request | None:
-    rows = decode(raw, list[MoneyRow])
-    if len(rows) < PAGE:
-        return None
-    params = tuple(param for param in request.params if param[0] != "page_token")
-    return Request(path=request.path, params=(*params, ("page_token", rows[-1].id)), product=ACCOUNT)
-
-
-def parse_transfers(raw: bytes, asset: str, names: Names) -> list[Transfer]:
-    """``asset``: what the account's cash is."""
-    told: list[Transfer | None] = []
-    for row in decode(raw, list[MoneyRow]):
-        if row.activity_type in FEES:
-            told.append(row.fee(asset, names))
-        elif row.net_amount and row.activity_type in MONEY:
-            told.append(row.transfer(asset))
-    return [transfer for transfer in told if transfer is not None]
-
-
-def _second(ms: int) -> str:
-    """RFC 3339, rounded down to a whole second."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=max(0, ms) // 1000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,7 +12,7 @@ get-v2-account, get-v2-positions, get-v2-orders, get-v2-clock):
 * 200 requests a minute for each account; beyond that HTTP 429, with the time at which to go on.
 * Open orders: at most 500 a page, by ``submitted_at``; ``after`` is exclusive.
 
-The account's figures are explained in ``rows.py``, its history in ``activities.py``.
+The account's figures are explained in ``rows.py``, its history in ``activities.py`` and ``bookings.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from msgspec import structs
 from feeds.account import AccountSpec, FillPage, KeyLimits, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.account_reading import Moment, Wire, ms_of
-from feeds.accounts.alpaca import activities
+from feeds.accounts.alpaca import activities, bookings
 from feeds.accounts.alpaca.rows import Account, Holding, OrderRow
 from feeds.accounts.alpaca.stream import UNAUTHORIZED, AlpacaSession
 from feeds.accounts.alpaca.trading import ORDERS_PATH, AlpacaTrading
@@ -150,8 +150,8 @@ class AlpacaAccount(AlpacaTrading):
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
         """See :class:`feeds.exchange.Paged`."""
-        if request.path == activities.ACTIVITIES_PATH:
-            return activities.next_transfers(request, raw)
+        if request.path == bookings.PATH:
+            return bookings.next_page(request, raw)
         if request.path != ORDERS_PATH:
             return None
         rows = decode(raw, list[OrderRow])
@@ -192,12 +192,12 @@ class AlpacaAccount(AlpacaTrading):
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
 
-    # Money from outside
+    # What comes and goes beside fills
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return [activities.transfers_request(since_ms)]
+        return [bookings.request(since_ms)]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return activities.parse_transfers(raw, self._currency, self._names)
+        return bookings.parse(raw, self._currency, self._names)
 
     # For orders

@@ -1,6 +1,7 @@
 """What Alpaca's stream and its REST answers write alike: amounts, times, names of markets."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +35,12 @@ def side_of(text: str) -> Side:
     if text in ("sell", "sell_short"):
         return "sell"
     raise ParseError(f"Alpaca: side is {text[:40]!r}, which is none")
+
+
+def second(ms: int) -> str:
+    """RFC 3339, rounded down to a whole second."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=max(0, ms) // 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Names:

@@ -100,14 +100,18 @@ class AlpacaTradingApi:
             if "kind" in request.match_info
             else {kind for kind in request.query.get("activity_types", "").split(",") if kind}
         )
+        category = request.query.get("category", "")
+        if category and (kinds or category not in ("trade_activity", "non_trade_activity")):
+            raise AlpacaError(422, 40010001, "invalid category, or used with activity types")
         after_ms = _moment(request.query["after"]) if "after" in request.query else -1
         found: list[dict[str, Any]] = []
-        if not kinds or "FILL" in kinds:
+        if category != "non_trade_activity" and (not kinds or "FILL" in kinds):
             found += _fills_after(account, after_ms)
-        if not kinds or kinds & {"CSD", "CSW", "TRANS"}:
-            moved = [each for each in account.movements if each.asset == CASH and each.ms > after_ms]
-            told = [rows.money(each) for each in moved]
-            found += [row for row in told if not kinds or "TRANS" in kinds or row["activity_type"] in kinds]
+        if category != "trade_activity":
+            moved = [each for each in account.movements if (each.asset == CASH or each.name) and each.ms > after_ms]
+            told = [rows.booking(each) for each in moved]
+            cash = {"CSD", "CSW"} if "TRANS" in kinds else set()
+            found += [row for row in told if not kinds or row["activity_type"] in kinds | cash]
         if "until" in request.query:
             until = stamp(_moment(request.query["until"]))
             found = [row for row in found if row.get("transaction_time", row.get("created_at", "")) < until]

@@ -110,16 +110,24 @@ def fill(each: OwnFill, filled: int) -> dict[str, Any]:
     }
 
 
-def money(each: Movement) -> dict[str, Any]:
-    return {
+def booking(each: Movement) -> dict[str, Any]:
+    """Of cash, of shares, or of coins. The name may be a type and, behind a space, a kind of it: ``DIV SDIV``."""
+    kind, _, sub = (each.name or ("CSD" if each.amount >= 0 else "CSW")).partition(" ")
+    row = {
         "id": activity_id("money", each.id, each.ms),
-        "activity_type": "CSD" if each.amount >= 0 else "CSW",
+        "activity_type": kind,
         "date": stamp(each.ms)[:10],
         "created_at": stamp(each.ms),
-        "net_amount": f"{each.amount:f}",
+        "net_amount": f"{each.amount:f}" if each.asset == CASH else "0",
         "description": "",
         "status": "executed",
+        "currency": CASH,
     }
+    if sub:
+        row["activity_sub_type"] = sub
+    if each.asset != CASH:
+        row |= {"symbol": f"{each.asset}{CASH}" if each.wallet == CRYPTO else each.asset, "qty": f"{each.amount:f}"}
+    return row
 
 
 def holdings(account: Account, markets: Markets) -> list[dict[str, Any]]:
