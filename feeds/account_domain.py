@@ -204,9 +204,9 @@ class FillTold(Value, frozen=True, kw_only=True):
 
 class TradedElsewhere(Value, frozen=True, kw_only=True):
     """An execution of a product that is not followed, or that nobody here can name (an option), and that is paid from
-    a wallet which is followed; or a change of a wallet that only the stream tells. ``assets``: what it may have changed;
-    () if that is not known. ``amount``: what came of the only asset (negative: went), if that is told. ``id`` is unique
-    within the stream."""
+    a wallet which is followed; or a change of a wallet that only the stream tells. ``assets``: what it may have
+    changed; () if that is not known. ``amount``: what came of the only asset (negative: went), if that is told. ``id``
+    is unique within the stream."""
 
     id: str
     what: str  # in the exchange's words, for a person to recognise

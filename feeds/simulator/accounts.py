@@ -60,7 +60,8 @@ class Account:
 
     @property
     def movements(self) -> list[Movement]:
-        """Deposits, withdrawals and payments of funding that are still known, oldest first, with rising ids."""
+        """Deposits, withdrawals, payments of funding and whatever was booked under another name, as far as still known,
+        oldest first, with rising ids."""
         return self._journal.movements
 
     def open_orders(self) -> list[OwnOrder]:

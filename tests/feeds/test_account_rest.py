@@ -333,7 +333,7 @@ DOCUMENTED = Documented(
                 "the state and level of an account as a whole are not shown": (
                     *("GetAccountStatus", "GetAccountVipLevelAndStatus", "GetTradingStatus"),
                 ),
-                "income beside trading is not told apart": (
+                "income is not asked for that does not say into which wallet it was paid: see capital.py": (
                     *("GetAssetDividendRecords", "GetRebateHistory", "GetCloudMiningHistory"),
                 ),
                 "balances of spot are asked by GET /api/v3/account": (

@@ -32,8 +32,9 @@ D = Decimal
 API = account()
 [REQUEST] = API.transfers_requests(0)
 
-DIV = b"""{"activity_type": "DIV", "id": "20190801011955195::5f596936-6f23-4cef-bdf1-3806aae57dbf", "date": "2019-08-01",
- "net_amount": "1.02", "symbol": "T", "cusip": "C00206R102", "qty": "2", "per_share_amount": "0.51"}"""
+DIV = b"""{"activity_type": "DIV", "id": "20190801011955195::5f596936-6f23-4cef-bdf1-3806aae57dbf",
+ "date": "2019-08-01", "net_amount": "1.02", "symbol": "T", "cusip": "C00206R102", "qty": "2",
+ "per_share_amount": "0.51"}"""
 """As the page of the account's activities prints it."""
 
 
@@ -69,8 +70,8 @@ KINDS = {
     "fee": "FEE CFEE DIVFEE PTC",
     "interest": "INT INTNRA INTTW",
     "income": "CGD DIV DIVCGL DIVCGS DIVFT DIVNRA DIVROC DIVTW DIVTXEX DIVWH PTR",
-    "other": "MA NC REO REORG SPIN SPLIT VOF SC SSO SSP FIMAT MEM OPASN OPEXC OPEXP OPXRC OPTRD OPCSH OPCA WH SUB ALLOC "
-    "CORR DTCS DVF ECEXP EXTRD FXCNV FXTRD INVPNL SEG SOMETHING_NEW",
+    "other": "MA NC REO REORG SPIN SPLIT VOF SC SSO SSP FIMAT MEM OPASN OPEXC OPEXP OPXRC OPTRD OPCSH OPCA WH SUB "
+    "ALLOC CORR DTCS DVF ECEXP EXTRD FXCNV FXTRD INVPNL SEG SOMETHING_NEW",
 }
 
 

@@ -1,5 +1,5 @@
-"""What Binance's futures wallet gets and pays beside fills: documented rows, what is asked, and the simulator's over real
-sockets in virtual time, through several fundings."""
+"""What Binance's futures wallet gets and pays beside fills: documented rows, what is asked, and the simulator's over
+real sockets in virtual time, through several fundings."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,8 @@ def parsed(*rows: dict[str, Any], products: tuple[str, ...] = ALONE) -> list[Tra
 
 def test_the_documented_rows() -> None:
     api = account(products=ALONE)
-    [told] = api.parse_transfers(api.transfers_requests(0)[0], answer("UsdFutures/Account/GetIncomeHistory"))
+    raw = answer("UsdFutures/Account/GetIncomeHistory")
+    [told] = api.parse_transfers(api.transfers_requests(0)[0], raw)
     assert told == Transfer(  # and no commission: its fill tells it
         product="usdm",
         id="TRANSFER/9689322392/USDT",
@@ -57,6 +58,19 @@ def test_the_documented_rows() -> None:
         amount=D("-0.375"),
         exchange_ms=1570608000000,
     )
+    other = raw.replace(b'"incomeType": "COMMISSION"', b'"incomeType": "API_REBATE"')
+    assert api.parse_transfers(api.transfers_requests(0)[0], other)[1:] == [
+        Transfer(
+            product="usdm",
+            id="API_REBATE/9689322392/BTCUSDT/USDT",
+            kind="income",
+            asset="USDT",
+            amount=D("-0.01"),
+            symbol="BTC/USDT:USDT",
+            note="API_REBATE",
+            exchange_ms=1570636800000,
+        )
+    ]
 
 
 KINDS = {
@@ -124,30 +138,31 @@ def test_what_is_asked() -> None:
     api.parse_time("usdm", b'{"serverTime":%d}' % NOW_MS)
     since_ms = NOW_MS - 89 * DAY_MS
     first = api.transfers_requests(since_ms)
-    older = [("", 3, 1), ("", 7, 3), ("", 15, 7), ("", 31, 15), ("", 63, 31), ("", 89, 63)]
-    assert asked(first) == [("", 1, None), ("FUNDING_FEE", 89, None), ("TRANSFER", 89, None), *older]
-    assert asked(api.transfers_requests(since_ms)) == asked(first)  # to ask changes nothing
+    assert asked(first) == [("", 1, None), ("FUNDING_FEE", 89, None)]
     late = msgspec.json.encode([row("COMMISSION", time=NOW_MS - 3_600_000)])
-    for request in first[1:]:
-        api.parse_transfers(request, late)
-        assert asked(api.transfers_requests(since_ms)) == asked(first)
+    api.parse_transfers(first[1], late)
+    assert api.transfers_requests(since_ms) == first
     api.parse_transfers(first[0], late)
+    for older in [
+        ("TRANSFER", 89, None),
+        ("", 3, 1),
+        ("", 7, 3),
+        ("", 15, 7),
+        ("", 31, 15),
+        ("", 63, 31),
+        ("", 89, 63),
+    ]:
+        requests = api.transfers_requests(since_ms)
+        assert asked(requests[1:]) == [("FUNDING_FEE", 89, None), older]
+        assert api.transfers_requests(since_ms) == requests  # to ask changes nothing
+        for request in requests:
+            assert api.next_page(request, late) is None
+            api.parse_transfers(request, late)
     all_kinds, funding = api.transfers_requests(since_ms)
     assert dict(all_kinds.params)["startTime"] == str(NOW_MS - 3_600_000 - income.OVERLAP_MS)
     assert asked([funding]) == [("FUNDING_FEE", 89, None)]
     api.parse_transfers(all_kinds, msgspec.json.encode([row("TRANSFER", time=2**52)]))  # a time that cannot be
     assert dict(api.transfers_requests(since_ms)[0].params)["startTime"] == str(NOW_MS - income.OVERLAP_MS)
-
-
-def test_an_account_without_rows_is_asked_for_what_is_new_alone() -> None:
-    api = account(products=ALONE)
-    api.parse_time("usdm", b'{"serverTime":%d}' % NOW_MS)
-    first = api.transfers_requests(NOW_MS - 2 * DAY_MS)
-    assert asked(first)[-1] == ("", 2, 1)
-    for request in first:
-        assert api.parse_transfers(request, b"[]") == []
-        assert api.next_page(request, b"[]") is None
-    assert len(api.transfers_requests(NOW_MS - 2 * DAY_MS)) == 2
 
 
 def test_pages_go_on_by_time() -> None:

@@ -77,7 +77,14 @@ class TestBalances:
             world.exchange.wallet += 100
             told = {"e": "balanceUpdate", "E": now_ms, "a": "USDT", "d": "-100.00000000", "T": now_ms}
             world.exchange.tell("spot", told)
-            row = {"symbol": "", "incomeType": "TRANSFER", "income": "100", "asset": "USDT", "time": now_ms, "tranId": 0}
+            row = {
+                "symbol": "",
+                "incomeType": "TRANSFER",
+                "income": "100",
+                "asset": "USDT",
+                "time": now_ms,
+                "tranId": 0,
+            }
             world.exchange.income = [row]
             changed = {"m": "DEPOSIT", "B": [{"a": "USDT", "wb": str(world.exchange.wallet)}], "P": []}
             world.exchange.tell("usdm", {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": now_ms, "a": changed})

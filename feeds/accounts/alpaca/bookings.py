@@ -20,8 +20,9 @@ reference: get-v2-account-activities; change log of 2026-11-06):
   the end of the day, in the coin that was bought (``symbol`` and ``qty``) or in cash. They name neither order nor fill:
   what a fill cost is never told, what the account paid is. Of a fee in a coin only pairs with dollars are documented;
   which coin another pair's is in, nothing tells.
-* ``CSD`` is cash deposited, ``CSW`` withdrawn (each of them also what came back of the other); ``ACATC``, ``ACATS`` and
-  ``FOPT`` come from and go to other brokers. ``JNLC`` and ``JNLS`` are cash and shares moved between accounts at Alpaca.
+* ``CSD`` is cash deposited, ``CSW`` withdrawn (each of them also what came back of the other); ``ACATC``, ``ACATS``
+  and ``FOPT`` come from and go to other brokers. ``JNLC`` and ``JNLS`` are cash and shares moved between accounts at
+  Alpaca.
 * Shares move by ``qty`` of ``symbol``, signed: a split, a merger, another name take the old shares out with one row and
   put the new ones in with another. That is shown for ``SPLIT``, ``SPIN``, ``MA``, ``NC``, ``REORG``, ``VOF``, ``JNLS``
   and ``ACATS``, and told as "other", a transfer or a deposit of the share. **Not documented**: whether an outgoing

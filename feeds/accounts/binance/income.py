@@ -27,9 +27,10 @@ which may only read may ask. So where spot is followed as well, it is told as "o
 neither as a profit nor as a deposit.
 
 What is asked every time: funding since the time that is wanted, and all kinds since ten minutes before the newest row
-that was seen. The first time: transfers since the time that is wanted; all kinds of the last day to the end, and before
-it in windows that become longer, of each the first page. So of an account with more than a thousand rows in such a
-window, only funding and transfers are told from before the last day.
+that was seen, at the start of the last day. What is older follows piece by piece, one with every time, since all at
+once would be too dear for accounts that begin together: transfers of 89 days, and all kinds in windows that become
+longer, of each the first page. So of an account with more than a thousand rows in such a window, only funding and
+transfers are told from before the last day.
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ PRODUCT = "usdm"
 WEIGHT = 30
 PAGE = 1000
 DAY_MS = 86_400_000
+KEPT_MS = 89 * DAY_MS
 OVERLAP_MS = 600_000
 """A row may be told so much later than its time says."""
 
@@ -112,22 +114,15 @@ class Income:
         self._markets = markets
         self._spot_too = spot_too
         self._newest_ms: int | None = None  # everything up to here was told, but for what comes late
+        self._older: list[Request] = []  # still to be asked, one by one
 
     def requests(self, since_ms: int) -> list[Request]:
-        since_ms = max(0, since_ms)
-        funding = _request(since_ms, kind=FUNDING)
+        begin_ms = since_ms = max(0, since_ms)
         if self._newest_ms is not None:
-            return [_request(max(since_ms, self._newest_ms - OVERLAP_MS)), funding]
-        if self.now_ms is None or since_ms == 0:
-            return [_request(since_ms), funding]  # what they cost
-        begin_ms = max(since_ms, self.now_ms - DAY_MS)
-        requests = [_request(begin_ms), funding, _request(since_ms, kind=TRANSFER)]
-        length_ms = 2 * DAY_MS
-        while begin_ms > since_ms:
-            end_ms, begin_ms = begin_ms, max(since_ms, begin_ms - length_ms)
-            requests.append(_request(begin_ms, until_ms=end_ms - 1))
-            length_ms *= 2
-        return requests
+            begin_ms = max(since_ms, self._newest_ms - OVERLAP_MS)
+        elif self.now_ms is not None:
+            begin_ms = max(since_ms, self.now_ms - DAY_MS)
+        return [_request(begin_ms), _request(since_ms, kind=FUNDING), *self._older[:1]]
 
     def next_page(self, request: Request, raw: bytes) -> Request | None:
         """From the last millisecond of this page on, whose other rows may be on the next one. A full page of one moment
@@ -146,13 +141,28 @@ class Income:
     def parse(self, request: Request, raw: bytes) -> list[Transfer]:
         rows = decode(raw, list[Row])
         params = dict(request.params)
-        if "incomeType" not in params and "endTime" not in params:
+        if request in self._older:
+            self._older.remove(request)
+        elif "incomeType" not in params:
+            if self._newest_ms is None and self.now_ms is not None:
+                self._older = _older(self.now_ms, int(params["startTime"]))
             newest_ms = max((row.time for row in rows), default=int(params["startTime"]))
             if self.now_ms is not None:
                 newest_ms = min(newest_ms, self.now_ms)
             self._newest_ms = max(self._newest_ms or 0, newest_ms)
         told = (row for row in rows if row.income_type not in TOLD_BY_FILLS)
         return [row.transfer(self._markets, spot_too=self._spot_too) for row in told]
+
+
+def _older(now_ms: int, until_ms: int) -> list[Request]:
+    """What there may be before ``until_ms``."""
+    since_ms, length_ms = max(0, now_ms - KEPT_MS), 2 * DAY_MS
+    requests = [_request(since_ms, kind=TRANSFER)]
+    while until_ms > since_ms:
+        begin_ms = max(since_ms, until_ms - length_ms)
+        requests.append(_request(begin_ms, until_ms=until_ms - 1))
+        until_ms, length_ms = begin_ms, 2 * length_ms
+    return requests
 
 
 def _request(since_ms: int, *, until_ms: int | None = None, kind: str = "") -> Request:

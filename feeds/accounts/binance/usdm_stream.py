@@ -7,7 +7,12 @@ Which event becomes what:
 =========================  =========================================================================================
 ``ORDER_TRADE_UPDATE``     the order's state; a fill if it is an execution
 ``ACCOUNT_UPDATE``         changed wallet balances and positions, absolute. What is free to use only REST tells: ask
-                           again (its ``cw`` is not "available")
+                           again (its ``cw`` is not "available"). ``m`` is the reason: ORDER, FUNDING_FEE, DEPOSIT,
+                           WITHDRAW, WITHDRAW_REJECT, ADJUSTMENT, INSURANCE_CLEAR, ADMIN_DEPOSIT, ADMIN_WITHDRAW,
+                           MARGIN_TRANSFER, MARGIN_TYPE_CHANGE, ASSET_TRANSFER, OPTIONS_PREMIUM_FEE,
+                           OPTIONS_SETTLE_PROFIT, AUTO_EXCHANGE, COIN_SWAP_DEPOSIT, COIN_SWAP_WITHDRAW; others may
+                           come. ``bc`` is what changed beside profit and commission, without an id: so it is no
+                           transfer, but any reason other than ORDER has the list of income read soon
 ``ALGO_UPDATE``            the state of a conditional order
 ``TRADE_LITE``             nothing. It tells a fill some milliseconds before ORDER_TRADE_UPDATE, but without fee,
                            realised profit and position side. A fill is stored once and then shown: the poor version
