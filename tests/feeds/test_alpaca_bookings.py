@@ -20,9 +20,11 @@ from feeds.account_domain import Finding, Transfer
 from feeds.accounts.alpaca import bookings
 from feeds.errors import ParseError
 from feeds.exchange import Request
+from feeds.following.polls import TRANSFERS_S
 from feeds.simulator import endpoints
 from feeds.simulator.alpaca import rows
 from feeds.simulator.alpaca.terms import TERMS
+from feeds.simulator.control import execute_once
 from tests.feeds.alpaca_examples import account, changed, listed
 from tests.feeds.simulator_help import simulator
 from tests.feeds.test_simulator_alpaca import FEW
@@ -242,13 +244,14 @@ async def test_what_the_simulated_exchange_tells() -> None:
 
 
 def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo trader at work, answers of many pages, seven minutes that pass as quickly as they can."""
+    """With fills before and after, answers of many pages; minutes that pass as quickly as they can. Each booking is told
+    when the balance that it changed is not understood without, long before the next time of asking."""
     monkeypatch.setattr(bookings, "PAGE", 3)
 
     async def main() -> None:
         kept: list[Transfer] = []
         found: list[Finding] = []
-        async with hours_world(["alpaca"]) as here:
+        async with hours_world(["alpaca"], trader=False) as here:
 
             async def put_transfers(account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
                 kept.extend(transfers)
@@ -262,8 +265,12 @@ def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: py
             coins, shares = true.desks["crypto"], true.desks["stocks"]
             for desk, asset, amount in ((shares, "AAPL", "10"), (shares, "USD", "5")):
                 desk.transfer(asset, D(amount), "JNLS" if asset == "AAPL" else "")
+            market = here.server.market.markets["alpaca", "crypto", "BTC/USD"]
+            for n in range(4):
+                execute_once(coins, market, buy=n % 2 == 0)
+            begun_s = here.clock.monotonic_s()
             await here.follow("alpaca", 1)
-            await asyncio.sleep(90)
+            await asyncio.sleep(40)
             booked = [
                 (coins, "USD", "12.25", "DIV CDIV"),
                 (coins, "USD", "-1.84", "DIVNRA"),
@@ -275,10 +282,10 @@ def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: py
             ]
             for desk, asset, amount, name in booked:
                 desk.transfer(asset, D(amount), name)
-                await asyncio.sleep(7)
-            await asyncio.sleep(120)
-            here.server.traders["alpaca"].paused = True
-            await asyncio.sleep(60)
+                await asyncio.sleep(20)
+            for n in range(4):
+                execute_once(coins, market, buy=n % 2 == 0)
+            await asyncio.sleep(40)
             moved = {t.id.partition("/")[0]: t for t in kept}
             told_of = [each for each in true.movements if each.asset == "USD" or each.name]  # no coins deposited
             assert len(moved) == len({(t.kind, t.id) for t in kept}) == len(told_of)
@@ -288,8 +295,9 @@ def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: py
                 assert (told.asset, told.amount) == (f"{each.asset}.US" if share else each.asset, each.amount)
                 assert told.exchange_ms == each.ms and told.note == ("" if each.name in ("", "JNLS") else each.name)
             assert [(f.cause, f.sentence) for f in found] == []
-            assert len(here.store.fills[1]) == len(true.fills) > 20
+            assert len(here.store.fills[1]) == len(true.fills) == 8
             asked = [r for r in here.received if "category=non_trade" in r.asked.query]
             assert sum("page_token" in r.asked.query for r in asked) > 5
+            assert here.clock.monotonic_s() - begun_s < TRANSFERS_S
 
     hours.run(main())
