@@ -244,8 +244,8 @@ async def test_what_the_simulated_exchange_tells() -> None:
 
 
 def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fills before and after, answers of many pages; minutes that pass as quickly as they can. Each booking is told
-    when the balance that it changed is not understood without, long before the next time of asking."""
+    """With fills before and after, answers of many pages; minutes that pass as quickly as they can. Each booking is
+    told when the balance that it changed is not understood without, long before the next time of asking."""
     monkeypatch.setattr(bookings, "PAGE", 3)
 
     async def main() -> None:
