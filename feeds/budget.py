@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 
 from feeds.clock import Clock
-from feeds.errors import FeedError, RateLimited
+from feeds.errors import FeedError, NotSent
 from feeds.exchange import Budget
 
 URGENT_SHARE = 0.95
@@ -108,14 +108,14 @@ class WeightGate:
     async def acquire(self, weight: int, *, urgent: bool, max_wait_s: float) -> None:
         """Wait for this much of the budget.
 
-        Raises RateLimited if the wait would be, or was, longer than ``max_wait_s``.
+        Raises NotSent if the wait would be, or was, longer than ``max_wait_s``.
         """
         budget = self.weights.budget
         if weight > self.weights.allowed(urgent):
             allowed = self.weights.allowed(urgent)
-            raise RateLimited(f"{self.name}: a request of weight {weight} never fits into {allowed}", budget.per_s)
+            raise NotSent(f"{self.name}: a request of weight {weight} never fits into {allowed}", budget.per_s)
         if self.blocked_s > max_wait_s:
-            raise RateLimited(f"{self.name}: the exchange asked to wait", self.blocked_s)
+            raise NotSent(f"{self.name}: the exchange asked to wait", self.blocked_s)
         queue = self._queues[0 if urgent else 1]
         waiter = _Waiter(weight)
         queue.append(waiter)
@@ -131,7 +131,7 @@ class WeightGate:
             self._pump()
             if isinstance(error, TimeoutError):
                 wait_s = max(self.blocked_s, self.weights.left_s(self._clock.now_ns()))
-                raise RateLimited(f"{self.name}: the budget was used up for {max_wait_s:g} s", wait_s) from None
+                raise NotSent(f"{self.name}: the budget was used up for {max_wait_s:g} s", wait_s) from None
             raise
 
     def answered(self, weight: int, told: int | None, sent_ns: int) -> None:

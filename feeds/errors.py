@@ -11,6 +11,7 @@
     │   └── CrossedError    best bid at or above best ask
     ├── TransportError      socket or HTTP trouble                          (retry)
     │   └── RateLimited     429, 418: wait ``retry_after_s``
+    │       └── NotSent     our own budget is used up, or we were told to wait
     ├── ExchangeError       the exchange answered with an error             (retry)
     └── CredentialsError    the exchange refuses the key                    (fatal)
 
@@ -78,15 +79,25 @@ class TransportError(FeedError):
 
 
 class RateLimited(TransportError):
-    """HTTP 429 or 418, or our own budget is used up. ``of_key``: it is one key's, or its account's, limit that was
-    passed; others may go on."""
+    """HTTP 429 or 418. ``of_key``: it is one key's, or its account's, limit that was passed; others may go on. ``code``
+    is the exchange's own, None where there is none.
+
+    It is an answer: whether what was asked was done all the same, only the exchange's documentation can say.
+    """
 
     sentence = "The exchange asks us to wait."
 
-    def __init__(self, detail: str, retry_after_s: float, *, of_key: bool = False) -> None:
+    def __init__(
+        self, detail: str, retry_after_s: float, *, of_key: bool = False, code: int | str | None = None
+    ) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
         self.of_key = of_key
+        self.code = code
+
+
+class NotSent(RateLimited):
+    """Our own budget is used up, or the exchange had asked us to wait: this request has not left us."""
 
 
 class ExchangeError(FeedError):

@@ -112,7 +112,7 @@ class RestClient:
         ``prepare`` (else the client's own) is called when the wait is over, just before sending: sign there, so that
         the timestamp is fresh however long the request had to wait.
 
-        Raises TransportError, RateLimited (also when the wait would be longer than ``max_wait_s``), ExchangeError,
+        Raises TransportError, RateLimited, NotSent when the wait would be longer than ``max_wait_s``, ExchangeError,
         CredentialsError; nothing else but ValueError for a product that has no host.
         """
         host = self._hosts.get(request.product)
@@ -256,7 +256,12 @@ class RestClient:
             waits.append(header)
         longest_s = max(waits) if waits else WAIT_418_S if answer.status == 418 else WAIT_429_S
         why = f"HTTP {answer.status}, wait {longest_s:g} s: {error or 'too many requests'}"
-        return RateLimited(f"{where}: {why}", longest_s, of_key=isinstance(error, RateLimited) and error.of_key)
+        told = error if isinstance(error, RateLimited) else None
+        limited = RateLimited(
+            f"{where}: {why}", longest_s, of_key=told is not None and told.of_key, code=told.code if told else None
+        )
+        limited.status = answer.status
+        return limited
 
     # The host's record
 

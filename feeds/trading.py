@@ -2,7 +2,8 @@
 
 The rule that makes a retry safe: an order gets its ``client_id`` before it is sent for the first time, and is never
 sent a second time before the exchange has said, asked by that id, that it does not have it. A request that was not
-answered may have arrived; one that was refused in the exchange's own words has not become an order.
+answered may have arrived; one that was refused in the exchange's own words has not become an order. That we ask too
+much is no such word by itself: "busy" may be said of an order that was taken.
 """
 
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from feeds.account_domain import Order
 from feeds.domain import Side, Value
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import Request
 
 HedgedSide = Literal["long", "short"]
@@ -66,8 +67,10 @@ class TradingApi(Protocol):
     def unknown_order(self, error: ExchangeError) -> bool:
         """Does this refusal say that there is no such order (any more)?"""
 
-    def leaves_open(self, error: ExchangeError) -> bool:
-        """Does this answer to an order say that the exchange does not know itself what has become of it?"""
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        """After this answer to an order, may the order stand? True where the exchange does not know itself what has
+        become of it; and where it asks us to wait, unless its documentation makes certain that what it answers so was
+        not done."""
 
     def cancel_request(self, order: Order) -> Request: ...
 

@@ -278,7 +278,7 @@ class Alpaca:
             said = self._credentials.cut_from(said)
         detail = f"{LABEL} answered HTTP {status}" + (f": {said[:300]}" if said else "")
         if status == 429:
-            return RateLimited(detail, self._wait_s(headers), of_key=True)
+            return RateLimited(detail, self._wait_s(headers), of_key=True, code=outcome.code)
         if status == 401 or (status == 403 and outcome.code is None and "subscription" not in said):
             refused = CredentialsError(detail, outcome.code or status)
             refused.sentence = f"{LABEL} refuses the API key for its market data (HTTP {status})."

@@ -188,7 +188,7 @@ class Binance:
                 pass
         detail = f"Binance answered HTTP {status}" + (f", code {code}: {said}" if code is not None else "")
         if status in (418, 429) or code == _TOO_MANY_REQUESTS:
-            return RateLimited(detail, _retry_after_s(status, headers))
+            return RateLimited(detail, _retry_after_s(status, headers), code=code)
         if code in _KEY_REFUSED:
             return CredentialsError(detail, code)
         if status == 403 or status >= 500:

@@ -235,9 +235,9 @@ class Bybit:
             code, said = None, raw[:300].decode(errors="replace") if status >= 400 else ""
         detail = f"Bybit answered HTTP {status}" + (f", code {code}" if code else "") + (f": {said}" if said else "")
         if status == 403 and "country" not in said and "region" not in said:
-            return RateLimited(detail, _BAN_S)
+            return RateLimited(detail, _BAN_S, code=code)
         if status == 429 or code in _TOO_OFTEN:
-            return RateLimited(detail, self._wait_s(headers), of_key=code == _KEYS_TOO_OFTEN)
+            return RateLimited(detail, self._wait_s(headers), of_key=code == _KEYS_TOO_OFTEN, code=code)
         if code in _KEY_REFUSED:
             return CredentialsError(detail, code)
         if status == 403 or status >= 500 or code in _TROUBLE:

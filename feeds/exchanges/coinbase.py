@@ -204,7 +204,7 @@ class Coinbase:
         said = (errors.message or errors.error_details or first.message)[:300]
         detail = f"Coinbase answered HTTP {status}" + (f", {code}: {said}" if code or said else "")
         if status == 429 or code == "rate_limit_exceeded":
-            return RateLimited(detail, _retry_after_s(headers), of_key=True)
+            return RateLimited(detail, _retry_after_s(headers), of_key=True, code=code)
         if status == 401:
             return CredentialsError(detail, code)
         if status >= 500 or code is None:

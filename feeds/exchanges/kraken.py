@@ -189,9 +189,10 @@ class Kraken:
         code = said[0] if said else None
         detail = f"Kraken answered HTTP {status}" + (f": {'; '.join(said)[:300]}" if said else "")
         if (throttled := _THROTTLED.search(detail)) is not None:
-            return RateLimited(detail, min(max(float(throttled[1]) - self._now_s(), 1.0), _LONGEST_WAIT_S))
+            wait_s = min(max(float(throttled[1]) - self._now_s(), 1.0), _LONGEST_WAIT_S)
+            return RateLimited(detail, wait_s, code=code)
         if status == 429 or any(text in detail for text in _TOO_OFTEN):
-            return RateLimited(detail, _retry_after_s(headers), of_key=_KEYS_TOO_OFTEN in detail)
+            return RateLimited(detail, _retry_after_s(headers), of_key=_KEYS_TOO_OFTEN in detail, code=code)
         if code in _KEY_REFUSED:
             return CredentialsError(detail, code)
         if status >= 500 or (code is not None and code.startswith("EService:")):

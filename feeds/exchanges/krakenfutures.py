@@ -185,7 +185,8 @@ class KrakenFutures:
                 said = _decode_outcome(raw).said()
         detail = f"{LABEL} answered HTTP {status}" + (f": {said[:300]}" if said else "")
         if status == 429 or (said is not None and said.startswith(_TOO_OFTEN)):
-            return RateLimited(detail, _retry_after_s(headers), of_key=said is not None and said.startswith(_TOO_OFTEN))
+            of_key = said is not None and said.startswith(_TOO_OFTEN)
+            return RateLimited(detail, _retry_after_s(headers), of_key=of_key, code=said)
         if status == 401 or (said is not None and said.startswith(_KEY_REFUSED)):
             return CredentialsError(detail, said)
         if status >= 500 or status == 403 or (said is not None and said.startswith(_TROUBLE)):

@@ -251,9 +251,9 @@ class Lmex:
         code, said = _error_in(status, raw)
         detail = f"LMEX answered HTTP {status}" + (f", code {code}: {said}" if code is not None else "")
         if status == _BANNED or code == _BANNED:
-            return RateLimited(detail, self._release_s(headers, _BAN_S))
+            return RateLimited(detail, self._release_s(headers, _BAN_S), code=code)
         if status == 429 or code in _TOO_OFTEN:
-            return RateLimited(detail, self._release_s(headers, _BLOCK_S), of_key=True)
+            return RateLimited(detail, self._release_s(headers, _BLOCK_S), of_key=True, code=code)
         if status in (401, 403) or code in _KEY_REFUSED or code in _FORBIDDEN:
             return CredentialsError(detail, code)
         if status >= 500 or status == 408:

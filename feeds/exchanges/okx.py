@@ -208,7 +208,7 @@ class Okx:
         told = "" if code == "0" or (code in _ROWS_TELL and b'"sCode"' in raw) else code
         detail = f"OKX answered HTTP {status}" + (f", code {told}: {said}" if told else "")
         if status == 429 or told in _TOO_OFTEN:
-            return RateLimited(detail, _retry_after_s(headers), of_key=told in _KEYS_TOO_OFTEN)
+            return RateLimited(detail, _retry_after_s(headers), of_key=told in _KEYS_TOO_OFTEN, code=told or None)
         if told in _KEY_REFUSED:
             return CredentialsError(detail, told)
         if status == 403 or status >= 500 or told in _TROUBLE:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from feeds.account import KeyLimits
 from feeds.clock import SYSTEM, Clock
-from feeds.errors import RateLimited
+from feeds.errors import NotSent, RateLimited
 
 
 class Counter:
@@ -51,13 +51,13 @@ class KeyGate:
 
     @asynccontextmanager
     async def passing(self, cost: float, *, urgent: bool, max_wait_s: float | None = None) -> AsyncIterator[None]:
-        """Wait for room, and for one's turn; the body is the request. Raises RateLimited if the wait for room would be
+        """Wait for room, and for one's turn; the body is the request. Raises NotSent if the wait for room would be
         longer than ``max_wait_s`` (else the gate's own)."""
         begun_s = self._clock.monotonic_s()
         longest_s = self._max_wait_s if max_wait_s is None else max_wait_s
         while (wait_s := self._counter.wait_s(cost, urgent, now_s := self._clock.monotonic_s())) > 0:
             if now_s - begun_s + wait_s > longest_s:
-                raise RateLimited(f"{self._name}: this key's budget is used up", wait_s)
+                raise NotSent(f"{self._name}: this key's budget is used up", wait_s)
             await asyncio.sleep(wait_s + 0.001)
         self._counter.take(cost, now_s)
         try:

@@ -18,7 +18,7 @@ import structlog
 
 from feeds.account import AccountApi, LimitsKeys
 from feeds.clock import SYSTEM, Clock
-from feeds.errors import ExchangeError, RateLimited
+from feeds.errors import ExchangeError, NotSent, RateLimited
 from feeds.exchange import Request
 from feeds.following.key_gate import KeyGate
 from feeds.pacing import LONGEST_S
@@ -113,7 +113,7 @@ class SignedRest:
 
         request = self._api.time_request(product)
         if blocked_s := self.blocked_s(request.product):
-            raise RateLimited(f"{request}: the exchange asked to wait", blocked_s)
+            raise NotSent(f"{request}: the exchange asked to wait", blocked_s)
         try:
             answer = await self._rest.send(request, urgent=urgent, prepare=note)
         except RateLimited as error:
@@ -139,7 +139,7 @@ class SignedRest:
     async def ask(self, request: Request, *, urgent: bool = False, max_wait_s: float | None = None) -> Told:
         """Sign, send, and return the answer; one refused for its time is asked again after a new measurement.
 
-        ``max_wait_s``: it is not sent later than that (RateLimited is raised then), however long it had to wait.
+        ``max_wait_s``: it is not sent later than that (NotSent is raised then), however long it had to wait.
         """
         try:
             return await self._ask(request, urgent, max_wait_s)
@@ -155,7 +155,7 @@ class SignedRest:
         return max(0.0, self._silent_until_s - self._clock.monotonic_s(), self._rest.blocked_s(product))
 
     async def _ask(self, request: Request, urgent: bool, max_wait_s: float | None) -> Told:
-        """Raises RateLimited, and does not even queue, while the exchange wants it to wait for longer than
+        """Raises NotSent, and does not even queue, while the exchange wants it to wait for longer than
         ``max_wait_s``; if that is None, what is not urgent at once: who asks again and again is to know why there is
         no answer."""
         sent_s = 0.0
@@ -163,16 +163,16 @@ class SignedRest:
         longest_s = max_wait_s if max_wait_s is not None else PATIENCE_S if urgent else 0.0
         while blocked_s := self.blocked_s(request.product):
             if blocked_s > longest_s - (self._clock.monotonic_s() - asked_s):
-                raise RateLimited(f"{request}: the exchange asked to wait", blocked_s)
+                raise NotSent(f"{request}: the exchange asked to wait", blocked_s)
             await asyncio.sleep(blocked_s)
         if request.product not in self._readings:  # who cancels does not wait until the account is followed
-            await self.measure(request.product, urgent=urgent)
+            await self._measure_before(request, urgent)
 
         def sign(request: Request) -> Request:
             nonlocal sent_s
             sent_s = self._clock.monotonic_s()
             if max_wait_s is not None and sent_s - asked_s > max_wait_s:
-                raise RateLimited(f"{request} waited for {sent_s - asked_s:.1f} s and is not sent any more", 0.0)
+                raise NotSent(f"{request} waited for {sent_s - asked_s:.1f} s and is not sent any more", 0.0)
             return self._api.sign(request, self.now_ms(request.product))
 
         cost = self._api_limits.key_cost(request) if self._api_limits is not None else 0.0
@@ -187,6 +187,13 @@ class SignedRest:
         self._told_off = 0
         self.last_answer_ns = answer.recv_ns
         return Told(answer.raw, self.at_least_ms(request.product, sent_s), answer.recv_ns)
+
+    async def _measure_before(self, request: Request, urgent: bool) -> None:
+        """Whatever the exchange answers to that: the request itself was not sent."""
+        try:
+            await self.measure(request.product, urgent=urgent)
+        except RateLimited as error:
+            raise NotSent(str(error), error.retry_after_s, of_key=error.of_key) from error
 
     def _wait_as_told(self, error: RateLimited) -> None:
         """A limit of this key alone: nobody else waits for it. Told so again and again, it waits longer each time:

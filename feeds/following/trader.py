@@ -19,7 +19,7 @@ from feeds.account import AccountApi, AccountSpec
 from feeds.account_domain import Order
 from feeds.clock import SYSTEM, Clock
 from feeds.domain import StreamState
-from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited, TransportError
+from feeds.errors import CredentialsError, ExchangeError, FeedError, NotSent, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.following.journal import Journal
 from feeds.following.signed_rest import SignedRest, Told
@@ -230,16 +230,17 @@ class Trader:
         try:
             told = await self._rest.ask(request, urgent=True, max_wait_s=SEND_S)
             placed = trading.parse_placed(order, told.raw, told.asof_ms)
-        except RateLimited as error:  # before or instead of being processed
+        except NotSent as error:
             return await self._ended(ticket, "refused", error.sentence)
-        except ExchangeError as error:
+        except (ExchangeError, RateLimited) as error:
             if not trading.leaves_open(error):
-                if isinstance(trading, HedgeMode):
+                if isinstance(error, ExchangeError) and isinstance(trading, HedgeMode):
                     trading.doubt_mode(order.symbol, error)
                 found = await self._find(trading, ticket) if again else ticket  # refused because it is there after all?
                 if found.state in ("placed", "unsure"):
                     return found
-                return await self._ended(ticket, "refused", self._said(error))
+                sentence = error.sentence if isinstance(error, RateLimited) else self._said(error)
+                return await self._ended(ticket, "refused", sentence)
             self._log.warning("order left open", client_id=ticket.client_id, error=self._said(error))
         except (TransportError, ParseError) as error:
             self._log.warning("order not answered", client_id=ticket.client_id, error=str(error))

@@ -13,6 +13,7 @@ from feeds.errors import (
     ExchangeError,
     FeedError,
     GapError,
+    NotSent,
     ParseError,
     RateLimited,
     SyncError,
@@ -34,6 +35,7 @@ KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issu
         (CrossedError, SyncError, Verdict.RESYNC),
         (TransportError, FeedError, Verdict.RETRY),
         (RateLimited, TransportError, Verdict.RETRY),
+        (NotSent, RateLimited, Verdict.RETRY),
         (ExchangeError, FeedError, Verdict.RETRY),
         (CredentialsError, ExchangeError, Verdict.FATAL),
     ],
@@ -60,8 +62,8 @@ def test_a_parse_error_keeps_the_beginning_alone(raw: bytes | str) -> None:
 
 
 def test_what_errors_carry() -> None:
-    limited = RateLimited("HTTP 429", 2.5)
-    assert (str(limited), limited.retry_after_s) == ("HTTP 429", 2.5)
+    limited = RateLimited("HTTP 429", 2.5, code="50013")
+    assert (str(limited), limited.retry_after_s, limited.code) == ("HTTP 429", 2.5, "50013")
     refused = ExchangeError("order would immediately match", -2010)
     assert (str(refused), refused.code) == ("order would immediately match", -2010)
     assert CredentialsError("invalid key").code is None

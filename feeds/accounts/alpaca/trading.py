@@ -22,7 +22,7 @@ from feeds.account_reading import Wire
 from feeds.accounts.alpaca.rows import OrderRow
 from feeds.accounts.alpaca.wire import ACCOUNT, CRYPTO, Names, decode
 from feeds.domain import Market
-from feeds.errors import ExchangeError, ParseError
+from feeds.errors import ExchangeError, ParseError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
@@ -93,9 +93,10 @@ class AlpacaTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in UNKNOWN_ORDER
 
-    def leaves_open(self, error: ExchangeError) -> bool:
-        """Trouble inside is HTTP 5xx at Alpaca: no refusal, but no answer."""
-        return False
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        """Trouble inside is HTTP 5xx at Alpaca: no refusal, but no answer. 429 has the one documented meaning that the
+        key's requests of the minute are used up, which is counted before a request is looked at."""
+        return isinstance(error, RateLimited) and error.status != 429
 
     def cancel_request(self, order: Order) -> Request:
         return Request(path=f"{ORDERS_PATH}/{order.id}", method="DELETE", product=ACCOUNT, about=order.product)

@@ -8,6 +8,8 @@ Facts (sources: binance-spot-api-docs ``rest-api.md`` and ``errors.md``; develop
   and ``positionSide/dual`` (weight 30), for the whole account. -4061: the order does not fit the mode.
 * A post-only order is type LIMIT_MAKER on spot, and timeInForce GTX on futures.
 * Errors -1000, -1001 (internal), -1006 and -1007 (no answer from the matching engine) leave open what has become of it.
+  So does HTTP 5xx, whatever it says. 429 and 418 (-1003, -1015) do not: 4xx is the sender's fault, by documentation,
+  and of these two it says that the limit was broken, so that the request is turned away.
 * The futures' conditional orders are another list: cancelled by ``algoOrder``, all of a market by ``algoOpenOrders``.
 * -2013: order does not exist (asked for); -2011: unknown order (cancelled).
 * ``DELETE openOrders`` answers -2011 where nothing is open on spot; the futures' ``allOpenOrders`` answers code 200.
@@ -22,7 +24,7 @@ from feeds.account_reading import Wire
 from feeds.accounts.binance import spot_rest, usdm_rest
 from feeds.accounts.binance.wire import decode
 from feeds.domain import Market
-from feeds.errors import ExchangeError, ParseError
+from feeds.errors import ExchangeError, ParseError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
@@ -142,7 +144,9 @@ class BinanceTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in NO_SUCH_ORDER
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        if isinstance(error, RateLimited):
+            return error.status is None or error.status >= 500
         return error.code in NOT_KNOWN
 
     def cancel_request(self, order: Order) -> Request:

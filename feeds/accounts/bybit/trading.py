@@ -27,14 +27,19 @@ from feeds.account_reading import Wire
 from feeds.accounts.bybit.rows import POSITION_INDEXES, WALLET, OrderRow, PositionRow
 from feeds.accounts.bybit.wire import reading, result
 from feeds.domain import Market
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 UNKNOWN_ORDER = frozenset({110001, 170213})
 WRONG_PARAMETER = 10001
-OUTCOME_UNKNOWN = frozenset({10000, 10016, 170007})
-"""The server timed out or broke: it may have been done."""
+OUTCOME_UNKNOWN = frozenset({10000, 10016, 170007, 170146})
+"""The server timed out or broke, or the order's creation timed out: it may have been done."""
+TURNED_AWAY = frozenset({10006, 10018})
+"""A limit of the user or of the address was passed: counted before a request is looked at. 429, with the same error
+class here, is another matter: the trading service is under high load, and that is no refusal."""
+ADDRESS_BANNED = 403
+"""HTTP status of every answer to an address that asked too often, whatever it asks."""
 SPOT_KINDS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 """Values of ``orderFilter``; without one only ``Order`` is cancelled."""
 
@@ -164,7 +169,9 @@ class BybitTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in UNKNOWN_ORDER
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        if isinstance(error, RateLimited):
+            return error.code not in TURNED_AWAY and error.status != ADDRESS_BANNED
         return error.code in OUTCOME_UNKNOWN
 
     def cancel_request(self, order: Order) -> Request:

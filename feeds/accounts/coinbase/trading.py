@@ -26,7 +26,7 @@ from feeds.accounts.coinbase import rows
 from feeds.accounts.coinbase.known import KnownOrders
 from feeds.accounts.coinbase.wire import HOST, PRODUCT, reading
 from feeds.domain import Market
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
@@ -42,6 +42,9 @@ UNSURE = frozenset(
     {"UNKNOWN_FAILURE_REASON", "DUPLICATE_CLIENT_ORDER_ID", "INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 )
 """Of a refused order: the first says nothing, the second that there is an order, the others are trouble of its own."""
+TURNED_AWAY = "rate_limit_exceeded"
+"""The documented error of HTTP 429: requests of the user or the address are counted before they are looked at. Another
+body of that status (a backend's "resource exhausted") says nothing of the order."""
 
 _OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -162,8 +165,9 @@ class CoinbaseTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in GONE
 
-    def leaves_open(self, error: ExchangeError) -> bool:
-        """Does this answer to an order say that the exchange does not know itself what has become of it?"""
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        if isinstance(error, RateLimited):
+            return error.code != TURNED_AWAY
         return error.code in UNSURE or not error.code
 
     def cancel_request(self, order: Order) -> Request:

@@ -15,13 +15,22 @@ from feeds.account_domain import Order
 from feeds.accounts.kraken import rest
 from feeds.accounts.kraken.names import Pairs, rest_name
 from feeds.accounts.kraken.wire import PRODUCT
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 LONGEST_SWITCH_S = 86_399
 UNKNOWN = "EOrder:Unknown order"
 LEFT_OPEN = ("EGeneral:Internal error", "EGeneral:Unknown error")
+TURNED_AWAY = (
+    "EAPI:Rate limit exceeded",
+    "EOrder:Rate limit exceeded",
+    "EService:Throttled",
+    "EService: Throttled",
+    "EGeneral:Temporary lockout",
+)
+"""Counted before the request is looked at: the key's counter, requests at once, a key locked out. The
+second is the matching engine's own counter, which refuses the order. HTTP 429 without one of them is not documented."""
 NO_COST = frozenset({"AddOrder", "CancelOrder"})
 """What the key's counter does not count."""
 
@@ -99,9 +108,12 @@ class Trading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code == UNKNOWN
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
         """What Kraken calls internal. ("EService:..." is trouble on the way: the order is looked for anyway.)"""
-        return isinstance(error.code, str) and error.code.startswith(LEFT_OPEN)
+        code = str(error.code or "")
+        if isinstance(error, RateLimited):
+            return not code.startswith(TURNED_AWAY)
+        return code.startswith(LEFT_OPEN)
 
     def cancel_request(self, order: Order) -> Request:
         return private("CancelOrder", ("txid", order.id))

@@ -15,7 +15,7 @@ from uuid import uuid4
 from feeds.account_domain import Order
 from feeds.accounts.krakenfutures import rest
 from feeds.accounts.krakenfutures.wire import PRODUCT, decode, inverse
-from feeds.errors import ExchangeError
+from feeds.errors import ExchangeError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
@@ -23,6 +23,8 @@ API = "/derivatives/api/v3"
 HOST = "account"
 STANDS = frozenset({"placed", "partiallyFilled", "filled"})
 """Of ``sendStatus.status``: it has become an order."""
+TURNED_AWAY = "apiLimitExceeded"
+"""The points of the key are used up: the request was not looked at. HTTP 429 without it is not documented."""
 GONE = frozenset({"notFound", "filled"})
 
 
@@ -100,8 +102,10 @@ class Trading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in GONE
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
         """An order that was placed, and of which no id was told."""
+        if isinstance(error, RateLimited):
+            return not str(error.code or "").startswith(TURNED_AWAY)
         return error.code in STANDS
 
     def cancel_request(self, order: Order) -> Request:

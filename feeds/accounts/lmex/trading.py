@@ -6,6 +6,8 @@ Facts (sources: btsecom/docs: spotV3_3 and futuresV2_3, Trade Endpoints and API 
   as an amount to spend; we send the first. In hedge mode ``positionMode`` must say so.
 * **A refused order is answered by HTTP 200** with a ``status`` of refusal and a ``message``. Answers are lists.
 * -1 (time-out) and 17 (request failed) say "please check the order status": they leave open what has become of it.
+* HTTP 429 (blocked until a moment that it names) and 451 (banned) are of requests that are not looked at. The number
+  -22 of clients' tables is documented nowhere: it leaves open what has become of it.
 * ``GET order`` finds an order by ``clOrderID`` while it is open, and for 30 minutes after its cancellation; 16 is
   an order that is not found.
 * Without an id ``DELETE order`` cancels all orders of a market. There is no call for all markets.
@@ -20,12 +22,13 @@ from feeds.account_domain import Order
 from feeds.accounts.lmex.rows import STATUSES, OrderRow
 from feeds.accounts.lmex.wire import CONVERTED, decode_rows, listed, reading
 from feeds.domain import Market
-from feeds.errors import ExchangeError, ParseError
+from feeds.errors import ExchangeError, ParseError, RateLimited
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
 NOT_FOUND = 16
 NOT_KNOWN = frozenset({-1, 17})
+TURNED_AWAY = frozenset({429, 451})
 ORDER_PATHS = {"spot": "/spot/api/v3.3/order", "futures": "/futures/api/v2.3/order"}
 
 
@@ -122,7 +125,9 @@ class LmexTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in (NOT_FOUND, 404)
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        if isinstance(error, RateLimited):
+            return error.status not in TURNED_AWAY
         return error.code in NOT_KNOWN
 
     def cancel_request(self, order: Order) -> Request:

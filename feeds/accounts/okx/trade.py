@@ -26,7 +26,7 @@ from feeds.account_domain import Order, Position
 from feeds.accounts.okx.answers import parse_orders
 from feeds.accounts.okx.wire import ALGO, Answer, contracts, decode, json, one, rows
 from feeds.domain import Market
-from feeds.errors import ExchangeError, ParseError, TransportError
+from feeds.errors import ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Request
 from feeds.trading import NewOrder
 
@@ -46,6 +46,9 @@ GONE = frozenset({"51400", "51401", "51402", "51603"})
 CANCELLING = "51410"
 OUTCOME_UNKNOWN = frozenset({"50001", "50004", "50013", "50026"})
 """Unavailable, timed out, busy, broken: it may have been done."""
+TURNED_AWAY = frozenset({"50011", "50040", "50061"})
+"""Requests of the user, or orders of the sub-account, are counted before they are looked at. HTTP 429 alone is not
+enough: 50013 (busy) has it, too."""
 
 _HELD = {"1": "cash", "2": "cash", "3": "cross", "4": "cross"}
 
@@ -195,7 +198,9 @@ class OkxTrading:
     def unknown_order(self, error: ExchangeError) -> bool:
         return error.code in GONE
 
-    def leaves_open(self, error: ExchangeError) -> bool:
+    def leaves_open(self, error: ExchangeError | RateLimited) -> bool:
+        if isinstance(error, RateLimited):
+            return error.code not in TURNED_AWAY
         return error.code in OUTCOME_UNKNOWN
 
     # Cancelling
