@@ -12,7 +12,7 @@ from dashboard.store import DjangoAccountStore
 from feeds import accounts, demo
 from feeds.account import AccountSpec, Credentials
 from feeds.account_config import AccountConfig
-from feeds.account_facts import facts_of
+from feeds.account_facts import dead_man_s, facts_of
 from feeds.clock import SYSTEM
 from feeds.config import Config
 from feeds.engine import Engine
@@ -148,7 +148,7 @@ class Roster:
             trading=row.trading,
             only_here=row.only_here,
             cancel_on_stop=row.cancel_on_stop,
-            dead_man_s=row.dead_man_s,
+            dead_man_s=dead_man_s(row.exchange, row.dead_man_s),
         )
 
     def _open(self, row: ExchangeAccount) -> Credentials | None:

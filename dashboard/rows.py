@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
 from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
-from feeds.account_facts import facts_of
+from feeds.account_facts import dead_man_s, facts_of
 from feeds.worth.portfolio import quote_of
 from feeds.worth.risk import liquidation_distance
 
@@ -82,7 +82,7 @@ def account_row(account: ExchangeAccount, moment: Moment, role: str, simulated: 
         "trading": account.trading,
         "only_here": account.only_here,
         "cancel_on_stop": account.cancel_on_stop,
-        "dead_man_s": account.dead_man_s,
+        "dead_man_s": dead_man_s(account.exchange, account.dead_man_s),
         "dead_man": facts_of(account.exchange).dead_man,
         "rights": {**account.rights, "sentence": rights_sentence(account)} if owner and account.rights else None,
         "state": state,

@@ -9,8 +9,7 @@ Refusals are told in the exchange's words. Cancelling is never refused for a sta
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import msgspec
 import structlog
@@ -21,8 +20,10 @@ from feeds.clock import SYSTEM, Clock
 from feeds.domain import StreamState
 from feeds.errors import CredentialsError, ExchangeError, FeedError, NotSent, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Request
+from feeds.following.dead_man import DeadMan
 from feeds.following.journal import Journal
 from feeds.following.signed_rest import SignedRest, Told
+from feeds.following.upkeep import Upkeep
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
 from feeds.trading import FindsInTwo, FindsOpen, HedgeMode, TradingApi
 
@@ -93,7 +94,10 @@ class Trader:
         self._task: asyncio.Task[None] | None = None
         self._begun_s = clock.monotonic_s()
         self._sent_s: dict[str, float] = {}  # by key: nothing of ours was sent after that
-        self._armed: set[str] = set()  # markets whose dead man's switch was set
+        self._upkeep = Upkeep(self._log, self._said)
+        self._dead_man: DeadMan | None = None
+        if spec.trading and spec.dead_man_s and isinstance(api, TradingApi):
+            self._dead_man = DeadMan(spec.dead_man_s, api, api, rest, self._upkeep, log=self._log, clock=clock)
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -101,6 +105,8 @@ class Trader:
         """Find out what became of what was under way; keep the dead man's switch. Idempotent."""
         if self._task is None:
             self._task = asyncio.create_task(self._look_after(), name=f"orders of account {self._spec.id}")
+            if self._dead_man is not None:
+                self._dead_man.start()
 
     async def stop(self, then: AccountSpec | None = None) -> None:
         """End; what is under way is found out at the next start. Idempotent.
@@ -115,62 +121,42 @@ class Trader:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._dead_man is not None:
+            await self._dead_man.stop()
         if self._spec.trading:
             await self._leave(goes_on=then is not None and then.trading, held=then is not None and then.dead_man_s > 0)
 
     async def _leave(self, *, goes_on: bool, held: bool) -> None:
-        """The account is not watched any more: its orders go if so wished, else its dead man's switch is put off.
-        Where it ``goes_on``, only a switch that is not ``held`` any more is."""
+        """The account is not watched any more: its orders go if so wished, and its dead man's switch is put off. It
+        stays set where orders could not be cancelled: it will. Where the account ``goes_on``, only a switch that is not
+        ``held`` any more is put off."""
         try:
             if self._spec.cancel_on_stop and not goes_on:
                 self._log.info("orders cancelled at stop", orders=await self.cancel_all())
-            elif self._spec.dead_man_s and not (goes_on and held):
-                await self._hold_dead_man(0)
         except FeedError as error:
             self._log.error("orders not cancelled at stop", error=self._said(error))
+            return
+        try:
+            if self._dead_man is not None and not (goes_on and held):
+                await self._dead_man.put_off()
+        except FeedError as error:
+            self._log.error("dead man's switch not put off at stop", error=self._said(error))
 
     async def _look_after(self) -> None:
-        every_s = LATER_S
-        if self._spec.trading and self._spec.dead_man_s:
-            every_s = min(every_s, self._spec.dead_man_s / 3)
-        looked_s = float("-inf")
         loaded = False
-        failing: set[str] = set()
         while True:
             if not loaded:
-                loaded = await self._managed("client ids", self._load_ids(), failing)
-            if self._spec.trading and self._spec.dead_man_s:
-                await self._managed("dead man's switch", self._hold_dead_man(self._spec.dead_man_s), failing)
-            if self._clock.monotonic_s() - looked_s >= LATER_S:
-                looked_s = self._clock.monotonic_s()
-                await self._managed("orders under way", self._find_open(failing), failing)
-            await asyncio.sleep(every_s)
-
-    async def _managed(self, what: str, work: Coroutine[Any, Any, None], failing: set[str]) -> bool:
-        """Did it work? Whatever fails, the rest goes on: a trader who looked after nothing would be worse. Logged once
-        when it breaks and once when it recovers."""
-        try:
-            await work
-        except Exception as error:  # of the store, the exchange, or our own
-            if what not in failing:
-                self._log.error("orders not looked after", part=what, error=self._said(error))
-            failing.add(what)
-            return False
-        if what in failing:
-            self._log.info("orders looked after again", part=what)
-        failing.discard(what)
-        return True
+                loaded = await self._upkeep.of("client ids", self._load_ids())
+            await self._upkeep.of("orders under way", self._find_open())
+            await asyncio.sleep(LATER_S)
 
     async def _load_ids(self) -> None:
         self._ids |= await self._store.client_ids(self._spec.id)
 
-    async def _find_open(self, failing: set[str]) -> None:
+    async def _find_open(self) -> None:
         for ticket in await self._store.open_tickets(self._spec.id):
             if ticket.key not in self._at_work:
-                await self._managed(f"order {ticket.client_id}", self._find_again(ticket), failing)
-
-    async def _find_again(self, ticket: Ticket) -> None:
-        await self._find_once(ticket)
+                await self._upkeep.of(f"order {ticket.client_id}", self._find_once(ticket))
 
     # -- placing -----------------------------------------------------------------------------------------------------
 
@@ -305,6 +291,9 @@ class Trader:
         return ticket
 
     async def _ended(self, ticket: Ticket, state: str, sentence: str = "", *, order_id: str = "") -> Ticket:
+        wish = ticket.wish
+        if state == "placed" and self._dead_man is not None and wish.price is not None and wish.time_in_force == "GTC":
+            self._dead_man.arm(wish.symbol)  # it may rest
         ended = msgspec.structs.replace(ticket, state=state, sentence=sentence, order_id=order_id)
         await self._store.put_ticket(self._spec.id, ended)
         self._log.info("order", client_id=ticket.client_id, state=state, market=ticket.wish.symbol, said=sentence)
@@ -379,13 +368,6 @@ class Trader:
             self._log.warning("told to wait", error=str(error))
             await asyncio.sleep(min(error.retry_after_s, LONGEST_WAIT_S))
             return await self._rest.ask(request, urgent=True)
-
-    async def _hold_dead_man(self, timeout_s: int) -> None:
-        """Also where nothing is open any more: a switch that was set there strikes all that comes later."""
-        trading = self._trading()
-        self._armed |= {order.symbol for order in await self._open_orders()}
-        for request in trading.dead_man_requests(timeout_s, tuple(sorted(self._armed))):
-            await self._rest.ask(request, urgent=True)
 
     # -- words -------------------------------------------------------------------------------------------------------
 

@@ -380,7 +380,7 @@ WRONG = [
     ),
     (
         '[exchanges.binance]\n[accounts.main]\nexchange = "binance"\ntrading = true\ndead_man_s = 9',
-        "accounts.main.dead_man_s = 9: must be 0 or, at binance, from 10 to 3600 seconds",
+        "accounts.main.dead_man_s = 9: must be 0 or, at binance, from 30 to 3600 seconds",
     ),
     (
         '[exchanges.bybit]\n[accounts.main]\nexchange = "bybit"\ntrading = true\ndead_man_s = 60',
