@@ -35,8 +35,10 @@ def open_tickets(account: int) -> list[Ticket]:
     return [_ticket(row) for row in OrderTicket.objects.filter(account=account, state__in=OPEN).order_by("pk")]
 
 
-def client_ids(account: int) -> set[str]:
-    return set(OrderTicket.objects.filter(account=account).values_list("client_id", flat=True))
+def ordered(account: int) -> list[tuple[str, str, str]]:
+    """Of all tickets: client order id, symbol, and the exchange's number ("" if it has not been told)."""
+    rows = OrderTicket.objects.filter(account=account).values_list("client_id", "wish__symbol", "order_id")
+    return [(client_id, symbol, number) for client_id, symbol, number in rows]
 
 
 def _ticket(row: OrderTicket) -> Ticket:

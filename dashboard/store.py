@@ -145,8 +145,8 @@ class DjangoAccountStore:
     async def open_tickets(self, account: int) -> list[Ticket]:
         return await self.run(orders.open_tickets, account)
 
-    async def client_ids(self, account: int) -> set[str]:
-        return await self.run(orders.client_ids, account)
+    async def ordered(self, account: int) -> list[tuple[str, str, str]]:
+        return await self.run(orders.ordered, account)
 
     async def stored_order(self, account: int, symbol: str, order_id: str) -> account_domain.Order | None:
         return await self.run(orders.stored_order, account, symbol, order_id)

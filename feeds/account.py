@@ -48,8 +48,8 @@ class Credentials(msgspec.Struct, frozen=True):
 class AccountSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One account to follow. ``id`` is the store's number; ``symbols`` are always asked for fills.
 
-    ``trading``: orders may be placed here. ``only_here``: nobody else trades on it, so an open order that is not ours
-    is told as a finding. ``cancel_on_stop``: a stop cancels all open orders. ``dead_man_s``: so long after our last
+    ``trading``: orders may be placed here. ``only_here``: nobody else trades on it, so an order that is not ours is
+    told as a finding. ``cancel_on_stop``: a stop cancels all open orders. ``dead_man_s``: so long after our last
     sign of life the exchange shall cancel them by itself; 0: never.
     """
 

@@ -135,6 +135,7 @@ class Transfer(Value, frozen=True, kw_only=True):
 
 class Finding(Value, frozen=True, kw_only=True):
     """Something that did not agree between streams and REST (see ``following.reconcile``); shown until it holds again.
+    A foreign order is shown for a day (see ``following.foreign``).
 
     ``cause`` is the same for the same trouble: one notice per cause. ``expected`` is what the streams told, ``found``
     what REST tells, both as text. ``count``: how often it happened since the notice was opened.

@@ -80,8 +80,8 @@ class TicketStore(Protocol):
     async def open_tickets(self, account: int) -> list[Ticket]:
         """Those of which it is not known what became of them: sent or unsure, oldest first."""
 
-    async def client_ids(self, account: int) -> set[str]:
-        """The client order ids of all tickets."""
+    async def ordered(self, account: int) -> list[tuple[str, str, str]]:
+        """Of all tickets: client order id, symbol, and the exchange's number ("" if it has not been told)."""
 
     async def stored_order(self, account: int, symbol: str, order_id: str) -> Order | None:
         """As far as it is known; None if it is not."""

@@ -20,7 +20,9 @@ from feeds.account_domain import (
     Transfer,
 )
 from feeds.account_store import AccountStore
+from feeds.following.foreign import ForeignCheck
 from feeds.following.journal import Journal
+from feeds.following.own_orders import OwnOrders
 from feeds.following.reconcile import OrderCheck, Outcome
 from feeds.following.wallet_check import ANY, HOLDS_MS, BalanceCheck, Movement, movements
 
@@ -34,7 +36,7 @@ SAVE_MS = 60_000
 
 
 class AccountChecks:
-    """``ours``: have we placed this order? ``parts``: base, quote and settle asset of a symbol.
+    """``own``: the orders that were placed from here.
 
     Times are the exchange's, in milliseconds.
     """
@@ -45,7 +47,7 @@ class AccountChecks:
         api: AccountApi,
         journal: Journal,
         *,
-        ours: Callable[[Order], bool] = lambda order: False,
+        own: OwnOrders,
         log: FilteringBoundLogger = log,
     ) -> None:
         self._account = spec.id
@@ -53,9 +55,8 @@ class AccountChecks:
         self._journal = journal
         self._log = log
         self._balances: dict[str, BalanceCheck] = {r.subject: BalanceCheck(r.subject) for r in api.balances_requests()}
-        self._orders: dict[str, OrderCheck] = {
-            r.subject: OrderCheck(r.subject, only_here=spec.only_here, ours=ours) for r in api.orders_requests()
-        }
+        self._orders: dict[str, OrderCheck] = {r.subject: OrderCheck(r.subject) for r in api.orders_requests()}
+        self._foreign = ForeignCheck(own, only_here=spec.only_here)
         asked = [*api.balances_requests(), *api.orders_requests()]
         self._hosts = {r.subject: r.product for r in asked}  # whose clock tells the time of a product's figures
         self._open: dict[str, tuple[str, str]] = {}  # cause -> sentence and figure last written
@@ -71,6 +72,7 @@ class AccountChecks:
             wallet.take_over(known)
         for orders in self._orders.values():
             orders.take_over(known)
+        self._foreign.take_over(known)
 
     # Across a stop
 
@@ -119,7 +121,9 @@ class AccountChecks:
 
     def fills(self, fills: Iterable[Fill]) -> None:
         """New fills, by stream or REST."""
-        for fill in fills:
+        told = list(fills)
+        self._foreign.fills(told)
+        for fill in told:
             wallet = self._wallet(fill.product)
             if wallet is not None:
                 wallet.moved((fill.symbol, fill.id), moved_by(fill))
@@ -139,7 +143,9 @@ class AccountChecks:
             wallet.named(event.what)
 
     def orders(self, orders: Iterable[Order]) -> None:
-        for order in orders:
+        told = list(orders)
+        self._foreign.orders(told)
+        for order in told:
             if order.product in self._orders:
                 self._orders[order.product].streamed(order)
 
@@ -148,6 +154,7 @@ class AccountChecks:
         self._balances[product].told(balances, asof_ms, until_ms)
 
     def all_orders(self, product: str, orders: Sequence[Order], asof_ms: int) -> None:
+        self._foreign.orders(orders)
         self._write(self._orders[product].told(orders, asof_ms))
 
     def missed(self, route: str, count: int, asof_ms: int) -> None:
@@ -184,6 +191,7 @@ class AccountChecks:
         self.save(SAVE_MS)
         for product, orders in self._orders.items():
             self._write(orders.judge(now_ms(self._hosts[product])))
+        self._write(self._foreign.judge(min(map(now_ms, self._hosts.values()))))
         if read and standing:
             for cause in self._missed:
                 self._write(Outcome([], [(cause, "The stream stands again, and everything was read to the end.")]))

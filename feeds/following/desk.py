@@ -20,6 +20,7 @@ from feeds.clock import Clock
 from feeds.domain import MarkPrice
 from feeds.errors import FeedError
 from feeds.following.follower import AccountFollower
+from feeds.following.own_orders import OwnOrders
 from feeds.following.trader import Trader
 from feeds.markets.at_work import ExchangeAtWork
 from feeds.markets.venue import Venue
@@ -79,7 +80,8 @@ class Desk:
                 "or has no account side"
             )
         api = factory(spec, venue.markets, venue.adapter.endpoints)
-        placed: set[str] = set()  # client ids
+        tickets = self._store if isinstance(self._store, TicketStore) else None
+        own = OwnOrders(loaded=tickets is None)
         follower = AccountFollower(
             spec,
             api,
@@ -91,22 +93,22 @@ class Desk:
             gate=venue.gate,
             budgets=venue.adapter.budgets(),
             tap=venue.tap,
-            ours=lambda order: order.client_id in placed,
+            own=own,
             clock=self._clock,
         )
         self.followers[spec.id] = follower
         self._share(spec.exchange)
-        if isinstance(self._store, TicketStore):
+        if tickets is not None:
             self._traders[spec.id] = Trader(
                 spec,
                 api,
                 follower.rest,
                 follower.journal,
                 venue.markets,
-                self._store,
+                tickets,
                 state=lambda: follower.state,
                 on_orders=follower.polls.orders_again,
-                ids=placed,
+                own=own,
                 clock=self._clock,
             )
         await venue.wait_for_markets(10.0)

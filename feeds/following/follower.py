@@ -43,6 +43,7 @@ from feeds.following.checks import AccountChecks
 from feeds.following.fill_history import FillHistory
 from feeds.following.journal import Journal, retry_delays
 from feeds.following.key_rights import ask_rights, refused_withdrawal
+from feeds.following.own_orders import OwnOrders
 from feeds.following.pace import Pace
 from feeds.following.polls import AccountPolls
 from feeds.following.private_stream import PrivateStream
@@ -75,9 +76,9 @@ class NotListed(FeedError):
 class AccountFollower:
     """Follows one account from :meth:`start` to :meth:`stop`.
 
-    ``streams`` are its private connections. ``reload_markets`` is called when the instruments lack one; ``ours`` tells
-    the orders that we have placed. ``budgets`` are those of the exchange's hosts: it keeps to its part of them
-    (:meth:`share`). After DOWN it stays down: make another to try again.
+    ``streams`` are its connections. ``reload_markets`` is called when the instruments lack one; ``own`` are the orders
+    placed from here; ``budgets`` those of the exchange's hosts, of which it keeps to its part (:meth:`share`). After
+    DOWN it stays down: make another to try again.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class AccountFollower:
         gate: ConnectGate | None = None,
         budgets: Mapping[str, Budget] | None = None,
         reload_markets: Callable[[], None] = lambda: None,
-        ours: Callable[[Order], bool] = lambda order: False,
+        own: OwnOrders | None = None,
         delays: Callable[[], Iterator[float]] = backoff,
         store_delays: Callable[[], Iterator[float]] = retry_delays,
         tap: Tap | None = None,
@@ -126,7 +127,7 @@ class AccountFollower:
             clock=clock,
         )
         self._state = AccountState(self.journal, self.rest, every_s=spec.poll_s, log=self._log, clock=clock)
-        self._checks = AccountChecks(spec, api, self.journal, ours=ours, log=self._log)
+        self._checks = AccountChecks(spec, api, self.journal, own=own or OwnOrders(loaded=True), log=self._log)
         self.polls = AccountPolls(
             api,
             self.rest,

@@ -1,10 +1,10 @@
 """Do the streams and REST tell the same of an account's orders? Pure: told what both say, it says what does not agree.
 
-What the streams left open and REST lists no more was ended without a word; what REST lists and we have not
-placed, on an account of which the user said that only this machine trades on it, was placed by somebody else.
+What the streams left open and REST lists no more was ended without a word. (Orders that nobody here has placed:
+:mod:`feeds.following.foreign`.)
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,16 +25,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class OrderCheck:
-    """Open orders of one product. ``ours`` says whether we have placed an order."""
+    """Open orders of one product."""
 
-    def __init__(self, product: str, *, only_here: bool, ours: Callable[[Order], bool]) -> None:
+    def __init__(self, product: str) -> None:
         self._product = product
-        self._only_here = only_here
-        self._ours = ours
         self._open: dict[tuple[str, str], Order] = {}
         self._gone: dict[tuple[str, str], int] = {}  # not in the list of this moment
         self.lost = False
-        self.foreign = False
 
     def streamed(self, order: Order) -> None:
         key = order.symbol, order.id
@@ -61,7 +58,7 @@ class OrderCheck:
         if self.lost and not self._gone:
             self.lost = False
             resolved.append((f"orders:{self._product}", "Streams and REST list the same open orders again."))
-        return Outcome(self._foreign(listed.values(), asof_ms, resolved), resolved)
+        return Outcome(resolved=resolved)
 
     def judge(self, now_ms: int) -> Outcome:
         late = [key for key, asof_ms in self._gone.items() if now_ms - asof_ms >= LATE_MS]
@@ -78,7 +75,7 @@ class OrderCheck:
                     kind="lost_order",
                     cause=f"orders:{self._product}",
                     sentence=f"The exchange lists {said} no longer, of whose end the stream told nothing: "
-                    f"{_named(late)}. They are shown as closed.",
+                    f"{named(late, len(late))}. They are shown as closed.",
                     expected=f"{said} by stream",
                     found="none of them by REST",
                     asof_ms=asof_ms,
@@ -87,35 +84,12 @@ class OrderCheck:
             ]
         )
 
-    def _foreign(self, listed: Iterable[Order], asof_ms: int, resolved: list[tuple[str, str]]) -> list[Finding]:
-        cause = f"foreign:{self._product}"
-        foreign = [(o.symbol, o.id) for o in listed if not self._ours(o)] if self._only_here else []
-        if not foreign:
-            if self.foreign:
-                resolved.append((cause, "No order is open that was not placed here."))
-            self.foreign = False
-            return []
-        self.foreign = True
-        several = len(foreign) > 1
-        return [
-            Finding(
-                kind="foreign_order",
-                cause=cause,
-                sentence=f"{len(foreign)} open order{'s were' if several else ' was'} not placed here, although only "
-                f"this machine trades on this account: {_named(foreign)}.",
-                expected="0 orders of others",
-                found=f"{len(foreign)} by REST",
-                asof_ms=asof_ms,
-                count=len(foreign),
-            )
-        ]
-
     def take_over(self, causes: Iterable[str]) -> None:
         """Notices that were open when we began."""
         self.lost = f"orders:{self._product}" in causes
-        self.foreign = f"foreign:{self._product}" in causes
 
 
-def _named(keys: Sequence[tuple[str, str]]) -> str:
+def named(keys: Sequence[tuple[str, str]], count: int) -> str:
+    """Orders by symbol and number: the first few of ``count``."""
     shown = ", ".join(f"{symbol} {number}" for symbol, number in keys[:NAMED])
-    return shown if len(keys) <= NAMED else f"{shown} and {len(keys) - NAMED} more"
+    return shown if count <= NAMED else f"{shown} and {count - NAMED} more"

@@ -22,6 +22,7 @@ from feeds.errors import CredentialsError, ExchangeError, FeedError, NotSent, Pa
 from feeds.exchange import MarketIndex, Request
 from feeds.following.dead_man import DeadMan
 from feeds.following.journal import Journal
+from feeds.following.own_orders import OwnOrders
 from feeds.following.signed_rest import SignedRest, Told
 from feeds.following.upkeep import Upkeep
 from feeds.tickets import Refused, Ticket, TicketStore, Wish, check
@@ -59,8 +60,8 @@ def ask_delays() -> Iterator[float]:
 class Trader:
     """Places and cancels for one account. ``state`` gives the account's state: it must be LIVE for a new order.
 
-    ``on_orders`` is called when open orders should be read again. ``ids`` is filled with the client ids of what was
-    ordered from here: that is how our orders are told from others'.
+    ``on_orders`` is called when open orders should be read again. ``own`` is told what is ordered from here: that is
+    how our orders are told from others'.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Trader:
         *,
         state: Callable[[], StreamState],
         on_orders: Callable[[], None],
-        ids: set[str] | None = None,
+        own: OwnOrders | None = None,
         delays: Callable[[], Iterator[float]] = ask_delays,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -86,7 +87,7 @@ class Trader:
         self._store = store
         self._state = state
         self._on_orders = on_orders
-        self._ids = set() if ids is None else ids
+        self._own = own or OwnOrders()
         self._delays = delays
         self._clock = clock
         self._log = log.bind(exchange=spec.exchange, account=spec.id)
@@ -146,12 +147,14 @@ class Trader:
         loaded = False
         while True:
             if not loaded:
-                loaded = await self._upkeep.of("client ids", self._load_ids())
+                loaded = await self._upkeep.of("own orders", self._load_own())
             await self._upkeep.of("orders under way", self._find_open())
             await asyncio.sleep(LATER_S)
 
-    async def _load_ids(self) -> None:
-        self._ids |= await self._store.client_ids(self._spec.id)
+    async def _load_own(self) -> None:
+        for ticket in await self._store.open_tickets(self._spec.id):
+            self._own.left(ticket.client_id, ticket.wish.symbol)
+        self._own.load(await self._store.ordered(self._spec.id))
 
     async def _find_open(self) -> None:
         for ticket in await self._store.open_tickets(self._spec.id):
@@ -195,8 +198,8 @@ class Trader:
         if known is not None and (found := await self._look_again(known)).state == "placed":
             return found
         ticket = Ticket(key=key, wish=wish, client_id=client_id, state="sent", sent_ns=self._clock.now_ns())
-        self._ids.add(client_id)
         await self._store.put_ticket(self._spec.id, ticket)
+        self._own.sent(client_id, wish.symbol)
         return await self._send(trading, ticket, request, again=known is not None)
 
     async def _learn_mode(self, trading: TradingApi, symbol: str) -> None:
@@ -292,6 +295,10 @@ class Trader:
 
     async def _ended(self, ticket: Ticket, state: str, sentence: str = "", *, order_id: str = "") -> Ticket:
         wish = ticket.wish
+        if state == "placed":
+            self._own.placed(ticket.client_id, wish.symbol, order_id)
+        elif state != "unsure":
+            self._own.not_placed(ticket.client_id)
         if state == "placed" and self._dead_man is not None and wish.price is not None and wish.time_in_force == "GTC":
             self._dead_man.arm(wish.symbol)  # it may rest
         ended = msgspec.structs.replace(ticket, state=state, sentence=sentence, order_id=order_id)

@@ -158,7 +158,7 @@ def test_tickets_are_kept(account: ExchangeAccount, make_account: Any) -> None:
     placed = Ticket(key="click-0001", wish=wish, client_id="sb-1", state="placed", order_id="9", sent_ns=5)
     orders.put_ticket(account.pk, placed)
     assert (orders.ticket(account.pk, "click-0001"), orders.open_tickets(account.pk)) == (placed, [])
-    assert orders.client_ids(account.pk) == {"sb-1"}
+    assert orders.ordered(account.pk) == [("sb-1", "BTC/USDT", "9")]
     number = account.pk
     account.delete()
     orders.put_ticket(number, placed)  # removed meanwhile

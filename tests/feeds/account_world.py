@@ -17,6 +17,7 @@ from feeds.errors import FeedError, TransportError, Verdict
 from feeds.exchange import Request
 from feeds.exchanges import create
 from feeds.following.follower import AccountFollower
+from feeds.following.own_orders import OwnOrders
 from feeds.rest import Answer, encode
 from tests.feeds import warp
 from tests.feeds.account_store import MemoryStore, StoreHandle
@@ -190,6 +191,8 @@ class World:
         self.poll_s = poll_s
         self.settle_s = settle_s
         self.products = products
+        self.only_here = False
+        self.own = OwnOrders(loaded=True)
         self.symbols: tuple[str, ...] = ()
         self.markets = MARKETS
         self.reloads = 0
@@ -210,6 +213,7 @@ class World:
             products=self.products,
             symbols=self.symbols,
             poll_s=self.poll_s,
+            only_here=self.only_here,
         )
         self.rest = FakeRest(self.exchange, self.clock)
         self.handle = StoreHandle(self.store)
@@ -233,6 +237,7 @@ class World:
                 notify,
                 settle_s=self.settle_s,
                 reload_markets=reload_markets,
+                own=self.own,
                 delays=lambda: iter(lambda: 1.0, 0.0),
                 clock=self.clock,
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from unittest.mock import patch
 
 from feeds.following.polls import TRANSFERS_S
 from tests.feeds.account_world import World, scenario
@@ -176,6 +177,53 @@ class TestOrders:
             assert "BTC/USDT 7" in world.store.findings["orders:spot"].sentence
             assert world.store.orders["BTC/USDT", "7"].status == "closed"
             await world.until(lambda: world.store.resolved, within_s=200)
+            assert world.store.findings == {}
+
+
+class TestOnlyHere:
+    @scenario
+    async def test_what_nobody_here_has_ordered_is_told_and_stays(self, world: World):
+        """Somebody sells at market: the order is never in any list."""
+        world.only_here = True
+        world.exchange.trade("BTC/USDT", "1")  # before the account is followed
+        async with world.following():
+            world.exchange.trade("BTC/USDT", "-1")
+            (told,) = world.exchange.fills["spot", "BTCUSDT"][1:]
+            await world.until(lambda: world.store.findings, within_s=5)
+            finding = world.store.findings["foreign:spot"]
+            assert (finding.kind, finding.count) == ("foreign_order", 1)
+            assert f"BTC/USDT {told['orderId']}" in finding.sentence
+            await asyncio.sleep(120)
+            assert "foreign:spot" in world.store.findings
+        with patch("feeds.following.foreign.STAYS_MS", 180_000):
+            async with world.following():  # another worker
+                await asyncio.sleep(150)
+                assert "foreign:spot" in world.store.findings
+                await world.until(lambda: world.store.resolved, within_s=60)
+        assert [cause for cause, _ in world.store.resolved] == ["foreign:spot"]
+
+    @scenario
+    async def test_what_only_rest_tells(self, world: World):
+        world.only_here = True
+        async with world.following():
+            world.exchange.mute.add("spot")
+            await asyncio.sleep(1)
+            world.exchange.trade("BTC/USDT", "-1")
+            await world.until(lambda: "foreign:spot" in world.store.findings)
+
+    @scenario
+    async def test_own_orders_and_those_of_a_shared_account_are_not(self, world: World):
+        world.only_here = True
+        async with world.following():
+            number = world.exchange._ids + 1 + world.exchange._ids % 3 + 10_000
+            world.own.sent(f"client-{number}", "BTC/USDT")
+            world.exchange.trade("BTC/USDT", "-1")  # its placing was never answered
+            await asyncio.sleep(60)
+            assert world.store.findings == {}
+        world.only_here = False
+        async with world.following():
+            world.exchange.trade("BTC/USDT", "-1")
+            await asyncio.sleep(60)
             assert world.store.findings == {}
 
 

@@ -316,8 +316,8 @@ def order(number: str, status: str = "open", updated_ms: int = 1000, **fields) -
 
 
 class TestOrders:
-    def check(self, *, only_here: bool = False) -> OrderCheck:
-        return OrderCheck("spot", only_here=only_here, ours=lambda order: order.client_id == "mine")
+    def check(self) -> OrderCheck:
+        return OrderCheck("spot")
 
     def test_an_end_that_the_stream_did_not_tell(self) -> None:
         check = self.check()
@@ -345,12 +345,3 @@ class TestOrders:
         check.streamed(order("1", updated_ms=5001))
         check.told([], 5000)
         assert check.judge(5000 + LATE_MS) == NOTHING
-
-    def test_an_order_of_somebody_else(self) -> None:
-        check = self.check(only_here=True)
-        assert check.told([order("1", client_id="mine")], 5000) == NOTHING
-        (finding,) = check.told([order("1", client_id="mine"), order("2", client_id="web_x")], 65_000).found
-        assert (finding.kind, finding.cause, finding.found) == ("foreign_order", "foreign:spot", "1 by REST")
-        assert "1 open order was not placed here" in finding.sentence
-        assert check.told([order("1", client_id="mine")], 125_000).resolved[0][0] == "foreign:spot"
-        assert self.check().told([order("2")], 5000) == NOTHING  # others may trade

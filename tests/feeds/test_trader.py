@@ -57,8 +57,8 @@ class Tickets:
     async def open_tickets(self, account: int) -> list[Ticket]:
         return [ticket for ticket in self.rows.values() if ticket.state in ("sent", "unsure")]
 
-    async def client_ids(self, account: int) -> set[str]:
-        return {ticket.client_id for ticket in self.rows.values()}
+    async def ordered(self, account: int) -> list[tuple[str, str, str]]:
+        return [(ticket.client_id, ticket.wish.symbol, ticket.order_id) for ticket in self.rows.values()]
 
     async def stored_order(self, account: int, symbol: str, order_id: str) -> Order | None:
         rows = [ticket for ticket in self.rows.values() if (ticket.wish.symbol, ticket.order_id) == (symbol, order_id)]
@@ -274,6 +274,27 @@ async def test_a_late_order_is_not_denied(bench: Bench, line: Line, soon_absent:
     ticket = await bench.trader.place("k1", bench.wish())
     await asyncio.gather(*late)
     assert (ticket.state, bench.placed()) == ("placed", [ticket.client_id])
+
+
+async def test_what_is_ordered_here_is_known_before_it_is_sent(bench: Bench, line: Line) -> None:
+    """So that an order which is streamed and filled before its placing was answered is nobody else's."""
+    own, seen = bench.trader._own, []
+    await bench.trader._load_own()
+
+    async def streamed(send: Callable[[], Awaitable[Any]]) -> Any:
+        [ticket] = bench.tickets.rows.values()
+        seen.extend([own.has("BTC/USDT", "7", None), own.has("ETH/USDT", "7", None)])
+        seen.append(own.has("BTC/USDT", "8", ticket.client_id))
+        return await send()
+
+    line.sends.append(streamed)
+    ticket = await bench.trader.place("k1", bench.wish())
+    assert seen == [None, False, True]
+    assert own.has("BTC/USDT", ticket.order_id, None) and own.has("BTC/USDT", "7", None) is False
+    async with trading(bench.client, bench.tickets) as other:  # another life
+        assert other.trader._own.has("BTC/USDT", ticket.order_id, None) is None
+        await other.trader._load_own()
+        assert other.trader._own.has("BTC/USDT", ticket.order_id, None)
 
 
 async def lost(send: Callable[[], Awaitable[Any]]) -> Any:
