@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 from dashboard.fields import canonical
 from dashboard.models import AccountRow, Balance, ExchangeAccount, Fill, MarketRow, Order, Position, WorkerReport
 from dashboard.models_accounts import AccountNotice, AccountShare, Transfer
-from feeds.account_facts import dead_man_s, facts_of
+from feeds.account_facts import dead_man_s, facts_of, wallets
 from feeds.worth.portfolio import quote_of
 from feeds.worth.risk import liquidation_distance
 
@@ -77,6 +77,7 @@ def account_row(account: ExchangeAccount, moment: Moment, role: str, simulated: 
         "owner": account.owner.get_username(),
         "fingerprint": account.fingerprint if owner else None,
         "products": account.products,
+        "wallets": wallets(account.exchange, account.products),
         "source": account.source,
         "poll_s": account.poll_s,
         "trading": account.trading,
@@ -109,6 +110,7 @@ def account_head(account: ExchangeAccount, moment: Moment) -> Row:
         "id": account.pk,
         "exchange": account.exchange,
         "label": account.label,
+        "wallets": wallets(account.exchange, account.products),
         "state": state,
         "sentence": sentence,
     }

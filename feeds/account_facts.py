@@ -3,6 +3,8 @@
 An exchange that is not listed here has no passphrase and no advice; which exchanges there are says ``feeds.accounts``.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -11,13 +13,15 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):
     how a key that only reads is made. ``tells_rights``: can the exchange be asked what a key may do? ``products``: of
     these only accounts can be followed; () is all that the exchange is configured with. ``dead_man``: the shortest and
     longest seconds after which it cancels all orders by itself; None: it has no such switch. It is renewed three times
-    in that time: the shortest is what the exchange takes, or else what its limits carry beside all that is asked."""
+    in that time: the shortest is what the exchange takes, or else what its limits carry beside all that is asked.
+    ``wallet``: the product of the balances from which all that is traded is paid; "": each product has its own."""
 
     passphrase: str = ""
     how: str = ""
     tells_rights: bool = True
     products: tuple[str, ...] = ()
     dead_man: tuple[int, int] | None = None
+    wallet: str = ""
 
 
 FACTS: dict[str, AccountFacts] = {
@@ -26,10 +30,12 @@ FACTS: dict[str, AccountFacts] = {
         how="API Management, Create API, System generated; leave Enable Reading as the only permission that is ticked.",
     ),
     "bybit": AccountFacts(
-        how="API, Create New Key, System-generated API Keys; Read-Only, with Orders, Positions and Wallet ticked."
+        wallet="unified",
+        how="API, Create New Key, System-generated API Keys; Read-Only, with Orders, Positions and Wallet ticked.",
     ),
     "okx": AccountFacts(
         dead_man=(10, 120),
+        wallet="trading",
         passphrase="Passphrase",
         how="API, Create API key, purpose API trading, permission Read; you choose the passphrase there.",
     ),
@@ -55,13 +61,21 @@ FACTS: dict[str, AccountFacts] = {
         how="API, New API, permission Read, and Trading if open spot orders shall be shown; never Wallet or Transfer.",
     ),
     "alpaca": AccountFacts(
-        tells_rights=False, how="The dashboard of the live or the paper account, API Keys, Generate new keys."
+        wallet="account",
+        tells_rights=False,
+        how="The dashboard of the live or the paper account, API Keys, Generate new keys.",
     ),
 }
 
 
 def facts_of(exchange: str) -> AccountFacts:
     return FACTS.get(exchange, AccountFacts())
+
+
+def wallets(exchange: str, products: Iterable[str]) -> dict[str, str]:
+    """By product that is traded: the product of the balances that it is paid from."""
+    wallet = facts_of(exchange).wallet
+    return {product: wallet or product for product in products}
 
 
 def dead_man_s(exchange: str, asked_s: int) -> int:

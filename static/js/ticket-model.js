@@ -166,3 +166,15 @@ export function warnings(order, view, status) {
 
 const SLIPPAGE = decimal.parse("10");
 const FAR = decimal.parse("500");
+
+/**
+ * What an order of this side is paid from: the asset, and how much of it is free in the wallet that pays for the market.
+ * What no balance tells is null, not nothing: an exchange leaves out what it does not hold, and what it does not tell.
+ * @param rows balances of the account
+ */
+export function freeOf(account, market, side, rows) {
+  const asset = market.settle || (side === "buy" ? market.quote : market.base);
+  const wallet = account.wallets[market.product];
+  const row = rows.find((one) => one.asset === asset && one.product === wallet);
+  return { asset, free: row?.free ?? null };
+}

@@ -9,7 +9,7 @@ import { exchangeName } from "./instruments.js";
 import { sentenceOf } from "./order-sending.js";
 import { TicketDialog } from "./ticket-dialog.js";
 import { TicketForm } from "./ticket-form.js";
-import { against, read } from "./ticket-model.js";
+import { against, freeOf, read } from "./ticket-model.js";
 
 const FEES_MS = 60_000;
 
@@ -169,12 +169,9 @@ export class Ticket {
 
   /** What the account has free for this side, as its balances tell. */
   #free(account, market, side) {
-    const asset = market.settle || (side === "buy" ? market.quote : market.base);
     const topic = `balances:${account.id}`;
-    const rows = this.#app.store.data(topic)?.balances ?? [];
-    const row = rows.find((one) => one.asset === asset && one.product === market.product);
+    const { asset, free } = freeOf(account, market, side, this.#app.store.data(topic)?.balances ?? []);
     const usable = this.#app.store.status(topic, this.#app.serverUs()).usable && account.state !== "STALE";
-    const free = row ? (row.free ?? null) : rows.length > 0 ? "0" : null;
     if (free === null) return { free: format.NONE, freeExact: "", freeOld: !usable };
     const places = asset === market.base ? format.placesOf(market.lot) : 2;
     const exact = decimal.normalize(decimal.parse(free));

@@ -244,6 +244,7 @@ class Account:
             "owner": "trader",
             "fingerprint": "demo…01",
             "products": ["spot", "usdm"],
+            "wallets": {"spot": "spot", "usdm": "usdm"},
             "source": "environment",
             "state": self.state,
             "sentence": self.sentence,

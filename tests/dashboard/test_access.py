@@ -187,3 +187,14 @@ def test_a_new_account_does_not_trade(account: ExchangeAccount, signed_in: Clien
     row = get(signed_in, f"/api/accounts/{account.pk}/")
     flags = [row[name] for name in ("trading", "only_here", "cancel_on_stop", "dead_man_s", "rights")]
     assert flags == [False, False, False, 0, None]
+
+
+def test_rows_tell_which_wallet_pays(signed_in: Client, make_account: Callable[..., ExchangeAccount]) -> None:
+    """And what was stored before a switch had to be longer is shown as what holds."""
+    for exchange, products, wallets in (
+        ("bybit", ["spot", "linear"], {"spot": "unified", "linear": "unified"}),
+        ("kraken", ["spot"], {"spot": "spot"}),
+    ):
+        made = make_account(exchange=exchange, products=products, dead_man_s=10 if exchange == "kraken" else 0)
+        row = get(signed_in, f"/api/accounts/{made.pk}/")
+        assert (row["wallets"], row["dead_man_s"]) == (wallets, 60 if exchange == "kraken" else 0)

@@ -69,6 +69,7 @@ async def test_the_store_fits_the_feeds(store: DjangoAccountStore, account: Exch
         "id": account.pk,
         "exchange": "binance",
         "label": account.label,
+        "wallets": {product: product for product in account.products},
         "state": "SLOW",
         "sentence": "Frames wait.",
     }

@@ -11,10 +11,11 @@ from feeds.account import (
     GivesTokens,
     HasPositions,
     HasSettings,
+    HasWallets,
     TellsRights,
     TellsTransfers,
 )
-from feeds.account_facts import FACTS, AccountFacts, dead_man_s, facts_of
+from feeds.account_facts import FACTS, AccountFacts, dead_man_s, facts_of, wallets
 from feeds.domain import Market
 from feeds.exchange import MarketIndex
 from feeds.following.dead_man import LIST_S, ROUNDS
@@ -107,6 +108,21 @@ def test_the_shortest_switch_leaves_room_for_all_else(exchange: str) -> None:
 def test_a_stored_switch_that_is_too_short_now() -> None:
     assert [dead_man_s("kraken", seconds) for seconds in (0, 10, 90)] == [0, 60, 90]
     assert dead_man_s("bybit", 10) == 10  # it has none
+
+
+@pytest.mark.parametrize("exchange", sorted(accounts.REGISTRY))
+def test_what_is_traded_is_paid_from_a_wallet_that_is_told(exchange: str) -> None:
+    """The same as the account's side says: the page does not have that."""
+    adapter = exchanges.create(exchange)
+    spec = AccountSpec(
+        id=1, exchange=exchange, label="Main", credentials=Credentials("key", "c2VjcmV0"), products=adapter.products
+    )
+    api = accounts.REGISTRY[exchange](spec, MarketIndex(), adapter.endpoints)
+    told = {request.subject for request in api.balances_requests()}
+    for product, wallet in wallets(exchange, adapter.products).items():
+        assert wallet in told
+        assert wallet == product or len(told) == 1 or isinstance(api, HasWallets)
+        assert not isinstance(api, HasWallets) or wallet == api.wallet_of(product)
 
 
 @pytest.mark.parametrize("exchange", sorted(accounts.REGISTRY))

@@ -8,7 +8,7 @@ import { markText, marksOf } from "../../static/js/fill-marks.js";
 import { OrderSending, sentenceOf } from "../../static/js/order-sending.js";
 import { few, ownOrders } from "../../static/js/own-orders.js";
 import { distance, isLong, marginText } from "../../static/js/positions-model.js";
-import { against, read, typed, warnings } from "../../static/js/ticket-model.js";
+import { against, freeOf, read, typed, warnings } from "../../static/js/ticket-model.js";
 
 const SPOT = {
   symbol: "BTC/USDT",
@@ -320,5 +320,36 @@ describe("settings of an account", () => {
     const values = { trading: true, dead_man_s: "30", poll_s: "2.0" };
     assert.deepEqual(changedSettings(saved, values), { trading: true, dead_man_s: 30 });
     assert.deepEqual(changedSettings(saved, { ...saved, poll_s: "" }), {});
+  });
+});
+
+describe("what is free for an order", () => {
+  const row = (product, asset, free) => ({ product, asset, free });
+  const PAIR = { ...SPOT, product: "spot" };
+  const SWAP = { ...PERP, product: "swap" };
+
+  it("is told by the wallet that pays, whatever it is called", () => {
+    const account = { wallets: { spot: "trading", swap: "trading" } };
+    const rows = [row("funding", "USDT", "7"), row("trading", "USDT", "1000"), row("trading", "BTC", "0.5")];
+    assert.deepEqual(freeOf(account, PAIR, "buy", rows), { asset: "USDT", free: "1000" });
+    assert.deepEqual(freeOf(account, PAIR, "sell", rows), { asset: "BTC", free: "0.5" });
+    assert.deepEqual(freeOf(account, SWAP, "buy", rows), { asset: "USDT", free: "1000" });
+    assert.deepEqual(freeOf(account, SWAP, "sell", rows), { asset: "USDT", free: "1000" });
+  });
+
+  it("is that of the product where each has its own", () => {
+    const account = { wallets: { spot: "spot", usdm: "usdm" } };
+    const rows = [row("usdm", "USDT", "7"), row("spot", "USDT", "1000")];
+    assert.equal(freeOf(account, PAIR, "buy", rows).free, "1000");
+    assert.equal(freeOf(account, { ...PERP, product: "usdm" }, "buy", rows).free, "7");
+  });
+
+  it("is not known, and never nothing, where no balance tells it", () => {
+    const account = { wallets: { spot: "unified" } };
+    assert.equal(freeOf(account, PAIR, "buy", []).free, null);
+    assert.equal(freeOf(account, PAIR, "buy", [row("spot", "USDT", "5"), row("unified", "EUR", "5")]).free, null);
+    assert.equal(freeOf(account, PAIR, "buy", [row("unified", "USDT", null)]).free, null);
+    assert.equal(freeOf(account, PAIR, "buy", [row("unified", "USDT", "0")]).free, "0");
+    assert.equal(freeOf({ wallets: {} }, PAIR, "buy", [row("spot", "USDT", "5")]).free, null);
   });
 });
