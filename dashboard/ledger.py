@@ -21,7 +21,7 @@ from dashboard import rows
 from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Listing, Order, Position
 from dashboard.rows import Moment, Row
 from feeds import account_domain
-from feeds.account import OPEN_STATUSES, supersedes
+from feeds.account import LISTED_MS, OPEN_STATUSES, supersedes
 
 log = structlog.get_logger(__name__)
 
@@ -256,7 +256,8 @@ def put_orders(
             key = order.symbol, order.id
             told_ms = max(order.updated_ms, asof_ms or 0)
             row = stored.get(key)
-            missed = row is None and told_ms < listed_ms.get(order.product, 0) and order.status in OPEN_STATUSES
+            listed = told_ms < listed_ms.get(order.product, 0) - LISTED_MS
+            missed = row is None and listed and order.status in OPEN_STATUSES
             if row is None:
                 row = stored[key] = Order(account=account, symbol=order.symbol, order_id=order.id)
             elif not _replaces(order, told_ms, row):
@@ -272,7 +273,7 @@ def put_orders(
                 row.pk
                 for key, row in stored.items()
                 if row.product == complete and row.status in OPEN_STATUSES
-                if key not in present and row.updated_ms <= asof_ms
+                if key not in present and row.updated_ms <= asof_ms - LISTED_MS
             ]
             for pks in _chunks(over):
                 closed = Order.objects.filter(pk__in=pks)

@@ -315,6 +315,10 @@ def _progress(order: Order) -> tuple[bool, Decimal, int]:
 OPEN_STATUSES = frozenset({"open", "partial"})
 """Values of ``Order.status`` of an order that can still be filled."""
 
+LISTED_MS = 5_000
+"""A list of open orders may lack one that is so young: it is made from a copy of the exchange's database that is a
+moment late, and by another clock than that of the order's time."""
+
 
 AccountApiFactory = Callable[[AccountSpec, MarketIndex, Mapping[str, str]], AccountApi]
 """(account, the exchange's markets, its endpoints) -> its private side."""

@@ -65,7 +65,7 @@ class AccountStore(Protocol):
         """Merge by (symbol, id), by the rule of :func:`feeds.account.supersedes`.
 
         ``complete`` names a product of which these are all open orders: others of it that are stored as open and were
-        last changed at ``asof_ms`` or before are open no longer (how they ended, the list does not tell).
+        last changed ``LISTED_MS`` before ``asof_ms`` are open no longer (how they ended, the list does not tell).
         """
 
     async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:

@@ -160,8 +160,7 @@ class AccountFollower:
         ]
         self._task: asyncio.Task[None] | None = None
         self._prepared = self._stopping = False
-        self._trouble = ""  # while preparing
-        self._dead = ""  # why, as a sentence
+        self._trouble = self._dead = ""  # while preparing; for good: why, as a sentence
         self._died = asyncio.Event()
         self._notice: tuple[str, float] | None = None
         self._reload_markets = reload_markets

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from feeds.account import OPEN_STATUSES, supersedes
+from feeds.account import LISTED_MS, OPEN_STATUSES, supersedes
 from feeds.account_domain import Finding, Order
 
 LATE_MS = 5_000
@@ -48,7 +48,7 @@ class OrderCheck:
         """A complete list of the open ones."""
         listed = {(order.symbol, order.id): order for order in orders}
         for key, order in self._open.items():
-            if key not in listed and order.updated_ms <= asof_ms:
+            if key not in listed and order.updated_ms <= asof_ms - LISTED_MS:
                 self._gone.setdefault(key, asof_ms)
         for key, order in listed.items():
             self._gone.pop(key, None)

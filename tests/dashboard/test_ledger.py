@@ -17,6 +17,7 @@ from dashboard import holdings, ledger
 from dashboard.models import Balance, ExchangeAccount, Fill, FillCursor, Order, Position
 from dashboard.rows import Moment
 from feeds import account_domain
+from feeds.account import LISTED_MS
 from tests.dashboard.values import balance, fill, order, position
 
 MOMENT = Moment(now_ns=1_795_221_001_000_000_000)
@@ -270,20 +271,30 @@ def test_what_a_stream_told_is_not_taken_back_by_a_clock_that_is_ahead(
 
 def test_an_order_that_a_list_lacks_is_closed(account: ExchangeAccount) -> None:
     ledger.put_orders(account.pk, [order("1", "open", 100), order("2", "open", 100)], RECV_NS, None, None)
-    ledger.put_orders(account.pk, [order("2", "open", 100)], RECV_NS, "spot", 150)
+    ledger.put_orders(account.pk, [order("2", "open", 100)], RECV_NS, "spot", 10_150)
     assert statuses(account) == {"1": "closed", "2": "open"}
 
 
 def test_an_order_newer_than_the_list_stays_open(account: ExchangeAccount) -> None:
-    """The question was sent at 150, the order accepted at 160, the answer came after both."""
-    ledger.put_orders(account.pk, [order("1", "open", 160)], RECV_NS, None, None)
-    ledger.put_orders(account.pk, [], RECV_NS, "spot", 150)
+    """The question was sent at 10,150, the order accepted at 10,160, the answer came after both."""
+    ledger.put_orders(account.pk, [order("1", "open", 10_160)], RECV_NS, None, None)
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 10_150)
     assert statuses(account) == {"1": "open"}
+
+
+def test_an_order_that_is_younger_than_a_list_can_know_stays_open(account: ExchangeAccount) -> None:
+    """The list was made from a copy that is a moment late, whether the order was told before the list or after it."""
+    ledger.put_orders(account.pk, [order("1", "open", 10_149 - LISTED_MS + 2)], RECV_NS, None, None)
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 10_150)
+    ledger.put_orders(account.pk, [order("2", "open", 10_140)], RECV_NS, None, None)
+    assert statuses(account) == {"1": "open", "2": "open"}
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 20_150)
+    assert statuses(account) == {"1": "closed", "2": "closed"}
 
 
 def test_how_a_closed_order_ended_is_learned_late(account: ExchangeAccount) -> None:
     ledger.put_orders(account.pk, [order("1", "open", 100)], RECV_NS, None, None)
-    ledger.put_orders(account.pk, [], RECV_NS, "spot", 150)
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 10_150)
     ledger.put_orders(account.pk, [order("1", "partial", 130)], RECV_NS, None, None)  # older than the list
     assert statuses(account) == {"1": "closed"}
     ledger.put_orders(account.pk, [order("1", "canceled", 140)], RECV_NS, None, None)
@@ -292,13 +303,13 @@ def test_how_a_closed_order_ended_is_learned_late(account: ExchangeAccount) -> N
 
 def test_a_list_that_has_the_order_again_reopens_it(account: ExchangeAccount) -> None:
     ledger.put_orders(account.pk, [order("1", "open", 100)], RECV_NS, None, None)
-    ledger.put_orders(account.pk, [], RECV_NS, "spot", 150)
-    ledger.put_orders(account.pk, [order("1", "open", 100)], RECV_NS, "spot", 200)
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 10_150)
+    ledger.put_orders(account.pk, [order("1", "open", 100)], RECV_NS, "spot", 10_200)
     assert statuses(account) == {"1": "open"}
 
 
 def test_news_of_an_unknown_order_older_than_a_list_without_it_do_not_open_it(account: ExchangeAccount) -> None:
-    ledger.put_orders(account.pk, [], RECV_NS, "spot", 150)
+    ledger.put_orders(account.pk, [], RECV_NS, "spot", 10_150)
     ledger.put_orders(account.pk, [order("1", "open", 100), order("2", "filled", 100)], RECV_NS, None, None)
     assert statuses(account) == {"1": "closed", "2": "filled"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from feeds.account import OPEN_STATUSES, KeyRights, supersedes
+from feeds.account import LISTED_MS, OPEN_STATUSES, KeyRights, supersedes
 from feeds.account_domain import Balance, Checked, Fill, Finding, Order, Position, Transfer
 
 
@@ -151,7 +151,7 @@ class StoreHandle:
             for key, known in kept.items():
                 if known.product == complete and key not in given and known.status in OPEN_STATUSES:
                     assert asof_ms is not None
-                    if known.updated_ms <= asof_ms:
+                    if known.updated_ms <= asof_ms - LISTED_MS:
                         kept[key] = msgspec.structs.replace(known, status="closed")
 
         await self._commit("put_orders", change)
