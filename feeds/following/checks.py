@@ -149,9 +149,11 @@ class AccountChecks:
             if order.product in self._orders:
                 self._orders[order.product].streamed(order)
 
-    def all_balances(self, product: str, balances: Sequence[Balance], asof_ms: int, until_ms: int) -> None:
-        """A complete REST answer, made between ``asof_ms`` and ``until_ms``."""
-        self._balances[product].told(balances, asof_ms, until_ms)
+    def all_balances(
+        self, product: str, balances: Sequence[Balance], asof_ms: int, until_ms: int, parts: int = 1
+    ) -> None:
+        """A complete REST answer, or so many ``parts`` of one, made between ``asof_ms`` and ``until_ms``."""
+        self._balances[product].told(balances, asof_ms, until_ms, parts)
 
     def all_orders(self, product: str, orders: Sequence[Order], asof_ms: int) -> None:
         self._foreign.orders(orders)

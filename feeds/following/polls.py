@@ -176,13 +176,14 @@ class AccountPolls:
         """Balances and positions have changed; ask again within ``delay_s``, once for a burst of changes."""
         for (kind, of), poller in self._pollers.items():
             if of == product and kind in ("balances", "positions") and not poller.wanted:
-                poller.soon(max(delay_s, self._pace.sooner_s(self._asks[kind, of][0])))
+                poller.soon(max(delay_s, self._pace.sooner_s(self._asks[kind, of][0], poller.every_s)))
 
     def transfers_soon(self) -> None:
         """Something changed that may be a deposit or a withdrawal."""
         api = self._api
         if self._transfers is not None and isinstance(api, TellsTransfers) and not self._transfers.wanted:
-            self._transfers.soon(max(SOON_S, self._pace.sooner_s(api.transfers_requests(self._since_ms(api)))))
+            asked = api.transfers_requests(self._since_ms(api))
+            self._transfers.soon(max(SOON_S, self._pace.sooner_s(asked, self._transfers.every_s)))
 
     def reread_transfers(self) -> None:
         """Something has to be explained."""
@@ -205,7 +206,7 @@ class AccountPolls:
         """Orders were placed or cancelled: ask for the open ones soon."""
         for key, poller in self._pollers.items():
             if key[0] == "orders" and not poller.wanted:
-                poller.soon(max(1.0, self._pace.sooner_s(self._asks[key][0])))
+                poller.soon(max(1.0, self._pace.sooner_s(self._asks[key][0], poller.every_s)))
 
     def lacking(self, standing_s: Callable[[str], float]) -> str:
         """What has not been told as it should, as a sentence; "" if all has.
@@ -253,7 +254,8 @@ class AccountPolls:
         for request, told in answers:
             rows += self._api.parse_balances(request, told.raw, told.asof_ms)
         self._journal.balances(rows, recv_ns=_received(answers), complete=product, asof_ms=_asof(answers))
-        self._checks.all_balances(product, rows, _asof(answers), self._rest.now_ms(answers[0][0].product))
+        until_ms = self._rest.now_ms(answers[0][0].product)
+        self._checks.all_balances(product, rows, _asof(answers), until_ms, len(answers))
         self._history.add(self._api.candidates(rows), known=False)
 
     async def _positions(self, api: HasPositions, product: str, requests: list[Request]) -> None:

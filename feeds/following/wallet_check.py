@@ -77,6 +77,7 @@ class _Answer(msgspec.Struct):
     totals: dict[str, Decimal]
     asof_ms: int
     until_ms: int  # what happened later cannot be in it
+    parts: int = 1  # answers to several questions, made one after the other
 
 
 class _Asset:
@@ -148,9 +149,9 @@ class BalanceCheck:
         """The exchange says that something changed, and why: a person may recognise what is unexplained."""
         self._reasons[reason] = None
 
-    def told(self, balances: Iterable[Balance], asof_ms: int, until_ms: int) -> None:
-        """A complete answer."""
-        answer = _Answer({b.asset: b.total - b.strategies for b in balances}, asof_ms, until_ms)
+    def told(self, balances: Iterable[Balance], asof_ms: int, until_ms: int, parts: int = 1) -> None:
+        """A complete answer, put together from so many ``parts``."""
+        answer = _Answer({b.asset: b.total - b.strategies for b in balances}, asof_ms, until_ms, parts)
         if self._base is None:
             self._base, self._begun_ms = answer, asof_ms
             for key in [key for key, told in self._open.items() if told[0].at_ms <= asof_ms]:
@@ -180,6 +181,8 @@ class BalanceCheck:
             if not differences:
                 break
         self._next = None
+        if differences and may and answer.parts > 1:
+            return Outcome()  # one part may be from before a fill and another from after it: this answer tells nothing
         slack = ROUNDING * len(keys) if differences else ZERO
         explained = [key for asset in list(differences) for key in self._by_transfers(asset, differences, slack)]
         if differences and not self._suspected:

@@ -91,9 +91,20 @@ class TestPace:
             clock = LoopClock()
             pace = Pace(account(), BUDGETS, clock=clock)
             asked = [Request(path="/a", product="spot", weight=20)]
-            waits = [pace.sooner_s(asked) for _ in range(40)]
+            waits = [pace.sooner_s(asked, 300) for _ in range(40)]
             assert waits[:15] == [0] * 15
             assert waits[-1] == pytest.approx((40 * 20 - 300) / 5)
+
+        run(main())
+
+    def test_what_its_timer_asks_sooner_holds_up_nobody(self):
+        """Balances after every fill, with a timer of 5 s: what is asked rarely must still come to its turn."""
+
+        async def main():
+            pace = Pace(account(), BUDGETS, clock=LoopClock())
+            often, rare = (Request(path=path, product="spot", weight=20) for path in ("/a", "/b"))
+            assert [pace.sooner_s([often], 5.0) for _ in range(1000)][-1] == 5.0
+            assert pace.sooner_s([rare], 300.0) < 10
 
         run(main())
 

@@ -228,6 +228,19 @@ def test_what_trading_bots_do_is_not_judged() -> None:
     assert wallet.check.judge(1_005_050 + SETTLE_MS, read=True) == NOTHING
 
 
+def test_an_answer_in_two_parts_with_a_fill_between_them_tells_nothing() -> None:
+    """Cash was asked for before the fill, coins after it; the next answer is whole."""
+    wallet = begun()
+    told = {"BTC": "1.0999", "USDT": "10000"}
+    rows = [Balance(product="spot", asset=a, total=Decimal(t), asof_ms=1_005_000) for a, t in told.items()]
+    wallet.moved(fill(1, 1_005_020))
+    wallet.check.told(rows, 1_005_000, 1_005_050, parts=2)
+    assert wallet.check.judge(1_005_050 + SETTLE_MS, read=True) == NOTHING
+    assert wallet.answer(1_020_000, BTC="1.0999", USDT="4000") == NOTHING
+    wallet.check.told(rows, 1_040_000, 1_040_050, parts=2)  # no fill near: it counts
+    assert wallet.check.judge(1_040_050 + SETTLE_MS, read=True).read_again
+
+
 def test_what_is_traded_elsewhere_is_not_judged() -> None:
     """Of one asset, or of all where the exchange does not say which; the other assets are judged as ever."""
     wallet = begun()
