@@ -42,7 +42,10 @@ BACK_S = 700.0
 """An address that Bybit refuses with 403 is silent for ten minutes."""
 TRADED_S = 60.0
 """A market that trades has its fills read again so often."""
-SYMBOLS = ("BTC/USDT", "ETH/USDT", "BTC/USD", "ETH/USD", "BTC/USDT:USDT", "ETH/USDT:USDT", "BTC/USD:USD", "ETH/USD:USD")
+SYMBOLS = (
+    *("BTC/USDT", "ETH/USDT", "BTC/USD", "ETH/USD", "BTC/USDT:USDT", "ETH/USDT:USDT", "BTC/USD:USD", "ETH/USD:USD"),
+    "SOL.US/USD",
+)
 """Few markets, where many would only cost time."""
 
 

@@ -84,8 +84,8 @@ class Pace:
         return max((limit.least_s(plan) for limit in self.limits if limit.cost(requests)), default=0.0)
 
     def sooner_s(self, requests: Sequence[Request], within_s: float) -> float:
-        """Seconds after which these may be asked out of turn, ``within_s`` at most. Counts them, unless it is that: they
-        are asked on their timer by then, and what is not used must not hold up the others."""
+        """Seconds after which these may be asked out of turn, ``within_s`` at most. Counts them, unless it is that:
+        they are asked on their timer by then, and what is not used must not hold up the others."""
         now_s = self._clock.monotonic_s()
         costs = [(limit, cost) for limit in self.limits if (cost := limit.cost(requests))]
         wait_s = max((limit.sooner.wait_s(cost, False, now_s) for limit, cost in costs), default=0.0)
