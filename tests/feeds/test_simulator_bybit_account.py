@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -144,6 +145,35 @@ async def test_pages_newest_first() -> None:
         assert [row["execTime"] for row in told] == sorted((row["execTime"] for row in told), reverse=True)
         trades = (await ask(client, "execution/list", "category=linear&execType=Trade"))[1]["result"]["list"]
         assert [row["execId"] for row in trades] == [row["execId"] for row in told if row["execType"] == "Trade"]
+
+
+async def test_the_log_has_all_that_moved_the_wallet() -> None:
+    """Each change once whatever the pages; of a pair's execution there are two, of one moment."""
+    async with bybit() as client:
+        true = client.server.accounts["bybit"].by_name["test"]
+        opened = true.cash["unified"].total("USDT")
+        for product in ("linear", "spot"):
+            wanted = {"exchange": "bybit", "account": "test", "product": product, "symbol": "BTCUSDT", "count": 3}
+            await client.post("/__sim/fills", wanted | {"per_s": 1e6, "wait": True})
+        await client.post("/__sim/funding", {"exchange": "bybit", "account": "test"})
+        moved = {"exchange": "bybit", "account": "test", "asset": "USDT", "amount": "-0.5", "name": "INTEREST"}
+        await client.post("/__sim/transfer", moved)
+        told, cursor = [], ""
+        while True:
+            following = "&cursor=" + cursor.replace("%", "%25") if cursor else ""
+            page = (await ask(client, "account/transaction-log", f"limit=1{following}"))[1]["result"]
+            if not page["list"]:
+                break
+            told += page["list"]
+            cursor = page["nextPageCursor"]
+        assert len({row["id"] for row in told}) == len(told) == 3 + 2 * 3 + 1 + 1
+        for row in told:
+            parts = [Decimal(row[name] or 0) for name in ("cashFlow", "funding", "fee")]
+            assert Decimal(row["change"]) == parts[0] + parts[1] - parts[2]
+        change = sum(Decimal(row["change"]) for row in told if row["currency"] == "USDT")
+        assert opened + change == true.cash["unified"].total("USDT")
+        only = (await ask(client, "account/transaction-log", "type=INTEREST"))[1]["result"]["list"]
+        assert [(row["type"], row["change"]) for row in only] == [("INTEREST", "-0.5")]
 
 
 async def test_the_private_stream() -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 
 import aiohttp
@@ -229,3 +230,32 @@ async def test_a_connection_that_gets_nothing_is_closed_unless_it_pings(okx):
         assert not pinging.closed
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_bills_are_all_that_moved_the_trading_account(okx):
+    """Each once whatever the pages; a pair's execution has two."""
+    true = okx.server.accounts["okx"].by_name["test"]
+    opened = true.cash["trading"].total("USDT")
+    for product, native in (("swap", "BTC-USDT-SWAP"), ("spot", "BTC-USDT")):
+        wanted = {"exchange": "okx", "account": "test", "product": product, "symbol": native, "count": 3}
+        await okx.client.post("/__sim/fills", wanted | {"per_s": 1e6, "wait": True})
+    await okx.client.post("/__sim/funding", {"exchange": "okx", "account": "test"})
+    move = {"exchange": "okx", "account": "test", "product": "spot", "asset": "USDT"}
+    await okx.client.post("/__sim/transfer", move | {"amount": "-0.5", "name": "7/9"})
+    begin, told, after = round(time.time() * 1000) - 60_000, [], ""
+    while rows := await okx.good("GET", f"account/bills?begin={begin}&limit=2{after}"):
+        told += rows
+        after = f"&after={rows[-1]['billId']}"
+    assert len({row["billId"] for row in told}) == len(told) == 3 + 2 * 3 + 1 + 1
+    change = sum(Decimal(row["balChg"]) for row in told if row["ccy"] == "USDT")
+    assert opened + change == true.cash["trading"].total("USDT")
+    [paid] = await okx.good("GET", "account/bills-archive?type=8")
+    assert (paid["instId"], paid["pnl"], paid["subType"] in ("173", "174")) == (
+        "BTC-USDT-SWAP",
+        paid["balChg"],
+        True,
+    )
+    [interest] = await okx.good("GET", "account/bills?type=7")
+    assert (interest["subType"], interest["balChg"]) == ("9", "-0.5")
+    fills = await okx.good("GET", "trade/fills")
+    assert {row["billId"] for row in fills} <= {row["billId"] for row in told}

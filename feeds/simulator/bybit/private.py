@@ -179,13 +179,13 @@ class BybitPrivate:
         return {"reasons": []}
 
     def _log(self, account: Account, params: Params) -> Any:
-        """Transfers and funding; trades are in the list of executions."""
+        """What moved the wallet: trades, too. There is no borrowing, and USDC contracts have no sessions."""
         begin_ms, end_ms = self._window(params, 86_400_000)
         kept = [rows.logged(moved) for moved in account.movements if begin_ms <= moved.ms <= end_ms]
-        if "type" in params:
-            kept = [row for row in kept if row["type"] == params["type"]]
-        if "currency" in params:
-            kept = [row for row in kept if row["currency"] == params["currency"]]
+        if params.get("type", "TRADE") == "TRADE":
+            kept += [row for fill in account.fills if begin_ms <= fill.ms <= end_ms for row in rows.traded(fill)]
+        for name in ("type", "currency", "category"):
+            kept = [row for row in kept if params.get(name, row[name]) == row[name]]
         keys = [(int(row["transactionTime"]), int(row["id"].rpartition("_")[2])) for row in kept]
         return _page(kept, keys, params, 20, 50)
 

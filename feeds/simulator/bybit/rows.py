@@ -256,22 +256,57 @@ def funding(paid: Movement, *, stream: bool) -> dict[str, Any]:
 def logged(moved: Movement) -> dict[str, Any]:
     """A row of the transaction log."""
     is_funding = moved.kind == "funding"
-    return {
-        "id": f"592324_{moved.asset}_{moved.id}",
+    figures = {
         "symbol": "" if moved.market is None else moved.market.instrument.native,
         "category": "linear" if is_funding else "",
+        "type": moved.name or _LOG_TYPES[moved.kind],
+        "funding": f"{moved.amount:f}" if is_funding else "",
+        "cashFlow": "0" if is_funding else f"{moved.amount:f}",
+        "change": f"{moved.amount:f}",
+    }
+    return _record(f"{moved.asset}_{moved.id * 2}", moved.asset, moved.ms) | figures
+
+
+def traded(fill: OwnFill) -> list[dict[str, Any]]:
+    """An execution's rows of the transaction log: of a pair one for each coin, of a contract one."""
+    i, buy = fill.order.market.instrument, fill.order.buy
+    if i.settle is None:
+        moved = [(i.base, fill.size if buy else -fill.size), (i.quote, -fill.value if buy else fill.value)]
+    else:
+        moved = [(i.settle, fill.realised or ZERO)]
+    told = []
+    for leg, (coin, flow) in enumerate(moved):
+        fee = fill.fee if coin == fill.fee_asset else ZERO
+        figures = {
+            "symbol": i.native,
+            "category": i.product,
+            "side": "Buy" if buy else "Sell",
+            "type": "TRADE",
+            "qty": f"{flow if i.settle is None else fill.size:f}",
+            "tradePrice": f"{fill.price:f}",
+            "fee": f"{fee:f}",
+            "cashFlow": f"{flow:f}",
+            "change": f"{flow - fee:f}",
+            "tradeId": frames.trade_id(fill.order.market, fill),
+            "orderId": order_id(fill.order),
+            "orderLinkId": fill.order.client_id,
+        }
+        told.append(_record(f"{i.native}_{fill.number * 2 + leg}", coin, fill.ms) | figures)
+    return told
+
+
+def _record(name: str, coin: str, ms: int) -> dict[str, Any]:
+    return {
+        "id": f"592324_{name}",
         "side": "None",
-        "transactionTime": str(moved.ms),
-        "type": _LOG_TYPES[moved.kind],
+        "transactionTime": str(ms),
         "transSubType": "",
         "qty": "0",
         "size": "0",
-        "currency": moved.asset,
+        "currency": coin,
         "tradePrice": "",
-        "funding": f"{moved.amount:f}" if is_funding else "",
+        "funding": "",
         "fee": "0",
-        "cashFlow": "0" if is_funding else f"{moved.amount:f}",
-        "change": f"{moved.amount:f}",
         "cashBalance": "",
         "feeRate": "",
         "bonusChange": "",

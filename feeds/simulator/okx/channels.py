@@ -17,7 +17,13 @@ ON_PRIVATE = ("account", "positions", "orders", "balance_and_position", "liquida
 ON_BUSINESS = ("orders-algo", "algo-advance", "deposit-info", "withdrawal-info")
 WITHOUT_KIND = ("account", "balance_and_position", "account-greeks", "deposit-info", "withdrawal-info")
 MOST_CONNECTIONS = 30
-_WHY = {"DEPOSIT": "transferred", "WITHDRAW": "transferred", "FUNDING_FEE": "funding_fee", "ORDER": "filled"}
+_WHY = {
+    "DEPOSIT": "transferred",
+    "WITHDRAW": "transferred",
+    "FUNDING_FEE": "funding_fee",
+    "ADJUSTMENT": "interest_deduction",
+    "ORDER": "filled",
+}
 _UID = "77982378738415879"
 
 

@@ -16,13 +16,14 @@ from feeds.simulator.okx.frames import Quoted
 from feeds.simulator.okx.orders import Refused
 from feeds.simulator.okx.rest import RestError, answer, unavailable
 from feeds.simulator.okx.terms import WALLET
-from feeds.simulator.orders import Movement, OwnOrder, Rejected
+from feeds.simulator.orders import OwnOrder, Rejected
 from feeds.simulator.wallets import FuturesWallet
 
 _PER_S = 2.0
 _PAGE = 100
 MOST_LEVERAGE = 100
 _RECENT_MS = 3 * 86_400_000
+_BILLED_MS, _ARCHIVED_MS = 7 * 86_400_000, 90 * 86_400_000
 _ALGO_TYPES = ("conditional", "oco", "chase", "trigger", "move_order_stop", "iceberg", "twap")
 _KINDS = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION")
 
@@ -57,8 +58,8 @@ class PrivateRest:
             "asset/deposit-history": (12, lambda account, params: self._moves(account, params, came=True)),
             "asset/withdrawal-history": (12, lambda account, params: self._moves(account, params, came=False)),
             "asset/bills": (12, self._funding_bills),
-            "account/bills": (10, self._bills),
-            "account/bills-archive": (5, self._bills),
+            "account/bills": (10, lambda account, params: self._bills(account, params, _BILLED_MS)),
+            "account/bills-archive": (5, lambda account, params: self._bills(account, params, _ARCHIVED_MS)),
             "trade/orders-pending": (60, self._pending),
             "trade/orders-algo-pending": (20, self._algos),
             "trade/order": (60, self._order),
@@ -210,19 +211,22 @@ class PrivateRest:
         return _by_time([name(row) for row in reversed(chosen)], params)
 
     def _funding_bills(self, account: Account, params: Params) -> Rows:
-        told = [
-            bill for row in reversed(account.movements) if row.kind != "funding" for bill in rows.funding_bills(row)
-        ]
+        moved = [row for row in reversed(account.movements) if row.kind in ("deposit", "withdrawal")]
+        told = [bill for row in moved for bill in rows.funding_bills(row)]
         return _by_time([row for row in told if params.get("type", row["type"]) == row["type"]], params)
 
-    def _bills(self, account: Account, params: Params) -> Rows:
-        """Transfers and funding; bills of trading are not simulated."""
-
-        def chosen(row: Movement) -> bool:
-            return integer(params, "begin", 0) <= row.ms <= integer(params, "end", 2**62)
-
-        told = [rows.bill(row, account) for row in reversed(account.movements) if chosen(row)]
-        return _page([row for row in told if params.get("type", row["type"]) == row["type"]], params, "billId")
+    def _bills(self, account: Account, params: Params, back_ms: int) -> Rows:
+        """What moved the trading account: trades, too."""
+        first, last = integer(params, "begin", 0), integer(params, "end", 2**62)
+        first = max(first, self._clock_ms() - back_ms)
+        told = [rows.bill(row, account) for row in account.movements if first <= row.ms <= last]
+        if params.get("type", "2") == "2":
+            fills = [row for row in account.fills if first <= row.ms <= last]
+            told += [b for f in fills for b in rows.trade_bills(f, self._quoted[f.order.market.instrument.native])]
+        told.sort(key=lambda row: int(row["billId"]), reverse=True)
+        names = ("type", "subType", "ccy", "instType", "instId")
+        kept = [row for row in told if all(params.get(name, row[name]) == row[name] for name in names)]
+        return _page(kept, params, "billId")
 
     # -- orders and fills --------------------------------------------------------------------------------------------
 

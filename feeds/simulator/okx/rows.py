@@ -66,24 +66,69 @@ def balance(account: Account, assets: list[str], now_ms: int) -> dict[str, Any]:
 
 
 def bill(row: Movement, account: Account) -> dict[str, Any]:
-    """Of the trading account: deposits arrive in the funding account and are moved on at once."""
+    """Of the trading account: deposits arrive in the funding account and are moved on at once. The ``name`` of other
+    movements is type and subtype: ``7/9``."""
     came = row.amount >= 0
-    if row.kind == "funding":
-        type_, sub, ends = "8", "174" if came else "173", ("", "")
+    ends = ("", "")
+    if row.kind == "other":
+        type_, _, sub = row.name.partition("/")
+    elif row.kind == "funding":
+        type_, sub = "8", "174" if came else "173"
     else:
         type_, sub, ends = "1", "11" if came else "12", (FUNDS, TRADES) if came else (TRADES, FUNDS)
-    return {
-        "billId": str(row.id),
+    figures = {
         "type": type_,
         "subType": sub,
-        "ccy": row.asset,
-        "balChg": number(row.amount),
         "bal": number(account.cash[WALLET].total(row.asset)),
         "from": ends[0],
         "to": ends[1],
         "instId": row.market.instrument.native if row.market is not None else "",
         "instType": "SWAP" if row.market is not None else "",
-        "ts": str(row.ms),
+        "pnl": number(row.amount) if row.kind == "funding" else "0",
+    }
+    return _bill(row.id * 10, row.asset, row.amount, row.ms) | figures
+
+
+def trade_bills(row: OwnFill, quoted: Quoted) -> list[dict[str, Any]]:
+    """Of one execution, newest first: of a pair one for each currency, of a swap one."""
+    own, i = row.order, row.order.market.instrument
+    if i.settle is None:
+        moved = [(i.quote, -row.value if own.buy else row.value), (i.base, row.size if own.buy else -row.size)]
+    else:
+        moved = [(i.settle, row.realised or ZERO)]
+    told = []
+    for leg, (asset, change) in enumerate(moved):
+        fee = row.fee if asset == row.fee_asset else ZERO
+        figures = {
+            "type": "2",
+            "subType": "1" if own.buy else "2",
+            "sz": number(row.size / quoted.contract),
+            "px": number(row.price),
+            "pnl": number(row.realised or ZERO),
+            "fee": number(-fee),
+            "instId": quoted.native,
+            "instType": kind(quoted),
+            "ordId": str(own.id),
+            "clOrdId": own.client_id,
+            "tradeId": str(row.id),
+            "execType": "M" if row.maker else "T",
+            "fillTime": str(row.ms),
+        }
+        told.append(_bill(row.number * 10 + leg, asset, change - fee, row.ms) | figures)
+    return told[::-1]
+
+
+def _bill(number_of: int, asset: str, change: Decimal, ms: int) -> dict[str, Any]:
+    names = ("bal", "from", "to", "notes", "interest", "mgnMode", "ordId", "clOrdId", "tradeId", "execType", "fillTime")
+    return {
+        "billId": str(number_of),
+        "ccy": asset,
+        "balChg": number(change),
+        "posBal": "0",
+        "posBalChg": "0",
+        "ts": str(ms),
+        "fee": "0",
+        **dict.fromkeys(names, ""),
     }
 
 
@@ -214,7 +259,7 @@ def fill(row: OwnFill, quoted: Quoted) -> dict[str, Any]:
         "tradeId": str(row.id),
         "ordId": str(own.id),
         "clOrdId": own.client_id,
-        "billId": str(row.number),
+        "billId": str(row.number * 10),
         "subType": "1" if own.buy else "2",
         "tag": "",
         "fillPx": number(row.price),
