@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feeds.account import AccountSpec, Credentials, KeyRights
-from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
+from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket
 from feeds.accounts import REGISTRY
 from feeds.accounts.bybit import BybitAccount
 from feeds.domain import Rejected
@@ -489,35 +489,6 @@ class TestFills:
             api.fills_request(api.fill_list("OLD/USDT"), None)
 
 
-class TestTransfers:
-    def test_windows_reach_from_then_to_now(self) -> None:
-        api = account()
-        asked = [dict(request.params) for request in api.transfers_requests(NOW_MS - 10 * 86_400_000)]
-        assert [params["type"] for params in asked] == ["TRANSFER_IN", "TRANSFER_OUT"] * 2
-        assert {int(params["endTime"]) - int(params["startTime"]) for params in asked} == {7 * 86_400_000}
-        assert int(asked[0]["startTime"]) == NOW_MS - 10 * 86_400_000
-        assert int(asked[-1]["endTime"]) >= NOW_MS
-        assert len(api.transfers_requests(0)) == 2 * 105
-
-    def test_they_are_signed_amounts(self) -> None:
-        rows = [
-            {"id": "7", "type": kind, "currency": "USDT", "change": change, "transactionTime": ms, "cashFlow": change}
-            for kind, change, ms in (("TRANSFER_OUT", "-250.5", "5"), ("TRANSFER_IN", "0.1", 6), ("TRADE", "9", "7"))
-        ]
-        api = account()
-        [request, *_] = api.transfers_requests(NOW_MS)
-        out, come = api.parse_transfers(request, body({"list": rows, "nextPageCursor": "x"}))
-        assert out == Transfer(
-            product="unified", id="7-TRANSFER_OUT", kind="internal", asset="USDT", amount=D("-250.5"), exchange_ms=5
-        )
-        assert (come.id, come.amount, come.exchange_ms) == ("7-TRANSFER_IN", D("0.1"), 6)
-        assert api.next_page(request, body({"list": rows, "nextPageCursor": "x"})) is not None
-
-    def test_trades_and_funding_are_none(self) -> None:
-        api = account()
-        assert api.parse_transfers(api.transfers_requests(NOW_MS)[0], answer("Account/GetTransactionHistory")) == []
-
-
 def test_credentials_are_not_shown() -> None:
     assert "SECRET" not in repr(Credentials(KEY.key, KEY.secret))
 
@@ -531,7 +502,6 @@ DOCUMENTED = Documented(
                 "TestKey.test_rights": below("Account", "GetApiKeyInfo"),
                 "TestBalances.test_the_documented_one_is_empty": below("Account", "GetBalances"),
                 "TestBalances.test_the_documented_margin_mode": below("Account", "GetMarginAccountInfo"),
-                "TestTransfers.test_trades_and_funding_are_none": below("Account", "GetTransactionHistory"),
                 "TestPositions.test_the_documented_one": below("Trading", "GetPositions"),
                 "TestOrders.test_the_documented_one": below("Trading", "GetOrders"),
                 "TestOrders.test_an_ended_one": below("Trading", "GetOrderHistory"),

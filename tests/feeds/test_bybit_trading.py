@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, UnknownMarket
+from feeds.account_domain import (
+    AccountChanged,
+    Balance,
+    Fill,
+    Order,
+    Position,
+    Reply,
+    TradedElsewhere,
+    UnknownMarket,
+)
 from feeds.accounts.bybit import BybitAccount
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.errors import ExchangeError, ParseError
@@ -276,14 +285,16 @@ class TestStream:
 
     def test_several_executions_in_a_message(self) -> None:
         rows = [self.row(), self.row(category="option"), self.row(execType="Funding"), self.row(symbol="NEWUSDT")]
-        fill, funding, unknown = session().parse(frame("execution", *rows))
+        fill, option, funding, unknown = session().parse(frame("execution", *rows))
         assert isinstance(fill, Fill) and fill.realised == D(-3)
+        assert isinstance(option, TradedElsewhere)
         assert funding == AccountChanged(reason="execution Funding")
         assert unknown == UnknownMarket(product="linear", native="NEWUSDT")
 
     def test_only_the_account_s_products(self) -> None:
         spot_only = session(account(("spot",)))
-        assert spot_only.parse(frame("execution", self.row())) == []
+        [elsewhere] = spot_only.parse(frame("execution", self.row()))
+        assert isinstance(elsewhere, TradedElsewhere)  # see test_bybit_ledger
         assert spot_only.parse(pushed("Position")) == []
         [fill] = spot_only.parse(frame("execution", self.row(category="spot", execPnl="")))
         assert (fill.symbol, fill.realised, fill.fee_asset) == ("BTC/USDT", None, "USDT")

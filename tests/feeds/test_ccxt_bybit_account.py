@@ -79,6 +79,38 @@ async def test_it_sees_what_we_stored() -> None:
             await exchange.create_order(PERP, "limit", "buy", 50_000, low)
 
 
+async def test_its_ledger_is_ours() -> None:
+    """Funding, interest and transfers by the same log, trades only there."""
+    async with simulator(instruments=BYBIT) as client:
+        for product, symbol in (("linear", "BTCUSDT"), ("linear", "BTCPERP"), ("spot", "BTCUSDT")):
+            wanted = {"exchange": "bybit", "account": "test", "product": product, "symbol": symbol, "count": 3}
+            await client.post("/__sim/fills", wanted | {"per_s": 1e6, "wait": True})
+        await client.post("/__sim/funding", {"exchange": "bybit", "account": "test"})
+        interest = {"asset": "USDT", "amount": "-0.25", "name": "INTEREST"}
+        await client.post("/__sim/transfer", {"exchange": "bybit", "account": "test", **interest})
+        exchange = client_of(ccxt.pro.bybit, endpoints("127.0.0.1", client.server.port)["bybit"], BYBIT_KEYS.test)
+        try:
+            async with asyncio.timeout(30), followed(client=client) as account:
+                await exchange.load_markets()
+                await until(lambda: "interest" in {kind for kind, _ in account.store.transfers}, within_s=20)
+                ours = {(t.kind, t.asset, float(t.amount), t.exchange_ms) for t in account.store.transfers.values()}
+                paid = await exchange.fetch_funding_history(PERP) + await exchange.fetch_funding_history(USDC)
+                funding = {(-amount, at_ms) for kind, _, amount, at_ms in ours if kind == "funding"}
+                assert {(row["amount"], row["timestamp"]) for row in paid} == funding  # there positive was paid
+                assert len(paid) == len(funding) == 2
+                told = [row["info"] for row in await exchange.fetch_ledger(None, None, 50)]
+                kinds = {"SETTLEMENT": "funding", "INTEREST": "interest"}
+                theirs = {
+                    (kinds[row["type"]], row["currency"], float(row["change"]), int(row["transactionTime"]))
+                    for row in told
+                    if row["type"] in kinds
+                }
+                assert theirs == {row for row in ours if row[0] != "internal"} and len(theirs) == 3
+                assert sum(row["type"] == "TRADE" for row in told) == 3 + 3 + 2 * 3
+        finally:
+            await exchange.close()
+
+
 async def test_its_private_stream() -> None:
     async with connected() as (exchange, account):
         watching = asyncio.create_task(exchange.watch_my_trades(PERP))

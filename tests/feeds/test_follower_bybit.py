@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
-from feeds.accounts.bybit import pages
+from feeds.accounts.bybit import ledger, pages
 from feeds.domain import StreamState
 from feeds.exchange import Budget, MarketIndex
 from feeds.exchanges import create
@@ -119,7 +119,8 @@ async def followed(
         follower = AccountFollower(
             spec, api, rest, StoreHandle(store), notify, settle_s=0.5, delays=lambda: iter(lambda: 0.1, None)
         )
-        with patch.object(pages, "KEPT_MS", kept_days * 86_400_000):  # three windows instead of a hundred
+        kept_ms = kept_days * 86_400_000  # three windows instead of a hundred
+        with patch.object(pages, "KEPT_MS", kept_ms), patch.object(ledger, "BACK_MS", kept_ms):
             await follower.start()
             try:
                 yield Account(client, follower, store, rest)
@@ -287,14 +288,16 @@ async def test_a_refused_key_is_told_and_asked_for_no_more(key: Credentials, sai
         assert said in account.follower.sentence
 
 
-async def test_transfers_are_those_of_the_wallet(account: Account) -> None:
-    body = {"exchange": "bybit", "account": "test", "asset": "USDT", "amount": "-7.5"}
-    await account.client.post("/__sim/transfer", body)
-    api, ask = account.api, account.asking
-    await ask.measure("unified")
-    with patch.object(pages, "KEPT_MS", 60 * 86_400_000):
-        requests = api.transfers_requests(0)
-    told = [each for r in requests for each in api.parse_transfers(r, (await ask.ask(r)).raw)]
-    moved = [each for each in account.true.movements if each.kind != "funding"]
-    assert sorted((t.exchange_ms, t.asset, t.amount) for t in told) == sorted((m.ms, m.asset, m.amount) for m in moved)
-    assert len({transfer.id for transfer in told}) == len(told) > 2
+async def test_transfers_are_those_of_the_wallet() -> None:
+    async with simulator(instruments=BYBIT) as client:
+        body = {"exchange": "bybit", "account": "test", "asset": "USDT", "amount": "-7.5"}
+        await client.post("/__sim/transfer", body)
+        async with followed(client=client, kept_days=60) as account:
+            moved = sorted((m.ms, m.asset, m.amount) for m in account.true.movements)
+            assert len(moved) > 3
+
+            def told() -> list[tuple[int, str, Decimal]]:
+                return sorted((t.exchange_ms, t.asset, t.amount) for t in account.store.transfers.values())
+
+            await until(lambda: told() == moved, within_s=30, what="the wallet's transfers")
+            assert {t.kind for t in account.store.transfers.values()} == {"internal"}

@@ -27,6 +27,7 @@ from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRo
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Wire
 from feeds.accounts.bybit import pages
+from feeds.accounts.bybit.ledger import WalletLog
 from feeds.accounts.bybit.rows import MARGIN_MODES, WALLET, OrderRow, PositionRow, Wallet
 from feeds.accounts.bybit.stream import BybitSession
 from feeds.accounts.bybit.trading import BybitTrading
@@ -116,6 +117,7 @@ class BybitAccount(BybitTrading):
         self._endpoints = endpoints
         self._now_s = now_s
         self._margin_mode: str | None = None
+        self._log = WalletLog(markets, spec.products)
 
     def ready(self) -> bool:
         return {market.product for market in self._markets} >= set(self._spec.products)
@@ -283,10 +285,13 @@ class BybitAccount(BybitTrading):
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
 
-    # Money from outside
+    # Money from outside, funding, interest
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return pages.transfers_requests(since_ms, round(self._now_s() * 1000))
+        return self._log.requests(since_ms, self._now_ms())
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return pages.parse_transfers(raw)
+        return self._log.parse(request, raw, self._now_ms())
+
+    def _now_ms(self) -> int:
+        return round(self._now_s() * 1000)

@@ -1,13 +1,9 @@
-"""Bybit's histories: fills and transfers, in windows of time that are told newest first.
+"""Bybit's histories: fills, in windows of time that are told newest first, and how its lists are paged.
 
-Facts (sources: bybit-exchange.github.io/docs/v5: order/execution, account/transaction-log, enum):
+Facts (source: bybit-exchange.github.io/docs/v5: order/execution):
 
 * ``/v5/execution/list`` tells a whole category, newest first, 100 a page, for at most seven days of the last two years.
   ``nextPageCursor`` continues; there may be one on the last page too. Rows of one millisecond have no order.
-* The transaction log tells what happened to the unified wallet, again in windows of seven days, 50 a page.
-  ``TRANSFER_IN`` and ``TRANSFER_OUT`` are all that comes and goes from outside: a deposit reaches the funding wallet
-  and is moved on from there, as a withdrawal is moved there first. So the records of deposits and withdrawals, which
-  are the funding wallet's, would tell the same money twice.
 
 A fill list's progress is a moment in ms: what happened before it is stored. A window of several pages is asked as
 ``<begin>,<end>,<Bybit's cursor>``: reading it takes time, so it ends at what was settled when its first page came, and
@@ -18,8 +14,8 @@ as it is.
 import msgspec
 
 from feeds.account import FillPage
-from feeds.account_domain import Fill, Transfer, UnknownMarket
-from feeds.account_reading import Ms, Wire, needed
+from feeds.account_domain import Fill, UnknownMarket
+from feeds.account_reading import Wire
 from feeds.accounts.bybit.rows import WALLET, ExecutionRow
 from feeds.accounts.bybit.wire import reading, result
 from feeds.exchange import MarketIndex, Request
@@ -32,31 +28,14 @@ FILLS_PATH = "/v5/execution/list"
 FILLS_A_PAGE = 100
 
 LOG_PATH = "/v5/account/transaction-log"
-LOG_A_PAGE = 50
+
 LEAST_MS = 60_000
 """A window of several pages that would be shorter is read as it is."""
-
-TRANSFERS = ("TRANSFER_IN", "TRANSFER_OUT")
 
 
 class _Executions(Wire, frozen=True):
     rows: list[ExecutionRow] = msgspec.field(name="list")
     nextPageCursor: str | None = None
-
-
-class _Movement(Wire, frozen=True):
-    """``{"id":"592324_USDT_161440249321","symbol":"","side":"None","change":"-250.5","cashFlow":"-250.5",
-    "transactionTime":"1672128000000","type":"TRANSFER_OUT","cashBalance":"5086.55825002","currency":"USDT"}``"""
-
-    id: str
-    type: str
-    currency: str
-    change: str
-    transactionTime: Ms
-
-
-class _Log(Wire, frozen=True):
-    rows: list[_Movement] = msgspec.field(name="list")
 
 
 class _Listed(Wire, frozen=True):
@@ -139,41 +118,3 @@ def parse_fills(category: str, cursor: str | None, raw: bytes, settled_ms: int, 
         )
     end = None if reached is None else str(reached)
     return FillPage(fills=fills, next=end, reached=end, unlisted=tuple(unlisted))
-
-
-# Transfers
-
-
-def transfers_requests(since_ms: int, now_ms: int) -> list[Request]:
-    """Windows from ``since_ms``, or the oldest that is told, up to ``now_ms``."""
-    begin_ms = max(since_ms, now_ms - KEPT_MS, 0)
-    requests = []
-    while begin_ms <= now_ms:
-        for kind in TRANSFERS:
-            params = {
-                "accountType": "UNIFIED",
-                "type": kind,
-                "startTime": str(begin_ms),
-                "endTime": str(begin_ms + WINDOW_MS),
-                "limit": str(LOG_A_PAGE),
-            }
-            requests.append(Request(path=LOG_PATH, params=tuple(params.items()), product=WALLET))
-        begin_ms += WINDOW_MS
-    return requests
-
-
-def parse_transfers(raw: bytes) -> list[Transfer]:
-    """``change`` is signed, as it changed the wallet."""
-    with reading(raw, LOG_PATH):
-        return [
-            Transfer(
-                product=WALLET,
-                id=f"{row.id}-{row.type}",  # Bybit's examples have one id for rows of two types
-                kind="internal",
-                asset=row.currency,
-                amount=needed(row.change, "change"),
-                exchange_ms=row.transactionTime,
-            )
-            for row in result(raw, _Log).rows
-            if row.type in TRANSFERS
-        ]

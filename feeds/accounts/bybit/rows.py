@@ -14,13 +14,15 @@ websocket/private/{wallet,position,order,execution}, enum):
   Settle, MovePosition, FutureSpread. Funding is not, nor is CorporateAction (a split), nor what we do not know.
 * The fee's coin may be left out. Linear: the settlement coin. Spot: what was received; for a maker who is paid for it
   (negative rate) what was given.
+* Options settle in USDC, those whose name ends with ``-USDT`` in that; inverse contracts in the coin before ``USD``
+  (market/instrument). The fee is in the settlement coin or in the one that is named.
 * ``qty`` of a spot market purchase is in quote currency unless its ``marketUnit`` says ``baseCoin``.
 """
 
 from decimal import Context, Decimal
 from typing import Literal
 
-from feeds.account_domain import Balance, Fill, Order, Position, UnknownMarket, closes
+from feeds.account_domain import Balance, Fill, Order, Position, TradedElsewhere, UnknownMarket, closes
 from feeds.account_reading import EXACT, Ms, Wire, figure, needed
 from feeds.accounts.bybit.wire import BuySell, if_any, side_of
 from feeds.domain import Market
@@ -263,6 +265,26 @@ class ExecutionRow(Wire, frozen=True):
             fee_asset=None if fee is None else self.feeCurrency or self._fee_asset(market),
             maker=self.isMaker,
             realised=figure(self.execPnl, "execPnl") if market.settle is not None else None,
+            exchange_ms=self.execTime,
+        )
+
+    def elsewhere(self, markets: MarketIndex) -> TradedElsewhere:
+        """A fill of a category that is not followed, by stream."""
+        market = markets.native(self.category, self.symbol)
+        if market is not None:
+            assets = [market.base, market.quote] if market.settle is None else [market.settle]
+        elif self.category == "option":
+            assets = ["USDT" if self.symbol.endswith("-USDT") else "USDC"]
+        elif self.category == "inverse" and "USD" in self.symbol[1:]:
+            assets = [self.symbol[: self.symbol.index("USD", 1)]]
+        else:
+            assets = []
+        if assets and self.feeCurrency:
+            assets.append(self.feeCurrency)
+        return TradedElsewhere(
+            id=self.execId,
+            what=f"{self.category} {self.execType} {self.symbol}",
+            assets=tuple(dict.fromkeys(assets)),
             exchange_ms=self.execTime,
         )
 

@@ -15,7 +15,8 @@ Which topic becomes what:
 
 =============  =====================================================================================================
 ``order``      the order's state
-``execution``  a fill, if it is one (``rows.EXECUTIONS``); funding: ask again
+``execution``  a fill, if it is one (``rows.EXECUTIONS``); funding: ask again. Of categories that are not followed,
+               inverse contracts and options too: the wallet was changed, by nobody knows how much
 ``position``   the position, absolute
 ``wallet``     the balances of the coins that changed, absolute
 any other      something that we do not know: ask again
@@ -29,7 +30,7 @@ import msgspec
 from feeds.account import Credentials
 from feeds.account_domain import AccountChanged, PrivateEvent, Reply
 from feeds.account_reading import Ms, Wire
-from feeds.accounts.bybit.rows import ExecutionRow, OrderRow, PositionRow, Wallet
+from feeds.accounts.bybit.rows import EXECUTIONS, ExecutionRow, OrderRow, PositionRow, Wallet
 from feeds.accounts.bybit.wire import decode, reading
 from feeds.domain import Ack, Heartbeat, Rejected
 from feeds.exchange import MarketIndex
@@ -122,10 +123,12 @@ class BybitSession:
     def _executions(self, frame: _Frame) -> list[PrivateEvent]:
         events: list[PrivateEvent] = []
         for row in decode(frame.data, list[ExecutionRow]):
-            if row.category not in self._products:
-                continue
-            fill = row.fill(row.category, self._markets)
-            events.append(fill if fill is not None else AccountChanged(reason=f"execution {row.execType}"))
+            if row.execType not in EXECUTIONS:
+                events.append(AccountChanged(reason=f"execution {row.execType}"))
+            elif row.category not in self._products:
+                events.append(row.elsewhere(self._markets))
+            elif (fill := row.fill(row.category, self._markets)) is not None:
+                events.append(fill)
         return events
 
     def _positions(self, frame: _Frame) -> list[PrivateEvent]:
