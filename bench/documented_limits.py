@@ -104,6 +104,7 @@ _OKX = {
     "asset/deposit-history": 12,
     "asset/withdrawal-history": 12,
     "asset/bills": 12,
+    "account/bills": 10,
     "account/bills-archive": 5,
     "trade/orders-pending": 60,
     "trade/orders-algo-pending": 20,

@@ -254,7 +254,7 @@ class TestAnswers:
 
     def test_transfers(self):
         api = account()
-        deposits, withdrawals, funding, bills = api.transfers_requests(1_600_000_000_000)
+        deposits, withdrawals, funding, *_ = api.transfers_requests(1_600_000_000_000)
         assert api.parse_transfers(deposits, answer("Account/GetDepositHistory")) == [
             Transfer(
                 product="funding",
@@ -277,16 +277,6 @@ class TestAnswers:
             )
         ]
         assert api.parse_transfers(funding, answer("Account/GetFundingBillDetails")) == []  # its deposit is told above
-        for name in ("Account/GetBillHistory", "Account/GetBillArchive"):
-            assert api.parse_transfers(bills, answer(name)) == []  # a trade
-        [one] = json.loads(answer("Account/GetBillArchive"))["data"]
-        [told] = api.parse_transfers(bills, rows(one | {"type": "1"}))
-        assert (told.id, told.asset, told.amount) == ("623950854533513219", "USDT", Decimal("0.021933823221"))
-        assert told.exchange_ms == 1695033476167
-        moved = {"billId": "7", "ccy": "USDT", "balChg": "-5.5", "ts": "1"}
-        assert [t.amount for t in api.parse_transfers(bills, rows(moved | {"type": "1"}))] == [Decimal("-5.5")]
-        [into] = api.parse_transfers(funding, rows(moved | {"type": "130", "balChg": "5.5"}))
-        assert (into.product, into.id, into.kind, into.amount) == ("funding", "funding-7", "internal", Decimal("5.5"))
 
     def test_states_of_transfers(self):
         api = account()
@@ -315,6 +305,7 @@ class TestAnswers:
         names = (
             *("Account/GetAccountBalance", "Account/GetFundingBalance", "Account/GetAccountPositions"),
             *("Account/GetAccountConfiguration", "Account/GetDepositHistory", "Account/GetWithdrawalHistory"),
+            "Account/GetBillHistory",
             *(
                 "Account/GetFundingBillDetails",
                 "Account/GetBillArchive",
@@ -324,8 +315,8 @@ class TestAnswers:
             *("Trading/GetUserTrades", "Trading/GetUserTradesArchive"),
         )
         api.sign(requests[0], NOW_MS)
-        old = api.fills_request("SPOT", "5")
-        assert {("GET", r.path) for r in [*requests, old]} == {path(name) for name in names}
+        requests += [api.fills_request("SPOT", "5"), *api.transfers_requests(NOW_MS - 1)]
+        assert {("GET", r.path) for r in requests} == {path(name) for name in names}
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "x", None, 5, "--1"])
     def test_what_is_no_number_is_refused(self, number):
@@ -490,6 +481,7 @@ class TestBudget:
             **{
                 "/api/v5/public/time": 10,
                 "/api/v5/trade/fills-history": 10,
+                "/api/v5/account/bills": 10,
                 "/api/v5/account/bills-archive": 5,
                 "/api/v5/asset/bills": 12,
             },
@@ -514,7 +506,7 @@ DOCUMENTED = Documented(
             "TestAnswers.test_fills": below("Trading", "GetUserTrades GetUserTradesArchive"),
             "TestAnswers.test_transfers": below(
                 "Account",
-                "GetDepositHistory GetWithdrawalHistory GetFundingBillDetails GetBillHistory GetBillArchive",
+                "GetDepositHistory GetWithdrawalHistory GetFundingBillDetails",
             ),
         }.items()
         for name in names

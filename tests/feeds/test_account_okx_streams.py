@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, UnknownMarket
+from feeds.account_domain import AccountChanged, Balance, Fill, Order, Position, Reply, TradedElsewhere, UnknownMarket
 from feeds.domain import Ack, Closing, Notice, Rejected
 from feeds.errors import ParseError
 from tests.documented import Documented, below
@@ -174,7 +174,9 @@ class TestData:
     def test_what_is_not_listed_is_named_and_never_shown_in_contracts(self):
         assert session().parse(frame("Trading/Position")) == [UnknownMarket(product="futures", native="ETH-USD-210430")]
         inverse = ORDER | {"instId": "BTC-USD-SWAP"}
-        assert session().parse(data("orders", inverse)) == [UnknownMarket(product="swap", native="BTC-USD-SWAP")]
+        elsewhere, named = session().parse(data("orders", inverse))
+        assert isinstance(elsewhere, TradedElsewhere)  # see test_okx_bills
+        assert named == UnknownMarket(product="swap", native="BTC-USD-SWAP")
         margin = POSITION | {"instType": "MARGIN", "instId": "BTC-USDT"}
         assert session().parse(data("positions", margin)) == [UnknownMarket(product="margin", native="BTC-USDT")]
 
@@ -182,8 +184,10 @@ class TestData:
         fill, order = session().parse(data("orders", ORDER | {"instType": "MARGIN", "instId": "BTC-USDT"}))
         assert (fill.product, fill.symbol, fill.size, order.product) == ("spot", "BTC/USDT", Decimal("0.03"), "spot")
 
-    def test_products_that_are_not_followed_are_not_told(self):
-        assert session(products=("spot",)).parse(data("orders", ORDER)) == []
+    def test_of_products_that_are_not_followed_executions_alone_are_told(self):
+        [only] = session(products=("spot",)).parse(data("orders", ORDER))
+        assert isinstance(only, TradedElsewhere)
+        assert session(products=("spot",)).parse(data("orders", ORDER | {"tradeId": ""})) == []
 
     def test_what_happened_besides_trading_asks_again(self):
         assert session().parse(frame("Account/BalanceAndPosition")) == []

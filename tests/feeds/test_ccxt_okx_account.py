@@ -10,8 +10,9 @@ from bench.ccxt_clients import client as client_of
 from feeds.errors import ExchangeError
 from feeds.simulator import endpoints
 from feeds.trading import NewOrder
-from tests.feeds.okx_world import TEST, followed
+from tests.feeds.okx_world import FEW, TEST, followed
 from tests.feeds.peer import no_task_left, until  # noqa: F401 - a fixture
+from tests.feeds.simulator_help import simulator
 from tests.feeds.test_ccxt import TIMEOUT_S
 
 SWAP = "BTC/USDT:USDT"
@@ -30,6 +31,36 @@ async def test_ccxt_reads_what_we_stored():
             async with asyncio.timeout(TIMEOUT_S):
                 await exchange.load_markets()
                 await compare(exchange, account)
+        finally:
+            await exchange.close()
+
+
+async def test_its_ledger_is_ours():
+    """Funding and interest by the same bills, trades only there."""
+    async with simulator(instruments=FEW, connects={"okx": 1000}) as client:
+        for product, native, count in (("spot", "BTC-USDT", 2), ("swap", "BTC-USDT-SWAP", 3)):
+            wanted = {"exchange": "okx", "account": "test", "product": product, "symbol": native, "count": count}
+            await client.post("/__sim/fills", wanted | {"per_s": 1e6, "wait": True})
+        await client.post("/__sim/funding", {"exchange": "okx", "account": "test"})
+        move = {"exchange": "okx", "account": "test", "product": "spot", "asset": "USDT"}
+        await client.post("/__sim/transfer", move | {"amount": "-0.25", "name": "7/9"})
+        exchange = client_of(ccxt.okx, endpoints("127.0.0.1", client.server.port)["okx"], TEST)
+        try:
+            async with asyncio.timeout(TIMEOUT_S), followed(client=client) as account:
+                await exchange.load_markets()
+                await until(lambda: "interest" in {kind for kind, _ in account.store.transfers}, within_s=20)
+                ours = [t for t in account.store.transfers.values() if t.product == "trading"]
+                [mine] = [t for t in ours if t.kind == "funding"]
+                swaps = [row["info"] for row in await exchange.fetch_ledger(params={"type": "swap"})]
+                [bill] = [row for row in swaps if row["type"] == "8"]
+                assert (bill["billId"], bill["ccy"], int(bill["ts"])) == (mine.id, mine.asset, mine.exchange_ms)
+                assert exact(bill["balChg"]) == mine.amount
+                pairs = [row["info"] for row in await exchange.fetch_ledger()]  # of the kind SPOT
+                assert [row["type"] for row in pairs] == ["2"] * 4 and len(swaps) == 3 + 1
+                [paid] = await exchange.fetch_funding_history(SWAP)
+                assert (paid["id"], paid["code"], paid["timestamp"]) == (mine.id, mine.asset, mine.exchange_ms)
+                assert {t.kind: t.amount for t in ours if t.kind == "interest"} == {"interest": Decimal("-0.25")}
+                assert not {t.id for t in ours} & {row["billId"] for row in pairs}
         finally:
             await exchange.close()
 

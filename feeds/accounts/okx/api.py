@@ -8,7 +8,7 @@ trading; changelog of 2026):
 * A key has a passphrase. What it may do, ``/account/config`` says (``perm``: ``read_only,trade,withdraw``).
 * Limits are for each endpoint and *account* (User ID), none for an address or for all together: balance and positions
   10 requests in 2 s each, funding balances and deposit histories 6 a second, pending orders 60 in 2 s, algo orders 20,
-  recent fills 60, older fills 10, configuration and bills 5, dead man's switch 1 a second.
+  recent fills 60, older fills 10, recent bills 10, configuration and older bills 5, dead man's switch 1 a second.
 * One unified account: the trading account's money serves all products. Deposits arrive in the funding account, which
   cannot trade; what is moved between both is no deposit.
 * Fills are listed by kind of instrument, newest first, 100 a page, continued after a ``billId``; ``begin`` and ``end``
@@ -32,7 +32,7 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer, UnknownMarket
-from feeds.accounts.okx import answers, transfers
+from feeds.accounts.okx import answers, bills, transfers
 from feeds.accounts.okx.stream import ACCOUNT_CHANNELS, ALGO_CHANNELS, OkxPrivateSession
 from feeds.accounts.okx.trade import CONFIG, OkxTrading
 from feeds.accounts.okx.wire import ALGO, FUNDING, PRODUCTS, TRADING, Moment, market_of, one, product_of, rows
@@ -61,12 +61,12 @@ FILLS = "/api/v5/trade/fills"
 OLD_FILLS = "/api/v5/trade/fills-history"
 DEPOSITS = "/api/v5/asset/deposit-history"
 WITHDRAWALS = "/api/v5/asset/withdrawal-history"
-BILLS = "/api/v5/account/bills-archive"
+BILLS, OLD_BILLS = bills.RECENT, bills.ARCHIVE
 FUNDING_BILLS = "/api/v5/asset/bills"
 
 ALGO_TYPES = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 
-WEIGHTS = {TIME: 6, ALGOS: 4, OLD_FILLS: 6, BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
+WEIGHTS = {TIME: 6, ALGOS: 4, OLD_FILLS: 6, BILLS: 6, OLD_BILLS: 12, DEPOSITS: 5, WITHDRAWALS: 5, FUNDING_BILLS: 5}
 """Of the budget of 60 in 2 s, for what is asked several times at once, such as pages or kinds: its own limit divides
 that. What a timer asks, at most once a second (``feeds.following.poller``), cannot pass its limit and counts as one.
 """
@@ -107,6 +107,7 @@ class OkxAccount(OkxTrading):
         self._kinds = [kind for kind, product in PRODUCTS.items() if product in spec.products]
         self._windows: dict[tuple[str, str | None], tuple[int, int, str]] = {}  # asked for, by list and cursor
         self._now_ms = 0  # the exchange's clock at the last signature: a request knows no time of its own
+        self._bills = bills.TradingBills(markets, HOST, WEIGHTS)
 
     def ready(self) -> bool:
         return {market.product for market in self._markets} >= set(self._spec.products)
@@ -251,8 +252,10 @@ class OkxAccount(OkxTrading):
         if len(listed) < PAGE:
             return None
         last = listed[-1]
-        by = {PENDING: last.ordId, ALGOS: last.algoId, BILLS: last.billId}
-        after = by.get(request.path, last.ts)
+        by = {PENDING: last.ordId, ALGOS: last.algoId, BILLS: last.billId, OLD_BILLS: last.billId}
+        after = by.get(request.path)
+        if after is None:
+            after = _after_moment(last.ts, dict(request.params).get("after"))
         if not after:
             raise ParseError(f"OKX, {request.path}: a full page without what to continue it after", raw)
         kept = tuple(param for param in request.params if param[0] != "after")
@@ -330,28 +333,35 @@ class OkxAccount(OkxTrading):
         """Its own millisecond again: others may have it too."""
         return str(fill.exchange_ms)
 
-    # Money from outside
+    # Money from outside, funding, interest
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        """Deposits and withdrawals, three months back at most, and what was moved between accounts; the funding
-        account's bills of that go one month back."""
+        """Deposits and withdrawals, three months back at most, and the bills of both accounts; the funding account's go
+        one month back."""
         since, page = ("before", str(max(0, since_ms - 1))), ("limit", str(PAGE))
-        asked: list[tuple[str, str, tuple[tuple[str, str], ...]]] = [
-            (path, FUNDING, (since, page)) for path in (DEPOSITS, WITHDRAWALS, FUNDING_BILLS)
+        asked = [
+            Request(path=path, params=(since, page), product=HOST, about=FUNDING, weight=WEIGHTS[path])
+            for path in (DEPOSITS, WITHDRAWALS, FUNDING_BILLS)
         ]
-        asked.append((BILLS, TRADING, (("type", "1"), ("begin", str(max(0, since_ms - 1))), page)))
-        return [
-            Request(path=path, params=params, product=HOST, about=about, weight=WEIGHTS[path])
-            for path, about, params in asked
-        ]
+        return [*asked, *self._bills.requests(since_ms, self._now_ms)]
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return _TRANSFERS[request.path](raw)
+        if (parse := _TRANSFERS.get(request.path)) is not None:
+            return parse(raw)
+        return self._bills.parse(request, raw, self._now_ms)
+
+
+def _after_moment(ts: str, before: str | None) -> str:
+    """Lists by time are continued before a moment: the last row's is asked again, as others of it may follow, unless
+    the whole page is of that moment. "" for what is none."""
+    if not (ts.isascii() and ts.isdigit()):
+        return ""
+    following = str(int(ts) + 1)
+    return ts if following == before else following
 
 
 _TRANSFERS = {
     DEPOSITS: transfers.parse_deposits,
     WITHDRAWALS: transfers.parse_withdrawals,
-    BILLS: transfers.parse_bills,
-    FUNDING_BILLS: transfers.parse_funding_bills,
+    FUNDING_BILLS: bills.parse_funding_bills,
 }

@@ -7,7 +7,8 @@ order book trading (orders, algo orders channel), error codes.
 ===========================  =======================================================================================
 ``account``                  changed balances of the trading account, absolute
 ``positions``                changed positions, absolute
-``orders``                   an order's state; with a ``tradeId`` also one fill
+``orders``                   an order's state; with a ``tradeId`` also one fill. Of products that are not followed,
+                             and of dated futures, options and inverse swaps: that the wallet was changed
 ``balance_and_position``     only what happened: trading is told by the others, all else (transfers, funding, a
                              liquidation) asks REST, since a balance that falls to zero may just not be told any more
 ``liquidation-warning``      a notice
@@ -27,9 +28,19 @@ from collections.abc import Callable
 import msgspec
 
 from feeds.account import Credentials
-from feeds.account_domain import AccountChanged, Fill, Order, Position, PrivateEvent, Reply, UnknownMarket
+from feeds.account_domain import (
+    AccountChanged,
+    Fill,
+    Order,
+    Position,
+    PrivateEvent,
+    Reply,
+    TradedElsewhere,
+    UnknownMarket,
+)
 from feeds.accounts.okx.answers import Account, AlgoRow, OrderRow, PositionRow, charged, maker
 from feeds.accounts.okx.wire import (
+    PRODUCTS,
     SIDES,
     Amount,
     Ms,
@@ -100,6 +111,33 @@ class _StreamOrder(OrderRow, kw_only=True):
     fillPnl: Amount = ""
     fillTime: Ms = ""
 
+    @property
+    def executed(self) -> bool:
+        """Is it told for an execution?"""
+        return self.tradeId not in _NO_TRADE and bool(amount(self.fillSz))
+
+    def elsewhere(self, market: Market | None) -> TradedElsewhere:
+        """An execution that is no fill here: of a product that is not followed, or of a market without a name here.
+
+        An instrument's name begins with base and quote currency; it settles in one of them. ``USD`` is none that a
+        wallet could hold of inverse contracts. Names of another form (``BTC-USD_UM-...``) say too little.
+        """
+        assets: tuple[str, ...]
+        if market is not None:
+            assets = (market.base, market.quote) if market.settle is None else (market.settle,)
+        else:
+            assets = tuple(self.instId.split("-")[:2])
+            if len(assets) < 2 or not all(map(str.isalnum, assets)):
+                assets = ()
+        if assets and self.fillFeeCcy:
+            assets += (self.fillFeeCcy,)
+        return TradedElsewhere(
+            id=f"{self.instId} {self.tradeId}",
+            what=f"{self.instType} {self.instId}",
+            assets=tuple(dict.fromkeys(assets)),
+            exchange_ms=ms(self.fillTime) or int(self.uTime),
+        )
+
     def fill(self, market: Market) -> Fill | None:
         size = base(self.fillSz, market)
         if self.tradeId in _NO_TRADE or not size:
@@ -134,8 +172,8 @@ class _AtRisk(msgspec.Struct):
 class OkxPrivateSession:
     """One connection's side. ``sign`` makes the signature of a time, a method and a path.
 
-    ``left_out``: products that the account has but is not followed for; of them nothing is told. ``note`` is told of
-    every order, ``holds`` of every position.
+    ``left_out``: products that the account has but is not followed for; of them nothing is told but that there were
+    executions. ``note`` is told of every order, ``holds`` of every position.
     """
 
     def __init__(
@@ -232,6 +270,13 @@ class OkxPrivateSession:
             events.append(UnknownMarket(product=product, native=native))
         return market
 
+    def _is_elsewhere(self, row: _StreamOrder) -> bool:
+        """A linear swap or a pair that is not listed may be so in a moment: then REST tells its fills."""
+        if product_of(row.instType) in self._left_out:
+            return True
+        known = row.instType in PRODUCTS and "-USD-" not in row.instId
+        return not known and market_of(self._markets, row.instType, row.instId) is None
+
     def _account(self, data: msgspec.Raw) -> list[PrivateEvent]:
         """As of when the account's figures were gathered, which may be later than the last change of a currency."""
         events: list[PrivateEvent] = []
@@ -255,6 +300,8 @@ class OkxPrivateSession:
     def _orders(self, data: msgspec.Raw) -> list[PrivateEvent]:
         events: list[PrivateEvent] = []
         for row in decode(data, list[_StreamOrder]):
+            if row.executed and self._is_elsewhere(row):
+                events.append(row.elsewhere(market_of(self._markets, row.instType, row.instId)))
             if (market := self._market(row.instType, row.instId, events)) is not None:
                 fill, order = row.fill(market), row.order(market)
                 events += [order] if fill is None else [fill, order]

@@ -1,14 +1,12 @@
-"""OKX, money that came and went other than by trading.
+"""OKX, deposits and withdrawals. Source: www.okx.com/docs-v5, funding account (deposit and withdrawal history).
 
-Source: www.okx.com/docs-v5, funding account (deposit and withdrawal history, bills), trading account (bills). Deposits
-arrive in the funding account and withdrawals leave it; between it, the trading account and sub-accounts money is moved
-by transfers, of which each side has a bill. What was moved from one to the other of both so adds up to nothing.
+Deposits arrive in the funding account and withdrawals leave it; what else happens to both accounts, ``bills`` tells.
 """
 
 import msgspec
 
 from feeds.account_domain import Transfer
-from feeds.accounts.okx.wire import FUNDING, TRADING, Amount, Id, Moment, amount, amount_or_0, rows
+from feeds.accounts.okx.wire import FUNDING, Amount, Moment, amount, amount_or_0, rows
 
 
 class _Deposit(msgspec.Struct):
@@ -34,30 +32,8 @@ class _Withdrawal(msgspec.Struct):
     feeCcy: str = ""
 
 
-class _Bill(msgspec.Struct):
-    """``{"billId":"623950854533513219","ccy":"USDT","balChg":"0.0219","type":"1","ts":"1695033476167"}``."""
-
-    billId: Id
-    ccy: str
-    balChg: Amount
-    type: str
-    ts: Moment
-
-    def transfer(self, product: str, prefix: str = "") -> Transfer:
-        return Transfer(
-            product=product,
-            id=prefix + self.billId,
-            kind="internal",
-            asset=self.ccy,
-            amount=amount_or_0(self.balChg),
-            exchange_ms=int(self.ts),
-        )
-
-
 _CREDITED = frozenset({"1", "2"})  # 1: not to be withdrawn yet
 _FAILED = frozenset({"-1", "-2"})  # failed, cancelled
-_TRANSFER = "1"
-_FUNDING_TRANSFERS = frozenset({"20", "21", "22", "23", "130", "131"})  # with sub-accounts, the trading account
 
 
 def parse_deposits(raw: bytes) -> list[Transfer]:
@@ -91,13 +67,3 @@ def parse_withdrawals(raw: bytes) -> list[Transfer]:
         )
         for row in rows(raw, _Withdrawal)
     ]
-
-
-def parse_bills(raw: bytes) -> list[Transfer]:
-    """``GET /api/v5/account/bills-archive?type=1``: into and out of the trading account."""
-    return [row.transfer(TRADING) for row in rows(raw, _Bill) if row.type == _TRANSFER]
-
-
-def parse_funding_bills(raw: bytes) -> list[Transfer]:
-    """``GET /api/v5/asset/bills``: into and out of the funding account; its bills are numbered apart."""
-    return [row.transfer(FUNDING, "funding-") for row in rows(raw, _Bill) if row.type in _FUNDING_TRANSFERS]
