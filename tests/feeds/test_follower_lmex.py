@@ -12,7 +12,7 @@ import pytest
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
 from feeds.accounts import REGISTRY
-from feeds.accounts.lmex import history
+from feeds.accounts.lmex import history, wallet
 from feeds.domain import StreamState
 from feeds.errors import ExchangeError
 from feeds.exchange import Budget, MarketIndex
@@ -253,14 +253,21 @@ async def test_the_dead_mans_switch(account: Account) -> None:
 async def test_transfers_are_those_of_both_wallets(account: Account) -> None:
     api, ask = account.api, account.asking
     await ask.measure_all(PRODUCTS)
-    with patch.object(history, "KEPT_MS", 60 * DAY_MS):
-        requests = api.transfers_requests(0)
-    told = [each for r in requests for each in api.parse_transfers(r, (await ask.ask(r)).raw)]
-    moved = [each for each in account.true.movements if each.kind != "funding"]
+    await account.fills(5, product="futures")
+    await account.client.post("/__sim/funding", {"exchange": "lmex", "account": "test"})
+    told = []
+    with patch.object(wallet, "KEPT_MS", 60 * DAY_MS):
+        for page in api.transfers_requests(0):
+            while page is not None:
+                raw = (await ask.ask(page)).raw
+                told += api.parse_transfers(page, raw)
+                page = api.next_page(page, raw)
+    moved = account.true.movements
+    told = list({(each.kind, each.id): each for each in told}.values())
     assert sorted((t.product, t.exchange_ms, t.asset, t.amount) for t in told) == sorted(
         (m.wallet, m.ms, m.asset, m.amount) for m in moved
     )
-    assert len({(each.kind, each.id) for each in told}) == len(told) > 4
+    assert {each.kind for each in told} == {"internal", "deposit", "withdrawal", "funding"}
 
 
 @pytest.mark.parametrize(

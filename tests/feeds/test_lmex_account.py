@@ -257,7 +257,7 @@ class TestAnswers:
         assert [request.product for request in requests] == ["spot", "futures"]
         row = {"amount": 21.35823825, "currency": "USD", "fees": 0.06, "status": "COMPLETED",
                "orderId": 20181213000239, "timestamp": 1571630174639, "type": "Transfer_In"}  # fmt: skip
-        rows = [row, row | {"type": "Withdraw", "status": "PROCESSING"}, row | {"type": "ReferralEarning"}]
+        rows = [row, row | {"type": "Withdraw", "status": "PROCESSING"}]
         came, left = api.parse_transfers(requests[0], text(rows))
         assert came == Transfer(
             product="spot",
@@ -271,8 +271,10 @@ class TestAnswers:
         )
         assert (left.kind, left.amount, left.status) == ("withdrawal", D("-21.35823825"), "pending")
         rows = [row | {"type": kind, "status": 10, "amount": -5} for kind in (105, 106, 108, 110, 121)]
-        [moved] = api.parse_transfers(requests[1], text(rows))
-        assert (moved.kind, moved.amount, moved.status) == ("internal", D(-5), "done")
+        moved = api.parse_transfers(requests[1], text(rows))
+        assert [(each.kind, each.amount, each.status) for each in moved] == [
+            (kind, D(-5), "done") for kind in ("internal", "funding", "other")
+        ]
         with pytest.raises(ParseError, match="status"):
             api.parse_transfers(requests[0], text([row | {"status": "LOST"}]))
 

@@ -26,7 +26,7 @@ import msgspec
 from feeds.account import OPEN_STATUSES, AccountSpec, FillPage, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import Wire
-from feeds.accounts.lmex import history
+from feeds.accounts.lmex import history, wallet
 from feeds.accounts.lmex.rows import FuturesWallet, OrderRow, PositionRow, SpotAsset, futures_balances, together
 from feeds.accounts.lmex.stream import LmexPrivateSession
 from feeds.accounts.lmex.trading import LmexTrading
@@ -40,7 +40,6 @@ SPOT_WALLET = "/spot/api/v3.2/user/wallet"
 FUTURES_WALLET = "/futures/api/v2.3/user/wallet"
 POSITIONS = "/futures/api/v2.3/user/positions"
 OPEN_ORDERS = {"spot": "/spot/api/v3.3/user/open_orders", "futures": "/futures/api/v2.3/user/open_orders"}
-CROSS = "CROSS@"
 
 KEY_REFUSED = frozenset({401, 403, -7, -8103, 10001, 10002})
 
@@ -156,7 +155,7 @@ class LmexAccount(LmexTrading):
 
     def balances_requests(self) -> list[Request]:
         paths = {"spot": SPOT_WALLET, "futures": FUTURES_WALLET}
-        cross = {"spot": (), "futures": (("wallet", CROSS),)}
+        cross = {"spot": (), "futures": (("wallet", wallet.CROSS),)}
         return [Request(path=paths[of], params=cross[of], product=of) for of in self._spec.products]
 
     def parse_balances(self, request: Request, raw: bytes, asof_ms: int) -> list[Balance]:
@@ -231,10 +230,16 @@ class LmexAccount(LmexTrading):
         """Its moment: what else happened in it is told again."""
         return str(fill.exchange_ms)
 
-    # Money from outside
+    # What is no fill
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        return history.transfers_requests(self._spec.products, since_ms, round(self._now_s() * 1000))
+        return wallet.transfers_requests(self._spec.products, since_ms, self._now_ms())
+
+    def next_page(self, request: Request, raw: bytes) -> Request | None:
+        return wallet.next_page(request, raw, self._now_ms())
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        return history.parse_transfers(request.product, raw)
+        return wallet.parse_transfers(request.product, raw)
+
+    def _now_ms(self) -> int:
+        return round(self._now_s() * 1000)

@@ -1,14 +1,11 @@
-"""LMEX's histories: fills and transfers, in windows of time.
+"""LMEX's histories of fills, in windows of time.
 
-Facts (sources: btsecom/docs: spotV3_3 and futuresV2_3, Query User Trades Fills; wallet and futuresV2_3, Query Wallet
-History):
+Facts (sources: btsecom/docs: spotV3_3 and futuresV2_3, Query User Trades Fills):
 
 * ``trade_history`` tells one market's fills on spot, all markets' on futures, for at most seven days (of a longer span
   the beginning is left out without a word), 500 rows at most. In which order they come, and whether the bounds belong
   to the window, is not said. ``includeOld`` asks futures for what is older than seven days.
 * There is no cursor. ``beforeSerialId`` (futures) goes on before a fill; spot has nothing but times.
-* ``wallet_history`` tells what moved the wallet. Spot names it (``Deposit``, ``Transfer_In``); its amounts have no
-  sign. Futures number it: 105 is a transfer; 106, 108 and 110 (liquidation, profit, funding) come by trading.
 
 A window is asked a millisecond wider on either side, and what is beyond is dropped. If its answer is full and goes
 from new to old, as LMEX's public trades do, it is followed back to the window's beginning; in any other order, the
@@ -18,15 +15,12 @@ lies between ``until`` (or ``serial``) and ``end`` is told. Reading takes time, 
 began; 0 if that would be nothing: then it is read as it is.
 """
 
-from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from feeds.account import FillPage
-from feeds.account_domain import Fill, Transfer, UnknownMarket
-from feeds.account_reading import Ms, Wire
+from feeds.account_domain import Fill, UnknownMarket
 from feeds.accounts.lmex.rows import FillRow
-from feeds.accounts.lmex.wire import ZERO, decode_rows, reading
+from feeds.accounts.lmex.wire import decode_rows, reading
 from feeds.domain import Market
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex, Request
@@ -39,35 +33,7 @@ PAGE = 500
 WIDENING = 4
 """A narrowed window is followed by one so much wider."""
 
-TRANSFER_WINDOW_MS = 30 * DAY_MS
-TRANSFER_PATHS = {"spot": "/spot/api/v3.2/user/wallet_history", "futures": "/futures/api/v2.3/user/wallet_history"}
 FILL_PATHS = {"spot": "/spot/api/v3.3/user/trade_history", "futures": "/futures/api/v2.3/user/trade_history"}
-
-Kind = Literal["deposit", "withdrawal", "internal"]
-SPOT_TRANSFERS: dict[str, tuple[Kind, int]] = {
-    "deposit": ("deposit", 1),
-    "withdraw": ("withdrawal", -1),
-    "transfer_in": ("internal", 1),
-    "transfer_out": ("internal", -1),
-    "sub account transfer in": ("internal", 1),
-    "sub account transfer out": ("internal", -1),
-}
-"""By ``type`` in lower case; rewards, conversions and rebates are left out: their signs are not documented."""
-FUTURES_TRANSFER = 105
-
-Status = Literal["done", "pending", "failed"]
-SPOT_STATUSES: dict[str, Status] = {
-    "COMPLETED": "done",
-    "PROCESSING": "pending",
-    "PENDING": "pending",
-    "CANCELLED": "failed",
-    "EXPIRED": "failed",
-    "FAILURE": "failed",
-}
-FUTURES_STATUSES: dict[int, Status] = {1: "pending", 2: "pending", 10: "done", 16: "failed"}
-
-
-# Fills
 
 
 class _Place:
@@ -175,65 +141,3 @@ def _back(
     else:
         raise ParseError(f"LMEX, fills: {len(rows)} at {oldest_ms} ms, and no way to ask for more")
     return FillPage(fills=fills, next=way, whole=False, unlisted=unlisted)
-
-
-# Transfers
-
-
-class _Movement(Wire, frozen=True):
-    """Spot: ``{"amount":21.35823825,"currency":"USD","fees":0.06,"orderId":20181213000239,"status":"COMPLETED",
-    "timestamp":1571630174639,"type":"Transfer_In"}``; futures: ``"status":10,"type":105``."""
-
-    amount: Decimal
-    currency: str
-    orderId: int | str
-    timestamp: Ms
-    type: int | str
-    status: int | str | None = None
-    fees: Decimal | None = None
-
-    def transfer(self, product: str) -> Transfer | None:
-        """None: it is none. Raises ValueError for a state that is not documented."""
-        kind: Kind = "internal"
-        if product == "spot":
-            known = SPOT_TRANSFERS.get(str(self.type).lower())
-            if known is None:
-                return None
-            kind, sign = known
-            amount, status = sign * abs(self.amount), SPOT_STATUSES.get(str(self.status).upper())
-        else:
-            if str(self.type) != str(FUTURES_TRANSFER):
-                return None
-            word = str(self.status)
-            amount, status = self.amount, FUTURES_STATUSES.get(int(word)) if word.isdecimal() else None
-        if status is None:
-            raise ValueError(f"status is {str(self.status)[:20]!r}, which is not documented")
-        return Transfer(
-            product=product,
-            id=f"{product}-{self.orderId}-{self.type}",
-            kind=kind,
-            asset=self.currency,
-            amount=amount,
-            fee=self.fees or ZERO,
-            status=status,
-            exchange_ms=self.timestamp,
-        )
-
-
-def transfers_requests(products: tuple[str, ...], since_ms: int, now_ms: int) -> list[Request]:
-    """Windows from ``since_ms``, or the oldest that is asked for, up to ``now_ms``."""
-    requests = []
-    for product in products:
-        begin_ms = max(since_ms, now_ms - KEPT_MS, 0)
-        while begin_ms <= now_ms:
-            end_ms = begin_ms + TRANSFER_WINDOW_MS
-            params = (("startTime", str(begin_ms)), ("endTime", str(end_ms)), ("count", str(PAGE)))
-            requests.append(Request(path=TRANSFER_PATHS[product], params=params, product=product))
-            begin_ms = end_ms
-    return requests
-
-
-def parse_transfers(product: str, raw: bytes) -> list[Transfer]:
-    with reading(raw, TRANSFER_PATHS[product]):
-        told = [row.transfer(product) for row in decode_rows(raw, _Movement)]
-    return [transfer for transfer in told if transfer is not None]

@@ -19,7 +19,7 @@ from feeds.simulator.lmex import rows
 from feeds.simulator.lmex.rest import QUERIES_PER_S, LmexError, LmexRest
 from feeds.simulator.lmex.terms import NOT_FOUND, REFUSALS, REJECTED
 from feeds.simulator.market import LiveMarket
-from feeds.simulator.orders import OwnOrder, Rejected
+from feeds.simulator.orders import Movement, OwnFill, OwnOrder, Rejected
 from feeds.simulator.switches import Switches
 
 ORDERS_PER_S = 75
@@ -128,13 +128,19 @@ class LmexPrivate:
             return rows.spot_wallet(account)
         if "wallet" not in params:
             raise LmexError(400, "BAD_REQUEST: Invalid parameter")
-        return rows.futures_wallet(account) if params["wallet"] == "CROSS@" else []
+        return rows.futures_wallet(account) if params["wallet"] == rows.CROSS else []
 
     def _movements(self, product: str, account: Account, params: Params) -> Any:
+        """Newest first. Futures tell the realised profit of fills, too, and only the cross wallet has any."""
+        if product == "futures" and params.get("wallet", rows.CROSS) != rows.CROSS:
+            return []
         begin_ms, end_ms = _whole(params, "startTime", 0), _whole(params, "endTime", 10**15)
-        wallet = "spot" if product == "spot" else "futures"
-        kept = [row for row in account.movements if row.wallet == wallet and begin_ms <= row.ms <= end_ms]
-        return [rows.movement(row) for row in kept[::-1][: _whole(params, "count", MOST_ROWS)]]
+        told: list[Movement | OwnFill] = [row for row in account.movements if row.wallet == product]
+        if product == "futures":
+            told += [fill for fill in account.desks[product].fills if fill.realised]
+        kept = sorted((row for row in told if begin_ms <= row.ms <= end_ms), key=rows.number, reverse=True)
+        most = min(_whole(params, "count", MOST_ROWS), MOST_ROWS)
+        return [rows.movement(row) if isinstance(row, Movement) else rows.profit(row) for row in kept[:most]]
 
     def _positions(self, product: str, account: Account, params: Params) -> Any:
         wallet = account.futures

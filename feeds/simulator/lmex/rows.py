@@ -258,8 +258,15 @@ def futures_wallet(account: Account) -> list[dict[str, Any]]:
     ]
 
 
+CROSS = "CROSS@"
 _SPOT_KINDS = {"deposit": "Deposit", "withdrawal": "Withdraw"}
 _FUTURES_KINDS = {"deposit": 105, "withdrawal": 105, "funding": 110}
+_PROFIT = 108
+
+
+def number(row: Movement | OwnFill) -> int:
+    """They are counted together."""
+    return row.id if isinstance(row, Movement) else row.number
 
 
 def movement(row: Movement) -> dict[str, Any]:
@@ -268,7 +275,7 @@ def movement(row: Movement) -> dict[str, Any]:
     return {
         "username": "simulated",
         "orderId": row.id,
-        "wallet": "@SPOT" if spot else "CROSS@",
+        "wallet": "@SPOT" if spot else CROSS,
         "currency": row.asset,
         "type": _SPOT_KINDS[row.kind] if spot else _FUTURES_KINDS[row.kind],
         "amount": abs(row.amount) if spot else row.amount,
@@ -276,5 +283,22 @@ def movement(row: Movement) -> dict[str, Any]:
         "description": row.kind,
         "timestamp": row.ms,
         "status": "COMPLETED" if spot else 10,
+        "txid": None,
+    }
+
+
+def profit(row: OwnFill) -> dict[str, Any]:
+    """A row of the futures wallet's history: what a fill realised."""
+    return {
+        "username": "simulated",
+        "orderId": row.number,
+        "wallet": CROSS,
+        "currency": row.fee_asset,
+        "type": _PROFIT,
+        "amount": row.realised,
+        "fees": row.fee,
+        "description": "realized",
+        "timestamp": row.ms,
+        "status": 10,
         "txid": None,
     }
