@@ -98,8 +98,8 @@ def _kraken(at: Mapping[str, str]) -> tuple[Settings, Settings]:
 
 def _krakenfutures(at: Mapping[str, str]) -> tuple[Settings, Settings]:
     calls = f"{at['futures.rest']}/derivatives/api/"
-    charts = f"{at['futures.rest']}/api/charts/"
-    return {"public": calls, "private": calls, "charts": charts, "ws": at["futures.ws"]}, {"fetchCurrencies": False}
+    others = {name: f"{at['futures.rest']}/api/{name}/" for name in ("charts", "history")}
+    return {"public": calls, "private": calls, **others, "ws": at["futures.ws"]}, {"fetchCurrencies": False}
 
 
 def _okx(at: Mapping[str, str]) -> tuple[Settings, Settings]:

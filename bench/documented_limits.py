@@ -7,6 +7,7 @@ be counted as nothing.
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 
 class Asked(NamedTuple):
@@ -122,6 +123,7 @@ _BYBIT = {
     "/v5/execution/list": 50,
 }
 """Requests a second for each account."""
+_KRAKEN_LOG = "/api/history/v3/account-log"
 _PUBLIC_KRAKEN = only(r"/0/public/.*")
 
 
@@ -138,11 +140,19 @@ def _kraken_futures(asked: Asked) -> float:
     costs = {"accounts": 2, "openpositions": 2, "openorders": 2, "leveragepreferences": 2, "fills": 2}
     if name == "fills" and "lastFillTime" in asked.query:
         return 25.0
-    if name.startswith(("tickers", "instruments")) or "/auth/" in asked.path:
+    if name.startswith(("tickers", "instruments")) or "/auth/" in asked.path or asked.path == _KRAKEN_LOG:
         return 0.0
     if name not in costs:
         raise LookupError(f"what {asked.path} costs is not in the table")
     return float(costs[name])
+
+
+def _kraken_log(asked: Asked) -> float:
+    """The history service's tokens, by how many entries are asked for."""
+    if asked.path != _KRAKEN_LOG:
+        return 0.0
+    count = int(dict(parse_qsl(asked.query)).get("count", "500"))
+    return next((tokens for most, tokens in ((25, 1.0), (50, 2.0), (1_000, 3.0), (5_000, 6.0)) if count <= most), 10.0)
 
 
 def _private_coinbase(asked: Asked) -> float:
@@ -212,6 +222,16 @@ LIMITS: tuple[Documented, ...] = (
     ),
     Documented(
         "krakenfutures", "points in 10 s", 500, 10, "key", "docs.kraken.com: guides/futures-ratelimits", _kraken_futures
+    ),
+    Documented(
+        "krakenfutures",
+        "history, 100 tokens in 10 min",
+        100,
+        600,
+        "key",
+        "docs.kraken.com: guides/futures/ratelimits",
+        _kraken_log,
+        decays=True,
     ),
     *(Documented("lmex", f"{path} a second", 15, 1, "address", _LMEX_DOCS, only(path)) for path in _LMEX_CALLS),
     Documented("lmex", "queries a second", 30, 1, "key", _LMEX_DOCS, one),

@@ -34,6 +34,7 @@ from feeds.exchange import Request
 from feeds.following.follower import CLOCK_S, AccountFollower
 from feeds.following.pace import READINGS
 from feeds.following.signed_rest import HALVINGS, SAMPLES
+from feeds.rest import encode
 from tests.keys import EXCHANGES
 
 ACCOUNTS = 8
@@ -65,7 +66,7 @@ class Use(NamedTuple):
 
 def asked(request: Request) -> Asked:
     path, _, query = request.path.partition("?")
-    return Asked(request.method, path, query)
+    return Asked(request.method, path, query or encode(request.params))
 
 
 def planned(follower: AccountFollower) -> list[tuple[Asked, float]]:

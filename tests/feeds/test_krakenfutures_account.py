@@ -13,10 +13,13 @@ from feeds.account_domain import AccountChanged, Fill, Order, Position, Reply, U
 from feeds.accounts import REGISTRY
 from feeds.accounts.krakenfutures import KrakenFuturesAccount
 from feeds.accounts.krakenfutures.api import FILLS
+from feeds.accounts.krakenfutures.log import LIMITS
 from feeds.domain import Ack, Heartbeat, Notice, Rejected
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited
 from feeds.exchange import Request
 from feeds.exchanges import create
+from feeds.following.pace import POLLS, Asked, Pace
+from feeds.following.polls import TRANSFERS_S
 from feeds.trading import NewOrder, TradingApi
 from tests.documented import Documented, because
 from tests.feeds.krakenfutures_account import KEY, account, answer
@@ -148,8 +151,27 @@ class TestKey:
         budget = create("krakenfutures", {}).budgets()["account"]
         assert 8 * per_s < budget.limit / budget.per_s / 2
 
+    def test_the_log_has_a_budget_of_its_own(self):
+        api = account()
+        [first] = api.transfers_requests(0)
+        assert api.key_cost(first) == 6 and api.key_cost(api.balances_requests()[0]) == 0
+        pace = Pace(api, {"account": create("krakenfutures", {}).budgets()["account"]})
+        plan = [Asked(first, every_s=TRANSFERS_S), *(Asked(request) for request in api.balances_requests())]
+        assert pace.least_s(api.balances_requests(), plan) < 1
+        assert api.key_cost(first) / TRANSFERS_S < POLLS * LIMITS.decay_per_s
+
 
 class TestAnswers:
+    @pytest.mark.parametrize("name", [f"{ENDPOINT}/Account/GetAccountLog", f"{JSON}/FuturesAccount/GetAccountLogAsync"])
+    def test_an_account_log_in_which_nothing_moved(self, name):
+        """More of it in test_krakenfutures_log.py."""
+        api = account()
+        [request] = api.transfers_requests(0)
+        assert api.parse_transfers(request, answer(name)) == []
+        assert api.next_page(request, answer(name)) is None
+        with pytest.raises(ParseError, match="old_balance"):
+            api.parse_transfers(request, answer(name).replace(b"old_balance", b"balance"))
+
     @pytest.mark.parametrize("name", [f"{ENDPOINT}/Account/GetBalances", f"{JSON}/FuturesAccount/GetBalancesAsync"])
     def test_balances_of_all_wallets(self, name):
         api = account()
@@ -545,6 +567,8 @@ class TestStream:
 
 
 USED = {
+    f"{ENDPOINT}/Account/GetAccountLog": "TestAnswers.test_an_account_log_in_which_nothing_moved",
+    f"{JSON}/FuturesAccount/GetAccountLogAsync": "TestAnswers.test_an_account_log_in_which_nothing_moved",
     f"{ENDPOINT}/Account/GetBalances": "TestAnswers.test_balances_of_all_wallets",
     f"{JSON}/FuturesAccount/GetBalancesAsync": "TestAnswers.test_balances_of_all_wallets",
     f"{ENDPOINT}/Trading/GetOpenPositions": "TestAnswers.test_positions",
@@ -568,10 +592,7 @@ USED = {
     "Subscriptions/Futures/UserTrade": "TestStream.test_fills",
 }
 NOT_ASKED = {
-    "another service, with a budget of its own": (
-        *(f"{ENDPOINT}/Account/GetAccountLog", f"{JSON}/FuturesAccount/GetAccountLogAsync"),
-        f"{ENDPOINT}/Trading/GetExecutionEvents",
-    ),
+    "executions are told as fills": (f"{ENDPOINT}/Trading/GetExecutionEvents",),
     "in what profit is paid: the stream tells it with the position": (
         *(f"{ENDPOINT}/Account/GetPnlCurrency", f"{JSON}/FuturesAccount/GetPnlCurrencyAsync"),
     ),
@@ -601,6 +622,7 @@ PARSERS = {
     "GetOpenPositions": lambda api, raw: api.parse_positions(api.positions_requests()[0], raw, 1),
     "GetOpenOrders": lambda api, raw: api.parse_orders(api.orders_requests()[0], raw),
     "GetUserTrades": lambda api, raw: api.parse_fills(FILLS, None, raw, 1),
+    "GetAccountLog": lambda api, raw: api.parse_transfers(api.transfers_requests(1)[0], raw),
     "GetLeverage": lambda api, raw: api.take_settings(api.settings_requests()[0], raw),
 }
 ODD = [b"NaN", b"1e999", b"-1", b"null", b"{}", b"[]", b'"x"', b"0", b"1e-99999", b"99999999999999", b'"1e999999"']

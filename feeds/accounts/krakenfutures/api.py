@@ -12,8 +12,8 @@ Facts (docs.kraken.com/api/docs/guides: futures-rest, futures-ratelimits; future
 * 500 points in 10 seconds: accounts, openpositions, openorders, fills 2, fills before a moment 25, orders 10, all 25.
 * Fills are told for all contracts together, the last hundred before a moment.
 * Answers carry ``serverTime`` in milliseconds.
-* Deposits and withdrawals are transfers from and to the spot wallet; their log stands on another service with a budget
-  of its own, and is not asked.
+* Deposits and withdrawals are transfers from and to the spot wallet. They, funding and interest stand in the account
+  log (``log.py``), on another service with a budget of its own: 100 tokens in 10 minutes of each key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ from decimal import Decimal
 import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyRights, PrivateRoute, PrivateSession
-from feeds.account_domain import Balance, Fill, Order, Position
+from feeds.account_domain import Balance, Fill, Order, Position, Transfer
 from feeds.account_reading import iso_of as iso
-from feeds.accounts.krakenfutures import rest
+from feeds.accounts.krakenfutures import log, rest
 from feeds.accounts.krakenfutures.stream import KrakenFuturesPrivateSession
 from feeds.accounts.krakenfutures.trading import API, HOST, Trading, ask
 from feeds.accounts.krakenfutures.wire import PRODUCT, Detail, market_of, sha256_then_hmac
@@ -62,6 +62,12 @@ class KrakenFuturesAccount(Trading):
         self._endpoints = endpoints
         self._leverage: dict[str, Decimal] = {}
         self._details: dict[str, Detail] = {}
+        self._log = log.AccountLog(HOST, markets)
+        self.key_limits = log.LIMITS
+
+    def key_cost(self, request: Request) -> float:
+        """Of the history service alone: the others count by host."""
+        return log.cost(request)
 
     def ready(self) -> bool:
         return any(market.product == PRODUCT for market in self._markets)
@@ -176,3 +182,15 @@ class KrakenFuturesAccount(Trading):
 
     def cursor_of(self, fill: Fill) -> str:
         return str(fill.exchange_ms)
+
+    # What is no fill
+
+    def transfers_requests(self, since_ms: int) -> list[Request]:
+        """What is new since the last answer; at first, since then."""
+        return [self._log.request(since_ms)]
+
+    def next_page(self, request: Request, raw: bytes) -> Request | None:
+        return self._log.next_page(request, raw)
+
+    def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
+        return self._log.parse(request, raw)

@@ -8,6 +8,7 @@ from aiohttp import web
 from feeds.simulator.faults import Fault
 from feeds.simulator.krakenfutures.auth import POINTS, Gatekeeper
 from feeds.simulator.krakenfutures.listing import LISTING
+from feeds.simulator.krakenfutures.log import LogRest
 from feeds.simulator.krakenfutures.private import PrivateRest
 from feeds.simulator.krakenfutures.rest import KrakenFuturesRest
 from feeds.simulator.krakenfutures.sockets import NAME, PRODUCT, KrakenFuturesSockets
@@ -46,6 +47,7 @@ class KrakenFutures:
             self._users,
         )
         self._private = PrivateRest(place.accounts, gatekeeper, markets, place.faults, place.clock, place.clock_ms)
+        self._log = LogRest(place.accounts, gatekeeper, place.faults, place.clock, place.clock_ms)
         self._rest = KrakenFuturesRest(self.server, place.faults, place.clock_ms)
 
     @staticmethod
@@ -54,7 +56,7 @@ class KrakenFutures:
         return {"futures.ws": f"{web_socket}/{NAME}/ws/v1", "futures.rest": base, "account.rest": base}
 
     def routes(self) -> list[web.RouteDef]:
-        servers = (self.server, self._rest, self._private)
+        servers = (self.server, self._rest, self._private, self._log)
         return [route for server in servers for route in server.routes(f"/{NAME}")]
 
     def happened(self, market: LiveMarket, prints: list[Print], tops: list[Top], now_ms: int) -> None:
