@@ -177,10 +177,13 @@ class TestOne:
 
     async def test_the_transfers_that_opened_the_account(self, shared):
         told = {}
-        for request in shared.api.transfers_requests(0):
-            for transfer in shared.api.parse_transfers(request, (await shared.follower.rest.ask(request)).raw):
-                told.setdefault(transfer.asset, Decimal(0))
-                told[transfer.asset] += transfer.amount
+        for page in shared.api.transfers_requests(0):
+            while page is not None:
+                raw = (await shared.follower.rest.ask(page)).raw
+                for transfer in shared.api.parse_transfers(page, raw):
+                    told.setdefault(transfer.asset, Decimal(0))
+                    told[transfer.asset] += transfer.amount
+                page = shared.api.next_page(page, raw)
         assert told == {asset: amount for asset, amount in shared.account.spot.deposited.items() if amount}
 
 

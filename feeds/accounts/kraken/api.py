@@ -24,7 +24,7 @@ import msgspec
 
 from feeds.account import AccountSpec, FillPage, KeyLimits, KeyRights, PrivateRoute, PrivateSession
 from feeds.account_domain import Balance, Fill, Order, Position, Transfer
-from feeds.accounts.kraken import rest
+from feeds.accounts.kraken import ledger, rest
 from feeds.accounts.kraken.names import Pairs
 from feeds.accounts.kraken.stream import KrakenPrivateSession
 from feeds.accounts.kraken.trading import NO_COST, Trading, private
@@ -72,6 +72,7 @@ class KrakenAccount(Trading):
         self._pairs = Pairs(markets)
         self._endpoints = endpoints
         self._nonce = 0
+        self._ledger = ledger.Ledger()
 
     def ready(self) -> bool:
         return any(market.product == PRODUCT for market in self._markets)
@@ -195,18 +196,17 @@ class KrakenAccount(Trading):
         """The second before its own: ``start`` is exclusive, and that second may hold other fills."""
         return str(fill.exchange_ms // 1000 - 1)
 
-    # Money from outside
+    # What is no fill
 
     def transfers_requests(self, since_ms: int) -> list[Request]:
-        """Of each kind the newest that one answer holds."""
+        """Deposits and withdrawals, of each the newest that one answer holds, and the ledger for all else."""
         start = ("start", str(since_ms // 1000))
-        return [
-            private("DepositStatus", start),
-            private("WithdrawStatus", start),
-            private("Ledgers", ("type", "transfer"), start, weight=2),
-        ]
+        return [private("DepositStatus", start), private("WithdrawStatus", start), self._ledger.request(since_ms)]
+
+    def next_page(self, request: Request, raw: bytes) -> Request | None:
+        return self._ledger.next_page(request, raw)
 
     def parse_transfers(self, request: Request, raw: bytes) -> list[Transfer]:
-        if request.path.endswith("Ledgers"):
-            return rest.parse_internal(raw)
+        if request.path == ledger.PATH:
+            return self._ledger.parse(request, raw)
         return rest.parse_movements(raw, "deposit" if request.path.endswith("DepositStatus") else "withdrawal")

@@ -1,10 +1,9 @@
 """Kraken spot, account answers by REST: ``{"error":[],"result":...}``; errors never come so far.
 
-Sources: docs.kraken.com/api-reference/account-data (BalanceEx, OpenOrders, OpenPositions, TradesHistory, Ledgers) and
-funding (DepositStatus, WithdrawStatus). Amounts are texts; the documentation prints some as numbers: both are read.
+Sources: docs.kraken.com/api-reference/account-data (BalanceEx, OpenOrders, OpenPositions, TradesHistory) and funding
+(DepositStatus, WithdrawStatus). Amounts are texts; the documentation prints some as numbers: both are read.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Generic, Literal, TypeVar
 
@@ -120,22 +119,6 @@ class _Movements(Wire, frozen=True):
 
     deposits: list[_Movement] = field(name="deposit", default_factory=list)
     withdrawals: list[_Movement] = field(name="withdrawals", default_factory=list)
-
-
-class _Entry(Wire, frozen=True):
-    """``{"refid":"TJKLXF-PGMUI-4NTLXU","time":1688464484.1787,"type":"trade","subtype":"","asset":"ZGBP",
-    "amount":"-24.5000","fee":"0.0490","balance":"459567.9171"}``"""
-
-    refid: str
-    time: Decimal
-    type: str
-    asset: str
-    amount: Decimal
-    fee: Decimal = ZERO
-
-
-class _Ledger(Wire, frozen=True):
-    ledger: dict[str, _Entry]
 
 
 class _Rights(Wire, frozen=True):
@@ -343,22 +326,3 @@ def parse_movements(raw: bytes, kind: Literal["deposit", "withdrawal"]) -> list[
         )
         for row in rows
     ]
-
-
-def parse_internal(raw: bytes) -> list[Transfer]:
-    """``Ledgers`` of the type "transfer": between own wallets, as between spot and futures; each leg for itself."""
-    return list(_internal(raw))
-
-
-def _internal(raw: bytes) -> Iterator[Transfer]:
-    for ledger_id, row in result(raw, _Ledger).ledger.items():
-        if row.type == "transfer":
-            yield Transfer(
-                product=PRODUCT,
-                id=ledger_id,
-                kind="internal",
-                asset=asset_of(row.asset)[0],
-                amount=row.amount,
-                fee=row.fee,
-                exchange_ms=sensible(raw, row.time),
-            )

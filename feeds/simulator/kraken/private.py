@@ -9,7 +9,7 @@ from aiohttp import web
 from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.faults import Faults
 from feeds.simulator.keys import ApiKey
-from feeds.simulator.kraken import orders
+from feeds.simulator.kraken import ledger, orders
 from feeds.simulator.kraken.auth import Gatekeeper
 from feeds.simulator.kraken.rest import ASSETS, KrakenRest, KrakenRestError, answer, broken
 from feeds.simulator.kraken.terms import fill_id, number_of, order_id, refusal, txid
@@ -159,26 +159,11 @@ class PrivateRest:
         return {"trades": dict(page), **count}
 
     def _ledgers(self, account: Account, params: Params) -> dict[str, Any]:
-        """Deposits and withdrawals; what trades did is not kept in this form."""
-        kind, start_s = params.get("type", "all"), _integer(params, "start", -1)
-        balance: dict[str, Decimal] = {}
-        rows = {}
-        for movement in account.movements:
-            balance[movement.asset] = balance.get(movement.asset, Decimal(0)) + movement.amount
-            if kind in ("all", movement.kind) and movement.ms > start_s * 1000:
-                rows[txid("L", movement.id)] = {
-                    "refid": txid("F", movement.id),
-                    "time": orders.seconds(movement.ms),
-                    "type": movement.kind,
-                    "subtype": "",
-                    "aclass": "currency",
-                    "asset": ASSETS[movement.asset][0],
-                    "amount": f"{movement.amount:f}",
-                    "fee": "0.0000",
-                    "balance": f"{balance[movement.asset]:f}",
-                }
+        start_s, end_s = _integer(params, "start", -1), _integer(params, "end", 10**11)
+        rows = ledger.wanted(params.get("type", ledger.ALL), start_s, end_s, account)
         offset = _integer(params, "ofs", 0)
-        return {"ledger": dict(list(rows.items())[::-1][offset : offset + PAGE]), "count": len(rows)}
+        count = {} if params.get("without_count") == "true" else {"count": len(rows)}
+        return {"ledger": dict(list(rows.items())[offset : offset + PAGE]), **count}
 
     def _movements(self, account: Account, params: Params, kind: str) -> list[dict[str, Any]]:
         start_s = _integer(params, "start", 0)

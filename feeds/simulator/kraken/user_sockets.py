@@ -15,13 +15,13 @@ from feeds.simulator.accounts import Account, Accounts
 from feeds.simulator.faults import Faults
 from feeds.simulator.kraken import frames
 from feeds.simulator.kraken.auth import Gatekeeper
+from feeds.simulator.kraken.ledger import type_of
 from feeds.simulator.kraken.terms import fill_id, order_id, txid
 from feeds.simulator.orders import AccountEvent, OrderEvent, OwnOrder, WalletEvent
 from feeds.simulator.sockets import Socket, SocketRules, SocketSet
 
 CHANNELS = ("executions", "balances")
 _STATUS = {"NEW": "new", "PARTIALLY_FILLED": "partially_filled", "FILLED": "filled", "CANCELED": "canceled"}
-_KINDS = {"DEPOSIT": "deposit", "WITHDRAW": "withdrawal"}
 
 
 def _number(value: Decimal) -> msgspec.Raw:
@@ -120,6 +120,9 @@ class UserConnection:
     def _balances(self, event: WalletEvent) -> None:
         assert self._account is not None
         wallet = self._account.spot
+        kind = "trade"
+        if event.moved:
+            kind, _ = type_of(self._account.movements[-1])
         for asset in event.assets:
             total, before = wallet.total(asset), self._told.get(asset, Decimal(0))
             if total == before:  # an order holds it or lets it go: the channel does not tell
@@ -130,10 +133,10 @@ class UserConnection:
                 "ledger_id": txid("L", event.ms * 1000 + self._entries % 1000),
                 "ref_id": txid("T", event.ms),
                 "timestamp": frames.stamp(event.ms),
-                "type": _KINDS.get(event.reason, "trade"),
+                "type": kind,
                 "asset": asset,
                 "asset_class": "currency",
-                "category": _KINDS.get(event.reason, "trade"),
+                "category": kind,
                 "wallet_type": "spot",
                 "wallet_id": "main",
                 "amount": _number(total - before),

@@ -153,7 +153,7 @@ def _of_movement(each: Movement) -> dict[str, Any]:
         "contract": each.market.instrument.native.lower() if each.market is not None else None,
         "execution": None,
         "fee": 0 if funding else None,
-        "info": _FUNDING if funding else _MOVED,
+        "info": each.name or (_FUNDING if funding else _MOVED),
         "mark_price": None,
         "realized_funding": number(each.amount) if funding else None,
         "realized_pnl": None,

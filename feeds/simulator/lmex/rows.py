@@ -269,6 +269,13 @@ def number(row: Movement | OwnFill) -> int:
     return row.id if isinstance(row, Movement) else row.number
 
 
+def _type(row: Movement, *, spot: bool) -> str | int:
+    """What is named is named as LMEX does: by words on spot, by a number on futures."""
+    if row.name:
+        return row.name if spot else int(row.name)
+    return _SPOT_KINDS[row.kind] if spot else _FUTURES_KINDS[row.kind]
+
+
 def movement(row: Movement) -> dict[str, Any]:
     """A row of the wallet's history. Spot's amounts have no sign; what comes to futures was transferred."""
     spot = row.wallet == "spot"
@@ -277,7 +284,7 @@ def movement(row: Movement) -> dict[str, Any]:
         "orderId": row.id,
         "wallet": "@SPOT" if spot else CROSS,
         "currency": row.asset,
-        "type": _SPOT_KINDS[row.kind] if spot else _FUTURES_KINDS[row.kind],
+        "type": _type(row, spot=spot),
         "amount": abs(row.amount) if spot else row.amount,
         "fees": 0,
         "description": row.kind,
