@@ -28,8 +28,8 @@ from bench import documented_limits as documented
 from bench import hours
 from bench.common import row
 from bench.documented_limits import Asked, Documented
+from bench.limits_world import LATENCY_S, World, world
 from bench.limits_world import Request as Received
-from bench.limits_world import World, world
 from feeds.exchange import Request
 from feeds.following.follower import CLOCK_S, AccountFollower
 from feeds.following.pace import READINGS
@@ -166,7 +166,7 @@ async def a_silence(exchange: str, status: int = 429, *, of_key: bool = True, se
         key = here.keys[1].key if of_key else ""
         control = f"http://127.0.0.1:{here.server.port}/__sim/faults"
         fault = {"exchange": exchange, "kind": "status", "value": status, "for_s": seconds, "retry_s": seconds}
-        begun_s, before = here.clock.monotonic_s(), len(here.received)
+        begun_s = here.clock.monotonic_s()
         await post(control, fault | {"key": key})
         public, others, states = True, True, Counter[str]()
         rows, told_ns = len(here.store.balances[1]), here.store.told_ns[1]
@@ -177,7 +177,8 @@ async def a_silence(exchange: str, status: int = 429, *, of_key: bool = True, se
             others &= live(here, 3) and (not of_key or live(here, 2))
             states[here.states()[1][1]] += 1
         over_s = begun_s + seconds - 0.5  # what was told to wait so long may come again from then on
-        since = [each for each in here.received[before:] if each.exchange == exchange and each.at_s < over_s]
+        from_s = begun_s - LATENCY_S  # one that was on its way is refused, too
+        since = [each for each in here.received if each.exchange == exchange and from_s <= each.at_s < over_s]
         came = [each for each in since if not of_key or each.key == key]
         older = here.store.told_ns[1] - told_ns < 10 * 1e9
         kept = len(here.store.balances[1])

@@ -222,6 +222,8 @@ def test_hours_with_positions_and_fills(monkeypatch):
             for n in range(7):
                 await asyncio.sleep(97)
                 here.trade(markets[n % 3], 3 + n, buy=n % 2 == 0)
+                if n == 3:
+                    here.account.desks["futures"].transfer("USD", D("-0.75"), "interest payment")
             await asyncio.sleep(340)
             moved = [row for row in here.account.movements if row.kind == "funding"]
             assert len({row.ms for row in moved}) >= 3 and len(moved) >= 9 and all(row.amount for row in moved)
@@ -229,12 +231,13 @@ def test_hours_with_positions_and_fills(monkeypatch):
                 (row.ms, row.market.instrument.symbol, row.amount) for row in moved
             )
             recent_ms = here.here.clock.now_ms() - 20 * 86_400_000
-            opened = [row for row in here.account.movements if row.kind != "funding"]
+            assert [row.amount for row in here.told("interest")] == [D("-0.75")]
+            opened = [row for row in here.account.movements if row.kind in ("deposit", "withdrawal")]
             assert sorted((row.exchange_ms, row.amount) for row in here.told("internal")) == sorted(
                 (row.ms, row.amount) for row in opened
             )
             assert any(row.ms > recent_ms for row in opened) and any(fill.realised for fill in here.account.fills)
-            assert {row.kind for row in here.transfers.values()} == {"funding", "internal"}  # nothing of any trade
+            assert {row.kind for row in here.transfers.values()} == {"funding", "interest", "internal"}  # no trade
             assert len(here.here.store.fills[1]) == len(here.account.fills)
             assert here.findings == []
 

@@ -207,6 +207,9 @@ def test_hours_with_positions_and_fills(monkeypatch: pytest.MonkeyPatch) -> None
             for n in range(7):
                 await asyncio.sleep(97)
                 here.trade(markets[n % 2], 3, buy=n % 3 == 0)
+                if n == 3:
+                    here.account.desks["spot"].transfer("USDT", D("1.25"), "spot trading fee rebate")
+                    here.account.desks["futures"].transfer("USDT", D("-0.75"), "121")
             await asyncio.sleep(340)
             moved = [row for row in here.account.movements if row.kind == "funding"]
             assert len(moved) >= 4 and len({row.ms // 1000 for row in moved}) >= 2 and all(row.amount for row in moved)
@@ -214,6 +217,10 @@ def test_hours_with_positions_and_fills(monkeypatch: pytest.MonkeyPatch) -> None
                 (row.ms, row.amount, row.asset) for row in moved
             )
             assert {row.id for row in here.told("funding")} == {f"futures-{row.id}-110" for row in moved}
+            assert [(row.kind, row.product, row.amount) for row in here.told("income") + here.told("other")] == [
+                ("income", "spot", D("1.25")),
+                ("other", "futures", D("-0.75")),
+            ]
             realised = [fill for fill in here.account.fills if fill.realised]
             assert realised, "or it would not be known that they are not told twice"
             opened = [row for row in here.account.movements if row.kind != "funding"]
