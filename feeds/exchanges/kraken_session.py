@@ -177,15 +177,24 @@ class KrakenSession:
         return [book.snapshot(self._window(book), own.digits()) for book, own in zip(books, printed, strict=True)]
 
     def _window(self, book: messages.Book) -> int:
-        """The depth that the server keeps: what it acknowledged, or less if the snapshot looks like less.
+        """The depth that the server keeps: what it acknowledged, and never less than the snapshot holds.
 
         A server that plays a recording sends the recorded depth, whatever was subscribed. As many levels on both sides,
         and that a depth that exists, is taken for it. On a market that really has so few the guess is wrong, a level is
         then cut that should not be, and if it comes up into the best ten, the checksum tells and a new snapshot comes.
+
+        In a recording nothing was asked for, so an acknowledgement in it is the recorded one and holds. Where it has
+        none, a full side tells; where no side is full, nothing has been pushed out yet, and the usual depth will do.
         """
-        depth = min(self._windows.get(book.symbol, self._book_depth), self._book_depth)
-        count = len(book.bids)
-        return count if count == len(book.asks) and count in DEPTHS and count < depth else depth
+        bids, asks = len(book.bids), len(book.asks)
+        held = next((depth for depth in DEPTHS if depth >= max(bids, asks)), DEPTHS[-1])
+        told = self._windows.get(book.symbol)
+        if self._held.get(("book", book.symbol, None)):
+            told = told or self._book_depth
+            return held if bids == asks == held < told else max(told, held)
+        if told is None:
+            return held if held in (bids, asks) else max(held, self._book_depth)
+        return max(told, held)
 
     def _candles(self, rows: list[messages.Candle]) -> list[Event]:
         events: list[Event] = []
@@ -223,8 +232,11 @@ class KrakenSession:
         if result.channel == "instrument":
             self._asked.pop(self._opening_id, None)
             return []
-        if result.channel == "book" and result.symbol is not None and result.depth is not None:
-            self._windows[result.symbol] = result.depth
+        if result.channel == "book" and result.symbol is not None:
+            if frame.method == "subscribe" and result.depth is not None:
+                self._windows[result.symbol] = result.depth
+            else:
+                self._windows.pop(result.symbol, None)
         about = result.subscriptions([channel for channel, name in CHANNELS.items() if name == result.channel])
         ended = frame.method == "unsubscribe"
         _, taken = self._take(frame.req_id, ended, about.__contains__, opening=False)

@@ -10,10 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from feeds.book import OrderBook
-from feeds.domain import BookDelta, BookSnapshot, Event, Heartbeat, Level, Market
+from feeds.domain import BookDelta, BookSnapshot, Channel, Event, Heartbeat, Level, Market, Subscription
 from feeds.errors import ChecksumError, CrossedError, ParseError, SyncError
 from feeds.exchange import MarketIndex
 from feeds.exchanges.kraken import Kraken
+from feeds.exchanges.kraken_session import DEPTHS
 from feeds.sync import BookSync, Need
 from tests.feeds import kraken_frames as frames
 from tests.shared import SHARED, shared_file
@@ -72,6 +73,12 @@ def book_frame(kind: str, asks: frames.Printed, bids: frames.Printed, checksum: 
         f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}","bids":[{bid_rows}],"asks":[{ask_rows}],'
         f'"checksum":{checksum}}}]}}'
     )
+
+
+def ack(depth: int, *, method: str = "subscribe", req_id: int | None = None) -> str:
+    number = "" if req_id is None else f',"req_id":{req_id}'
+    result = f'{{"channel":"book","depth":{depth},"snapshot":true,"symbol":"BTC/USD"}}'
+    return f'{{"method":"{method}","result":{result},"success":true{number}}}'
 
 
 @pytest.mark.parametrize("listed", [BTC, None], ids=["listed", "unlisted"])
@@ -249,10 +256,15 @@ class TestWindow:
         with pytest.raises(CrossedError):
             reader.read(self.frame("update", [], [(100.0, 1.0)], ASKS, bids))
 
+    def thick(self, reader: Reader, bids: int, asks: int) -> Reader:
+        """A snapshot of so many levels."""
+        levels = [(2000.0 + n, 1.0) for n in range(asks)], [(1999.0 - n, 1.0) for n in range(bids)]
+        return reader.read(self.frame("snapshot", *levels, *levels))
+
     @pytest.mark.parametrize(
         ("subscribed", "bids", "asks", "window"),
         [
-            (100, 10, 10, 10),  # a recording of depth 10
+            (100, 10, 10, 10),  # a server that plays a recording of depth 10, whatever is asked for
             (100, 25, 25, 25),
             (1000, 100, 100, 100),
             (10, 10, 10, 10),
@@ -260,25 +272,62 @@ class TestWindow:
             (100, 10, 9, 100),  # a thin market
             (100, 9, 9, 100),
             (100, 11, 11, 100),
-            (10, 25, 25, 10),  # more than asked for
+            (10, 25, 25, 25),  # played, and more than asked for
+            (100, 500, 500, 500),
+            (100, 1000, 970, 1000),
             (100, 0, 0, 100),
         ],
     )
     def test_which_window_a_snapshot_means(self, subscribed: int, bids: int, asks: int, window: int) -> None:
-        reader = self.snapshot(
-            [(1000.0 + n, 1.0) for n in range(asks)], [(999.0 - n, 1.0) for n in range(bids)], depth=subscribed
-        )
-        assert reader.book.depth == window
+        reader = Reader(depth=subscribed)
+        reader.session.subscribe([Subscription(channel=Channel.BOOK, symbol="BTC/USD")])
+        assert self.thick(reader, bids, asks).book.depth == window
+        reader.read(ack(subscribed, req_id=1))
+        assert self.thick(reader, bids, asks).book.depth == window
 
-    def test_the_acknowledged_depth_counts_if_it_is_less(self) -> None:
+    @pytest.mark.parametrize(
+        ("acknowledged", "bids", "asks", "window"),
+        [
+            *((depth, depth, depth, depth) for depth in DEPTHS),
+            *((depth, 4, 10, depth) for depth in DEPTHS),
+            (1000, 100, 100, 1000),  # really a hundred
+            (None, 10, 10, 10),
+            (None, 10, 9, 10),  # one side is full
+            (None, 500, 431, 500),
+            (None, 1000, 1000, 1000),
+            (None, 9, 9, 100),  # nothing tells: the usual one
+            (None, 430, 250, 500),  # at least
+        ],
+    )
+    def test_which_window_a_recording_means(self, acknowledged: int | None, bids: int, asks: int, window: int) -> None:
         reader = Reader(depth=100)
-        ack = '{"method":"subscribe","result":{"channel":"book","depth":10,"symbol":"BTC/USD"},"success":true}'
-        reader.read(ack, self.frame("snapshot", ASKS[:4], BIDS, ASKS[:4], BIDS))
-        assert reader.book.depth == 10
+        if acknowledged is not None:
+            reader.read(ack(acknowledged))
+        assert self.thick(reader, bids, asks).book.depth == window
+
+    def test_a_book_that_is_asked_for_anew_may_have_another_depth(self) -> None:
+        reader = Reader(depth=100).read(ack(1000), ack(1000, method="unsubscribe"))
+        assert self.thick(reader, 10, 10).book.depth == 10
+
+    @pytest.mark.parametrize("acknowledged", [True, False])
+    @pytest.mark.parametrize("depth", DEPTHS)
+    def test_every_depth_stays_right_while_it_is_eaten(self, depth: int, acknowledged: bool) -> None:
+        """A server of that depth: best asks go one by one, and a deeper one comes into its window each time."""
+        market = [(2000.0 + n, 1.0) for n in range(depth + 150)]
+        bids = [(1999.0 - n, 1.0) for n in range(depth)]
+        reader = Reader(depth=100).read(*([ack(depth)] if acknowledged else []))
+        reader.read(self.frame("snapshot", market[:depth], bids, market[:depth], bids))
+        for eaten in range(1, 151):
+            shown = market[eaten : eaten + depth]
+            reader.read(self.frame("update", [(market[eaten - 1][0], 0.0), shown[-1]], [], shown, bids))
+        assert reader.right == 151
+        assert reader.book.asks.top(depth + 1) == market[150:]
 
     def test_a_wrong_guess_is_found_by_the_checksum(self) -> None:
         """A market that really has ten levels a side at depth 100: the eleventh is cut, and missed when it moves up."""
-        reader = self.snapshot(ASKS, BIDS, depth=100)
+        reader = Reader(depth=100)
+        reader.session.subscribe([Subscription(channel=Channel.BOOK, symbol="BTC/USD")])
+        reader.read(self.frame("snapshot", ASKS, BIDS, ASKS, BIDS))
         eleven = [*ASKS, (110.0, 4.0)]
         reader.read(self.frame("update", [(110.0, 4.0)], [], eleven, BIDS))
         with pytest.raises(ChecksumError):
