@@ -86,6 +86,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
     cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
     probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
+    snapshots_replace: bool = False  # any snapshot by stream is the book from then on, whatever its number
     unstreamed: tuple[Channel, ...] = ()  # BBO: best prices are the book's; TICKER: figures by REST (see TellsDay)
 
 

@@ -27,7 +27,8 @@ LEAST = 5
 the price has moved through what was known."""
 
 DISORDER = 10
-"""Updates by which a snapshot by stream may be older than the book and still be of the same numbering."""
+"""A snapshot by stream whose number is lower by no more than this may be of the same numbering, and late. Only where
+nothing tells its time."""
 
 
 class Need(enum.Enum):
@@ -50,6 +51,8 @@ class BookSync:
     ``best_only``: the exchange gives best prices instead of a book. They come as snapshots of one level a side, the
     first one by REST, the others by stream, and the later one holds.
 
+    ``replaces``: the exchange says that any snapshot by stream is the book from then on, whatever its number.
+
     ``pending_limit`` bounds the changes kept while waiting for a snapshot; beyond it the oldest are dropped and the
     snapshot must be newer, so a hole is never applied over. A snapshot that would lead to a book older than the newest
     update seen is refused as well: REST answers may come from a cache, and the past must not be shown as the present.
@@ -62,11 +65,13 @@ class BookSync:
         verify: Checksum | None = None,
         truncates: bool = False,
         best_only: bool = False,
+        replaces: bool = False,
         pending_limit: int = 2_000,
     ) -> None:
         self.from_rest = from_rest
         self.truncates = truncates
         self.best_only = best_only
+        self.replaces = replaces
         self.book = OrderBook(verify)
         self.resyncs = 0
         self.needs = Need.NOTHING
@@ -136,11 +141,11 @@ class BookSync:
     def take_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a snapshot and the kept changes after it; False if it is too old and another one is needed.
 
-        Raises SyncError after dropping the book; also for one by stream that is a little older than the book, since
-        messages came out of order then. (Much older is an exchange whose numbers began anew.)
+        Raises SyncError after dropping the book; also for one by stream that is older than the book, since messages
+        came out of order then.
         """
-        at = self.book.seq if self.ready and not self.from_rest else None
-        if at is not None and snapshot.seq is not None and 0 < at - snapshot.seq <= DISORDER:
+        if self._late(snapshot):
+            at = self.book.seq
             self.drop()
             raise GapError(f"{snapshot.symbol}: a snapshot of {snapshot.seq} came when the book was at {at}")
         if self.best_only and self.ready and _before(snapshot.exchange_ms, self.book.exchange_ms):
@@ -168,6 +173,16 @@ class BookSync:
         self._refreshing = False
         self.needs = Need.NOTHING
         return True
+
+    def _late(self, snapshot: BookSnapshot) -> bool:
+        """Is it one of the past? A lower number alone does not say so: an exchange may begin its numbers anew, with a
+        snapshot. Its time does; two messages of one millisecond are told apart by their numbers."""
+        if self.from_rest or self.replaces or not self.ready or not _before(snapshot.seq, self.book.seq):
+            return False
+        then_ms, now_ms = snapshot.exchange_ms, self.book.exchange_ms
+        if then_ms is not None and now_ms is not None:
+            return then_ms <= now_ms
+        return (self.book.seq or 0) - (snapshot.seq or 0) <= DISORDER
 
 
 def _before(seq: int | None, other: int | None) -> bool:

@@ -105,6 +105,7 @@ class Bybit:
         truncates=True,
         markets_by_stream=False,
         probe_by_rest=True,
+        snapshots_replace=True,
         book_depths=DEPTHS,
         ids_per_connection=True,  # ``u`` begins anew with a service's restart: nobody says that all servers share it
     )

@@ -38,6 +38,8 @@ _NOT_USED = frozenset({"status", "user", "futures_balance_summary"})
 _PRODUCTS_PER_MESSAGE = 20
 """An error names no market, only (by the order of answers) the message: few in each cost little to ask for again."""
 _TOO_OFTEN = ("rate limit", "too many")
+_ANEW_MS = 1000
+"""A frame with a lower number than the last one, sent so much later, is of another numbering; number 0 at once."""
 _HEAD = 160
 """In so many bytes a frame says which channel it is of, as long as that comes first. Else it is read the slow way."""
 
@@ -84,6 +86,9 @@ class CoinbaseSession:
         self._route = route
         self._markets = markets
         self._number: int | None = None  # of the last frame
+        self._sent_ms = 0  # when that was sent
+        self._followed: set[str] = set()  # symbols whose books began by the present numbers
+        self._numbering = 0  # times that the numbers began anew
         self._news: list[Event] = []  # to be told with the next frame
         self._symbols: dict[str, str] = {}  # by product, those that were met
         self._products: dict[str, str] = {}  # by symbol, those that were asked for
@@ -177,15 +182,21 @@ class CoinbaseSession:
             events, self._news = [*self._news, *events], []
         return events
 
-    def _counts(self, number: int) -> bool:
+    def _counts(self, number: int, sent_ms: int | None) -> bool:
         """Every frame of a connection has the next number. False for one that is older than what came: it is no news.
 
-        A hole is told before the frame after it.
+        A hole is told before the frame after it. A lower number of a later time is no old one: the numbers begin anew,
+        as they do where a recording goes on with another connection. Then nothing that came before holds.
         """
-        last = self._number
+        last, late_ms = self._number, _ANEW_MS if number else 0
         if last is not None and number <= last:
-            return False
-        self._number = number
+            if number == last or sent_ms is None or sent_ms <= self._sent_ms + late_ms:
+                return False
+            self._numbering += 1
+            self._followed.clear()
+            self._news.append(Closing(reason=f"the numbers of its frames went back from {last} to {number}"))
+            last = None
+        self._number, self._sent_ms = number, self._sent_ms if sent_ms is None else sent_ms
         if last is not None and number > last + 1:
             self._news.append(Lost(frames=number - last - 1))
         return True
@@ -206,7 +217,7 @@ class CoinbaseSession:
         """
         frame = _decode_books(raw)
         number, sent_ms = frame.sequence_num, ms_of(frame.timestamp)
-        if not self._counts(number):
+        if not self._counts(number, sent_ms):
             return []
         found: dict[str, BookSnapshot | BookDelta] = {}
         acks: list[Event] = []
@@ -216,13 +227,17 @@ class CoinbaseSession:
                 continue
             bids, asks = event.side("bid"), event.side("offer")
             if event.type == "snapshot":
+                self._followed.add(symbol)
                 acks += self._proved("level2", [event.product_id])
                 found[symbol] = BookSnapshot(symbol=symbol, bids=bids, asks=asks, seq=number, exchange_ms=sent_ms)
             elif (before := found.get(symbol)) is not None:
                 before.bids.extend(bids)
                 before.asks.extend(asks)
             else:
-                found[symbol] = BookDelta(symbol=symbol, bids=bids, asks=asks, seq=number, exchange_ms=sent_ms)
+                lost = self._numbering > 0 and symbol not in self._followed  # its book is of the former numbers
+                found[symbol] = BookDelta(
+                    symbol=symbol, bids=bids, asks=asks, seq=number, exchange_ms=sent_ms, chained=lost
+                )
         return [*acks, *found.values()]
 
     def _other(self, raw: bytes) -> list[Event]:
@@ -235,7 +250,7 @@ class CoinbaseSession:
             return self._books(raw)
         if frame.sequence_num is None:
             raise ParseError(f"Coinbase: a frame of {frame.channel} without sequence_num", raw)
-        if not self._counts(frame.sequence_num):
+        if not self._counts(frame.sequence_num, None if frame.timestamp is None else ms_of(frame.timestamp)):
             return []
         match frame.channel:
             case "heartbeats":

@@ -170,11 +170,12 @@ class KrakenFuturesSession:
 
     def _delta(self, book: messages.Book, symbol: str) -> list[Event]:
         """Numbers that begin anew without a snapshot would be taken for old news for ever, and the book for the present
-        one: then this connection is of no use any more."""
+        one: then this connection is of no use any more, and the change, which can follow nothing, tells the book so."""
         last = self._seqs.get(symbol, book.seq)
         self._seqs[symbol] = book.seq
         if book.seq < last - _BACK:
-            return [Closing(reason=f"the numbers of {symbol}'s book went back from {last} to {book.seq}")]
+            reason = f"the numbers of {symbol}'s book went back from {last} to {book.seq}"
+            return [Closing(reason=reason), structs.replace(book.delta(symbol), chained=True)]
         return [book.delta(symbol)]
 
     def _learn(self, product: str) -> str | None:

@@ -14,8 +14,9 @@ error codes) and its changelog, as of 2026:
   (``BTC-USD_UM``).
 * ``books``: 400 levels a side every 100 ms. The stream begins with a snapshot (``prevSeqId`` -1); an update follows
   the one whose ``seqId`` is its ``prevSeqId``, **and that is the only rule**: ids skip, stay the same (an empty update
-  about every 60 s in which nothing changed), or fall (they begin anew at maintenance). Levels that leave the window of
-  400 are removed by the update that moves them out.
+  about every 60 s in which nothing changed), or fall (they begin anew at maintenance). A snapshot that comes later
+  replaces the book, whatever its number. Levels that leave the window of 400 are removed by the update that moves them
+  out.
 * ``checksum`` is 0 since June 2026 and proves nothing. Before that, it was a signed CRC32 of the best 25 levels of each
   side, as printed; wherever it is not 0 it is compared.
 * Every instrument has one set of ids, which ``bbo-tbt`` (every 10 ms) carries too; a change is told there first.
@@ -103,6 +104,7 @@ class Okx:
         truncates=True,
         markets_by_stream=False,
         probe_by_rest=True,
+        snapshots_replace=True,
         pong=b"pong",
         silent_routes=tuple(route for route in _ROUTES if route.endswith("business")),
         products_mixed=True,

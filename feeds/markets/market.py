@@ -212,8 +212,7 @@ class MarketFeed:
             sync.resyncs += self.sync.resyncs
             self.sync = sync
             self._begin_anew()
-            self.old, self.refused = None, ""
-            self.resyncing, self.fault = False, ""
+            self.old, self.refused, self.resyncing, self.fault = None, "", False, ""
             if own_ids:
                 self.bbo = None
             self.data_ns = max(self.data_ns, book_ns)
@@ -297,6 +296,7 @@ class MarketFeed:
         """A whole book, by stream or REST. REST answers must belong to the present ``generation``."""
         self.frames += 1
         self.data_ns = recv_ns
+        before = self.sync.book.seq
         try:
             taken = self.sync.take_snapshot(snapshot)
         except SyncError as error:
@@ -306,9 +306,9 @@ class MarketFeed:
         if not taken:
             self._want(self, Want.SNAPSHOT)
             return
-        self.old = None
-        self.resyncing = False
-        self.fault = ""
+        self.old, self.resyncing, self.fault = None, False, ""
+        if before is not None and (self.sync.book.seq or before) < before:
+            self.bbo = None  # as above
         self._book_changed(recv_ns)
 
     def on_polled(self, snapshot: BookSnapshot, asof_ns: int, recv_ns: int, every_s: float) -> None:

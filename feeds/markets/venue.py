@@ -239,6 +239,7 @@ class Venue:
             verify=self.adapter.checksum(market),
             truncates=facts.truncates,
             best_only=not market.book,
+            replaces=facts.snapshots_replace,
         )
 
     def resubscribe(self, feed: MarketFeed) -> None:

@@ -83,9 +83,14 @@ class PlayedLane(Lane):
     def __init__(self, venue: "PlayedVenue", conn: str, order: int) -> None:
         self.conn = conn
         self.order = order  # in which the connections appeared
-        self.session = venue.reel.scan.session(conn, venue.reel.scan.markets)
+        self.scan = venue.reel.scan
+        self.begin_anew()
         self.carried: set[tuple[str, str]] = set()  # symbol and kind
         super().__init__(venue, conn, 1)
+
+    def begin_anew(self) -> None:
+        """What follows is another connection's of the same name."""
+        self.session = self.scan.session(self.conn, self.scan.markets)
 
     def _measure(self, exchange_ms: int | None, recv_ns: int) -> None:
         """Old times tell no latency, and nothing of the exchange's clock."""
@@ -98,7 +103,8 @@ class PlayedLane(Lane):
         kind = kind_of(event)
         if kind is None:
             return True
-        if isinstance(event, BookSnapshot) and self.venue.adapter.facts.snapshot_by_rest:
+        partial = isinstance(event, BookSnapshot) and self.venue.adapter.facts.snapshot_by_rest
+        if partial and not self.scan.whole_books(getattr(event, "symbol", "")):
             return False
         return self.venue.carry(self, getattr(event, "symbol", ""), kind)
 

@@ -263,6 +263,12 @@ class Scan:
         unknown = self._learned.unknown(self.products[0], symbol)
         return structs.replace(self._with_digits(unknown), symbol=symbol, base=base if quote else "", quote=quote)
 
+    def whole_books(self, symbol: str) -> bool:
+        """Does its stream bring nothing but snapshots? Then each of them is the book, also where others begin with one
+        by REST."""
+        seen = self.seen.get(symbol, ())
+        return BookSnapshot in seen and BookDelta not in seen
+
     def session(self, conn: str, markets: MarketIndex) -> Session:
         """One for a connection, by its product."""
         unknown = self._learned.unknown(self._product_of(conn), "")
@@ -280,6 +286,8 @@ class Scan:
             if not isinstance(record, Record):
                 continue
             self.last_s = max(self.last_s, record.t)
+            if record.via == "closed":  # the next frame of that name is of another connection
+                sessions = {conn: each for conn, each in sessions.items() if str(record.conn) not in ("", conn)}
             if record.via not in ("ws", "rest"):
                 continue
             if record.via == "rest":

@@ -203,6 +203,7 @@ class PlayedVenue(Venue):
             if str(record.conn) not in ("", lane.conn):
                 continue
             if record.via == "closed":
+                lane.begin_anew()
                 lane.connection.set_state(StreamState.CONNECTING, record.reason)
             else:
                 for feed, kind in self.carried_by(lane):
@@ -281,6 +282,7 @@ class PlayedVenue(Venue):
             verify=self.adapter.checksum(self.reel.scan.told.get(market.symbol)),
             truncates=facts.truncates,
             best_only=not market.book,
+            replaces=facts.snapshots_replace,
         )
 
     def resubscribe(self, feed: MarketFeed) -> None:

@@ -9,6 +9,9 @@ What is compared: after each applied update, which leads to update id ``u``, the
 size, with the exchange's own last best-price message whose id is not later than ``u``. That message may come later, so
 the comparison waits until one as late or later shows which it was; what the end leaves open is not compared.
 
+A snapshot by stream is the book where the exchange begins books so; and where nothing but snapshots came of a market,
+which are whole books then, or the best part of them.
+
 A snapshot is taken for the whole side here, though it may go on beyond: a recording holds one, as a rule, and beyond it
 the levels that changed since are all there is. The comparison tells whether they sufficed.
 """
@@ -67,8 +70,8 @@ class _Book:
             report.fault(line, f"{self.symbol}: an update is missing between {newest} and {delta.prev}.")
         if seq is not None and (newest is None or seq > newest or delta.chained):
             self._seq = seq
-            if newest is not None and seq < newest:  # numbers begin anew, and are not to be compared with those before
-                self._quotes, self._waiting = deque(), deque()
+            if newest is not None and seq < newest:
+                self._begin_numbers()
         try:
             applied = sync.take_delta(delta)
         except SyncError as error:
@@ -79,6 +82,11 @@ class _Book:
         elif sync.from_rest and not sync.ready:
             self._keep(delta, line)
 
+    def _begin_numbers(self) -> None:
+        """They begin anew, and are not to be compared with those before."""
+        self._quotes.clear()
+        self._waiting.clear()
+
     def _keep(self, delta: BookDelta, line: int) -> None:
         self._kept.append((delta, line))
         if self._early is not None:
@@ -87,25 +95,46 @@ class _Book:
 
     def take_snapshot(self, snapshot: BookSnapshot, line: int) -> None:
         """By REST only where one is needed; by stream, which begins anew with it, always."""
-        sync, report = self.sync, self._report
+        sync = self.sync
         if sync.from_rest and sync.needs is not Need.SNAPSHOT:
             return
         if sync.from_rest and self._seq is None:
             self._early = (snapshot, line)  # only the stream's first update will tell whether it is too old
             return
-        try:
-            taken = sync.take_snapshot(snapshot)
-        except SyncError as error:
-            self._failed(error, line, counted=True)  # a hole in what was kept has been counted
+        if not self._take(snapshot, line):
             return
+        if not sync.from_rest:
+            self._begin_at(snapshot, line)
+        self._replay(snapshot)
+
+    def take_whole(self, snapshot: BookSnapshot, line: int) -> None:
+        """One of a stream of nothing else."""
+        if self._take(snapshot, line):
+            self._begin_at(snapshot, line)
+
+    def _take(self, snapshot: BookSnapshot, line: int) -> bool:
+        report = self._report
+        try:
+            taken = self.sync.take_snapshot(snapshot)
+        except SyncError as error:
+            report.snapshots_dropped += 1
+            self._failed(error, line, counted=self.sync.from_rest)  # a hole in what was kept has been counted
+            return False
         if not taken:
             report.snapshots_too_old += 1
-            return
+            return False
         report.snapshots += 1
-        if not sync.from_rest:
-            self._seq = snapshot.seq  # the stream begins anew with it
         self._proved(snapshot.checksum)
-        self._replay(snapshot)
+        return True
+
+    def _begin_at(self, snapshot: BookSnapshot, line: int) -> None:
+        """The stream begins anew with it."""
+        seq, before, self._seq = snapshot.seq, self._seq, snapshot.seq
+        if seq is None:
+            return
+        if before is not None and seq < before:
+            self._begin_numbers()
+        self._compare_later(self.sync.book, line)
 
     def _replay(self, snapshot: BookSnapshot) -> None:
         """Once more, one by one, what the snapshot has let be applied at once: each is to be compared."""
@@ -119,6 +148,9 @@ class _Book:
     def _applied(self, book: OrderBook, delta: BookDelta, line: int) -> None:
         self._report.updates_applied += 1
         self._proved(delta.checksum)
+        self._compare_later(book, line)
+
+    def _compare_later(self, book: OrderBook, line: int) -> None:
         if book.seq is not None:
             self._waiting.append(_Best(line, book.seq, book.bid or EMPTY, book.ask or EMPTY))
             self._settle()
@@ -149,6 +181,8 @@ class _Book:
     def take_quote(self, quote: Bbo) -> None:
         if quote.seq is None:
             return
+        if self._quotes and quote.seq < self._quotes[-1][0]:
+            self._begin_numbers()
         self._quotes.append((quote.seq, quote))
         self._settle()
         if not self._waiting:
@@ -196,6 +230,7 @@ class _Verifier:
         self._sessions: dict[str, Session] = {}
         self._books: dict[tuple[str, str], _Book] = {}  # by connection and symbol
         self._early: dict[str, tuple[BookSnapshot, int]] = {}  # by symbol: what came before the stream
+        self._closed: set[str] = set()  # connections that ended
 
     def run(self) -> Report:
         report = self.report
@@ -204,10 +239,14 @@ class _Verifier:
                 self._take_answer(record)
             elif record.via == "lost":
                 self._take_hole(record)
+            elif record.via == "closed":
+                self._closed |= {conn for conn in self._sessions if str(record.conn) in ("", conn)}
             else:
                 self._take_frame(record)
         newest = {symbol: book for (_, symbol), book in self._books.items()}  # of the connection that came last
+        report.books = len(newest)
         report.incomplete += [symbol for symbol, book in newest.items() if not book.sync.ready]
+        report.ok = report.ok and bool(report.events) and not report.incomplete
         return report
 
     def _frames(self) -> Iterator[Record]:
@@ -215,7 +254,7 @@ class _Verifier:
             if isinstance(record, BadLine):
                 self.report.corrupt_lines += 1
                 self._not_understood(record.line, record.reason)
-            elif record.via in ("ws", "lost"):
+            elif record.via != "rest":
                 yield record
 
     def _take_hole(self, record: Record) -> None:
@@ -232,6 +271,8 @@ class _Verifier:
     def _take_frame(self, record: Record) -> None:
         report, conn = self.report, str(record.conn)
         report.frames += 1
+        if conn in self._closed:
+            self._begin_anew(conn)
         if conn not in self._sessions:
             self._sessions[conn] = self._scan.session(conn, self._scan.markets)
         try:
@@ -240,14 +281,25 @@ class _Verifier:
             self._not_understood(record.line, error)
             return
         report.events += len(events)
+        if not events:
+            report.without_use(record.raw)
         for event in events:
             self._take_event(event, conn, record.line)
+
+    def _begin_anew(self, conn: str) -> None:
+        """Another connection of the same name."""
+        self._closed.discard(conn)
+        self._sessions.pop(conn, None)
+        for book in (book for (carrier, _), book in self._books.items() if carrier == conn):
+            book.lost()
 
     def _take_event(self, event: Event, conn: str, line: int) -> None:
         if isinstance(event, BookDelta):
             self._book(conn, event.symbol).take_delta(event, line)
         elif isinstance(event, BookSnapshot):
-            if not self._exchange.facts.snapshot_by_rest:  # else it is a stream of partial books, and no basis
+            if self._scan.whole_books(event.symbol):
+                self._book(conn, event.symbol).take_whole(event, line)
+            elif not self._exchange.facts.snapshot_by_rest:  # else it is a partial book beside changes, and no basis
                 self._book(conn, event.symbol).take_snapshot(event, line)
         elif isinstance(event, Bbo):
             for (carrier, symbol), book in self._books.items():
@@ -272,6 +324,7 @@ class _Verifier:
                 from_rest=facts.snapshot_by_rest,
                 verify=self._exchange.checksum(self._scan.told.get(symbol)),
                 truncates=facts.truncates,
+                replaces=facts.snapshots_replace,
             )
             book = self._books[conn, symbol] = _Book(symbol, sync, self.report)
             if symbol in self._early:

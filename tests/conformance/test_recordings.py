@@ -16,9 +16,9 @@ def test_nothing_is_wrong(path: Path) -> None:
         pytest.skip(f"{path.name} was not verified: there is no adapter for {venue_of(path)!r} yet")
     report = report_of(path)
     assert not faults(report), f"{path.name}: {', '.join(faults(report))}; {report.faults[:3]}"
-    assert report.ok, report.faults[:3]
+    assert not report.faults, report.faults[:3]
+    assert report.ok or report.incomplete, "single frames hold no whole book; a sequence does"
     assert report.frames and report.events, f"{path.name}: nothing was read"
-    assert report.checksums_right + report.updates_applied + report.events > 0
 
 
 def test_there_are_recordings() -> None:

@@ -81,7 +81,8 @@ def test_numbers_that_begin_anew_end_the_connection() -> None:
     session = new_session()
     session.parse(frames.SNAPSHOT)
     session.parse(frames.DELTA)
-    (event,) = session.parse(frames.with_changes(frames.DELTA, seq=7))
+    event, delta = session.parse(frames.with_changes(frames.DELTA, seq=7))
+    assert isinstance(delta, BookDelta) and delta.chained, "the book at another number takes it for a gap"
     assert event == Closing(reason=f"the numbers of {BTC_USD}'s book went back from 326072250 to 7")
     session = new_session()
     session.parse(frames.DELTA)

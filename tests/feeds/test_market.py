@@ -123,6 +123,19 @@ def test_a_crossed_book_is_never_drawn():
     assert stage.book().data["bid"] is None
 
 
+def test_best_prices_of_former_numbers_are_not_ahead_of_a_book_that_begins_anew():
+    stage = Stage(from_rest=False)
+    stage.feed.sync.replaces = True
+    stage.live()
+    stage.feed.on_bbo(Bbo(symbol="BTC/USDT", bid=100.2, bid_size=1.0, ask=100.5, ask_size=1.0, seq=101), 1)
+    assert stage.feed.best()[0] == (100.2, 1.0)
+    stage.feed.on_snapshot(structs.replace(snapshot(4), bids=[(99.0, 3.0)]), stage.clock.now_ns())
+    assert (stage.feed.state, stage.feed.sync.resyncs) == (StreamState.LIVE, 0)
+    assert stage.feed.best()[0] == (99.0, 3.0)
+    stage.feed.on_bbo(Bbo(symbol="BTC/USDT", bid=99.1, bid_size=1.0, ask=100.5, ask_size=1.0, seq=5), 2)
+    assert stage.feed.best()[0] == (99.1, 1.0)
+
+
 def test_a_stream_book_is_rebuilt_by_subscribing_again():
     stage = Stage(from_rest=False, heartbeat=True)
     stage.connect()

@@ -509,3 +509,42 @@ def test_numbers_that_begin_anew_with_a_snapshot_are_no_disorder():
     sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=5_000))
     assert sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=1))
     assert sync.book.seq == 1
+
+
+@pytest.mark.parametrize(
+    ("seq", "ms", "taken"),
+    [
+        (199, 5_001, True),  # a restart of the service
+        (1, 5_001, True),
+        (199, 5_000, False),  # of the same millisecond: the number tells
+        (199, 4_999, False),
+        (1, 4_999, False),  # however far behind it is
+        (200, 4_999, True),  # the same book once more
+        (201, 4_000, True),
+    ],
+)
+def test_the_time_tells_whether_a_snapshot_of_a_lower_number_is_late(seq: int, ms: int, taken: bool) -> None:
+    sync = BookSync(from_rest=False)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=200, exchange_ms=5_000))
+    late = BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=seq, exchange_ms=ms)
+    if taken:
+        assert sync.take_snapshot(late)
+        assert (sync.book.bid, sync.resyncs) == ((1.5, 1.0), 0)
+    else:
+        with pytest.raises(GapError):
+            sync.take_snapshot(late)
+        assert sync.needs is Need.RESUBSCRIBE
+
+
+@pytest.mark.parametrize("ms", [None, 4_999, 5_000, 5_001])
+def test_where_any_snapshot_is_the_book_its_number_does_not_matter(ms: int | None) -> None:
+    sync = BookSync(from_rest=False, replaces=True)
+    sync.start()
+    sync.take_snapshot(BookSnapshot(symbol="A/B", bids=[(1.0, 1.0)], asks=[(2.0, 1.0)], seq=9, exchange_ms=5_000))
+    for seq in (8, 1):
+        assert sync.take_snapshot(
+            BookSnapshot(symbol="A/B", bids=[(1.5, 1.0)], asks=[(2.0, 1.0)], seq=seq, exchange_ms=ms)
+        )
+    assert sync.take_delta(BookDelta(symbol="A/B", bids=[(1.6, 1.0)], asks=[], prev=1, seq=2))
+    assert sync.book.bid == (1.6, 1.0)

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from feeds.recordings import verify
+from feeds.recordings.findings import kind_of
 from feeds.recordings.recording import RecordingError
 from tests.shared import shared_file
 
@@ -79,10 +80,12 @@ class TestRealRecordings:
     def test_figures(self, name: str, expected: dict[str, int]) -> None:
         report = verify.verify(shared_file(f"captures/{name}.jsonl.gz"))
         assert {key: getattr(report, key) for key in expected} == expected
-        wrong = ("gaps", "checksums_wrong", "crossed", "bbo_different", "not_understood")
-        assert [getattr(report, key) for key in wrong] == [0] * 5
+        wrong = ("gaps", "checksums_wrong", "crossed", "bbo_different", "not_understood", "snapshots_dropped")
+        assert [getattr(report, key) for key in wrong] == [0] * 6
         assert report.ok
         assert report.incomplete == []
+        no_book = "Nothing was wrong, but there was no order book to verify."
+        assert verify.describe(report).endswith(no_book if name == "kraken-v2-trade-2026-09" else "Nothing was wrong.")
 
     def test_a_lost_frame_is_found(self, tmp_path: Path) -> None:
         """The recording without one depth frame: one gap, and every comparison before it is still right."""
@@ -368,6 +371,169 @@ class TestProductsOfConnections:
         report = tape.report(tmp_path)
         assert (report.gaps, report.updates_applied, report.incomplete) == (1, 1, ["BTC/USDT"])
 
+    def test_a_snapshot_of_a_slightly_lower_number_is_the_book(self, tmp_path: Path) -> None:
+        """A restart of the service that had told few messages yet."""
+        tape = TwoProducts("spot")
+        for number, kind in ((8, "snapshot"), (9, "delta"), (1, "snapshot"), (2, "delta"), (3, "delta")):
+            tape.book("a", number, "5", kind)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.updates_applied, report.gaps, report.snapshots_dropped) == (2, 3, 0, 0)
+        assert report.ok
+
+
+class TestSnapshotsByStream:
+    """Of LMEX, whose protocol numbers each topic and tells the time of every message."""
+
+    def tape(self) -> Tape:
+        return Tape(venue="lmex", product="futures")
+
+    def book(self, tape: Tape, kind: str, seq: int, ms: int, **sides: list[list[str]]) -> None:
+        data = {"bids": [["9", "1"]], "asks": [["10", "1"]], **sides, "seqNum": seq, "prevSeqNum": seq - 1}
+        data |= {"type": kind, "timestamp": ms, "symbol": "BTC-PERP"}
+        tape.record(json.dumps({"topic": "update:BTC-PERP_0", "data": data}))
+
+    def test_one_that_is_late_is_dropped_and_counted(self, tmp_path: Path) -> None:
+        tape = self.tape()
+        self.book(tape, "snapshot", 8, 100)
+        self.book(tape, "delta", 9, 101)
+        self.book(tape, "snapshot", 8, 100)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.snapshots_dropped, report.gaps, report.ok) == (1, 1, 1, False)
+        assert report.faults == ["Line 4: BTC-PERP: BTC-PERP: a snapshot of 8 came when the book was at 9."]
+        self.book(tape, "snapshot", 12, 104)
+        again = tape.report(tmp_path)
+        assert (again.snapshots, again.incomplete, again.ok) == (2, [], False)
+
+    def test_a_later_one_of_a_lower_number_is_the_book(self, tmp_path: Path) -> None:
+        tape = self.tape()
+        self.book(tape, "snapshot", 8, 100)
+        self.book(tape, "snapshot", 7, 101)
+        self.book(tape, "delta", 8, 102)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.updates_applied, report.gaps, report.ok) == (2, 1, 0, True)
+
+    def test_a_crossed_one_is_counted_as_both(self, tmp_path: Path) -> None:
+        tape = self.tape()
+        self.book(tape, "snapshot", 8, 100, bids=[["11", "1"]])
+        report = tape.report(tmp_path)
+        assert (report.crossed, report.snapshots_dropped, report.snapshots, report.ok) == (1, 1, 0, False)
+
+
+class TestWholeBooks:
+    """A market of which nothing but snapshots came: each is the book."""
+
+    def bitstamp(self, tape: Tape, micros: int, bid: str, ask: str = "10") -> None:
+        data = {"timestamp": "1", "microtimestamp": str(micros), "bids": [[bid, "1"]], "asks": [[ask, "2"]]}
+        tape.record(json.dumps({"event": "data", "channel": "order_book_btcusd", "data": data}))
+
+    def test_where_the_first_book_comes_by_rest(self, tmp_path: Path) -> None:
+        tape = Tape(venue="bitstamp", product="spot")
+        for micros, bid in ((1, "8"), (2, "9"), (2, "9"), (1, "8")):
+            self.bitstamp(tape, micros, bid)
+        report = tape.report(tmp_path)
+        assert (report.books, report.snapshots, report.snapshots_too_old, report.ok) == (1, 3, 1, True)
+        self.bitstamp(tape, 3, "10")
+        assert (tape.report(tmp_path).crossed, tape.report(tmp_path).incomplete) == (1, ["btcusd"])
+
+    def test_best_parts_of_books_are_compared(self, tmp_path: Path) -> None:
+        tape = Tape()
+        for number, bid in ((5, "0.05"), (6, "0.05"), (7, "0.07")):
+            partial = {"lastUpdateId": number, "bids": [[bid, "1"]], "asks": [["900", "2"]]}
+            tape.quote(number)
+            tape.record(json.dumps({"stream": "btcusdt@depth5", "data": partial}))
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.bbo_equal, report.bbo_different, report.ok) == (3, 1, 1, False)
+
+
+class TestWhatIsNotVerified:
+    def test_nothing_at_all_is_not_right(self, tmp_path: Path) -> None:
+        report = Tape().report(tmp_path)
+        assert (report.frames, report.events, report.ok) == (0, 0, False)
+        assert verify.describe(report).endswith("nothing to verify: no frame says anything that is used.")
+        tape = Tape(venue="bybit")
+        tape.record('{"topic":"orderbook.rpi.BTCUSDT","type":"snapshot","ts":1,"data":{}}')
+        tape.record('{"topic":"allLiquidation.BTCUSDT","type":"snapshot","ts":1,"data":[]}')
+        tape.record('{"topic":"allLiquidation.ETHUSDT","type":"snapshot","ts":1,"data":[]}')
+        tape.record('{"success":true,"ret_msg":"pong","conn_id":"1","req_id":"1","op":"ping"}')
+        report = tape.report(tmp_path)
+        assert (report.frames, report.not_understood, report.not_used, report.ok) == (4, 0, 4, False)
+        assert report.not_used_kinds == {"orderbook.rpi": 1, "allLiquidation": 2, "ping": 1}
+        said = "frames were understood and say nothing that is used: allLiquidation 2, orderbook.rpi 1, ping 1"
+        assert said in verify.describe(report)
+
+    @pytest.mark.parametrize(
+        ("raw", "kind"),
+        [
+            ('{"arg":{"channel":"books-elp","instId":"A-B"},"data":[]}', "books-elp"),
+            ('{"event":"subscribe","arg":{"channel":"books","instId":"A-B"}}', "subscribe"),
+            ('{"stream":"btcusdt@rpiDepth","data":{}}', "rpiDepth"),
+            ('{"topic":"orderBookApi:BTC-PERP_0","data":{}}', "orderBookApi"),
+            ('[{"T":"s"},{"T":"d"}]', "d"),
+            ('{"channel":7,"e":"24hrMiniTicker"}', "24hrMiniTicker"),
+            ("pong", "pong"),
+            ("[]", "unnamed"),
+            ("{}", "unnamed"),
+        ],
+    )
+    def test_a_frame_is_named_by_what_it_calls_itself(self, raw: str, kind: str) -> None:
+        assert kind_of(raw) == kind
+
+    def test_a_book_that_is_not_complete_is_not_right(self, tmp_path: Path) -> None:
+        tape = Tape()
+        tape.update(1)
+        report = tape.report(tmp_path)
+        assert (report.incomplete, report.faults, report.ok) == (["BTCUSDT"], [], False)
+        assert verify.describe(report).endswith("Nothing was wrong, but not every book could be verified to the end.")
+
+
+class TestConnectionsThatEnd:
+    def coinbase(self, tape: Tape, number: int, kind: str, bid: str, at_s: float) -> None:
+        event = {"type": kind, "product_id": "BTC-USD", "updates": []}
+        for side, price in (("bid", bid), ("offer", "10")):
+            event["updates"].append({"side": side, "price_level": price, "new_quantity": "1"})
+        stamp = f"2026-08-09T10:00:{at_s:06.3f}Z"
+        frame = {"channel": "l2_data", "timestamp": stamp, "sequence_num": number, "events": [event]}
+        tape.record(json.dumps(frame))
+
+    def begun(self) -> Tape:
+        tape = Tape(venue="coinbase", product="spot")
+        for number, kind in ((0, "snapshot"), (1, "update"), (2, "update")):
+            self.coinbase(tape, number, kind, f"{number + 1}", number)
+        return tape
+
+    def test_what_follows_under_its_name_is_another_one(self, tmp_path: Path) -> None:
+        tape = self.begun()
+        tape.record("", via="closed", reason="test")
+        self.coinbase(tape, 0, "snapshot", "5", 1)  # even with the same clock
+        self.coinbase(tape, 1, "update", "6", 1)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.updates_applied, report.gaps, report.ok) == (2, 3, 0, True)
+
+    def test_the_last_word_is_no_fault(self, tmp_path: Path) -> None:
+        tape = self.begun()
+        tape.record("", via="closed", reason="test")
+        assert tape.report(tmp_path).ok
+
+    def test_without_a_word_the_numbers_tell(self, tmp_path: Path) -> None:
+        tape = self.begun()
+        self.coinbase(tape, 0, "snapshot", "5", 2.5)
+        self.coinbase(tape, 1, "update", "6", 2.6)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.updates_applied, report.gaps, report.ok) == (2, 3, 0, True)
+
+    def test_numbers_that_begin_anew_without_a_book_are_a_gap(self, tmp_path: Path) -> None:
+        tape = self.begun()
+        self.coinbase(tape, 0, "update", "5", 2.5)
+        report = tape.report(tmp_path)
+        assert (report.gaps, report.incomplete) == (1, ["BTC-USD"])
+
+    def test_a_frame_that_comes_again_is_none_of_another_connection(self, tmp_path: Path) -> None:
+        tape = self.begun()
+        for number in (0, 1, 2):
+            self.coinbase(tape, number, "snapshot" if number == 0 else "update", f"{number + 1}", number)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.updates_applied, report.gaps, report.ok) == (1, 2, 0, True)
+
 
 class TestSeveral:
     def test_markets_and_connections_are_kept_apart(self, tmp_path: Path) -> None:
@@ -523,7 +689,7 @@ class TestFiles:
 
     def test_an_exchange_of_one_product_needs_no_name_for_it(self, tmp_path: Path) -> None:
         report = verify.verify(self.lines(tmp_path, ['{"capture":1,"venue":"kraken","product":"WebSocket v2"}']))
-        assert (report.product, report.frames, report.ok) == ("spot", 0, True)
+        assert (report.product, report.frames) == ("spot", 0)
 
     @pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"\x1f\x8bnot really", b"\xff\xff\xff"])
     def test_files_that_are_no_recording(self, tmp_path: Path, content: bytes) -> None:
