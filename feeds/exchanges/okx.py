@@ -17,6 +17,8 @@ error codes) and its changelog, as of 2026:
   about every 60 s in which nothing changed), or fall (they begin anew at maintenance). A snapshot that comes later
   replaces the book, whatever its number. Levels that leave the window of 400 are removed by the update that moves them
   out.
+* ``books-l2-tbt`` (400 levels) and ``books50-l2-tbt`` go by the same rule every 10 ms, for high fee tiers; ``books5``
+  tells five whole levels. We ask for none of them, but recordings hold them: each channel has a chain of its own.
 * ``checksum`` is 0 since June 2026 and proves nothing. Before that, it was a signed CRC32 of the best 25 levels of each
   side, as printed; wherever it is not 0 it is compared.
 * Every instrument has one set of ids, which ``bbo-tbt`` (every 10 ms) carries too; a change is told there first.

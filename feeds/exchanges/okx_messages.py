@@ -21,8 +21,9 @@ MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
 BARS = {"1m": "1m", "5m": "5m", "15m": "15m", "1h": "1H", "4h": "4H", "1d": "1Dutc"}
 """Our interval to OKX's. Without "utc" a day begins at midnight in Hong Kong."""
 
-DEPTH = 400
-"""Levels a side of the channel ``books``."""
+DEPTHS = {"books": 400, "books-l2-tbt": 400, "books50-l2-tbt": 50, "books5": 5}
+"""Levels a side of each channel with books, the one that we subscribe to first. ``books5`` is whole every time."""
+DEPTH = DEPTHS["books"]
 
 Price: TypeAlias = Annotated[float, Meta(gt=0, le=1e300)]
 Size: TypeAlias = Annotated[float, Meta(ge=0, le=1e300)]
@@ -119,14 +120,14 @@ class Book(Struct, gc=False):
         bids = [(level.price, sizes[level.size]) for level in self.bids]
         return bids, [(level.price, sizes[level.size]) for level in self.asks]
 
-    def snapshot(self, symbol: str, sizes: Mapping[float, float] | None) -> BookSnapshot:
+    def snapshot(self, symbol: str, sizes: Mapping[float, float] | None, depth: int = DEPTH) -> BookSnapshot:
         bids, asks = self._levels(sizes)
         return BookSnapshot(
             symbol=symbol,
             bids=bids,
             asks=asks,
             seq=self.seqId,
-            depth=DEPTH,
+            depth=depth,
             checksum=self.checksum or None,
             exchange_ms=self.ts,
         )
@@ -166,7 +167,7 @@ class Book(Struct, gc=False):
 
 
 class BookFrame(Struct, gc=False):
-    """A frame of ``books`` or ``bbo-tbt`` in one go."""
+    """A frame of a channel with books, or of ``bbo-tbt``, in one go."""
 
     arg: Arg
     data: list[Book]
@@ -237,7 +238,8 @@ class Ticker(Struct):
 class Candle(Struct, array_like=True):
     """``["1597026360000","8533.02","8553.74","8527.17","8548.26","45247","529.5858061","5529.5858061","0"]``: opening
     time, open, high, low, close, volume (spot: base, swap: contracts), volume (spot: quote, swap: base), volume in
-    quote currency, and "1" once the bar is complete. By stream and REST alike."""
+    quote currency, and "1" once the bar is complete. By stream and REST alike; until about 2022 without the last two:
+    then a later bar alone tells that one is complete."""
 
     ts: Moment
     open: Number
@@ -246,10 +248,11 @@ class Candle(Struct, array_like=True):
     close: Number
     vol: Number
     volCcy: Number
-    volCcyQuote: Number
-    confirm: Literal["0", "1"]
+    volCcyQuote: NumberOrNone = ""
+    confirm: Literal["0", "1", ""] = ""
 
-    def event(self, market: Market, interval: str) -> domain.Candle:
+    def event(self, market: Market, interval: str, *, later: bool = False) -> domain.Candle:
+        """``later``: there is a later bar."""
         return domain.Candle(
             symbol=market.symbol,
             interval=interval,
@@ -259,7 +262,7 @@ class Candle(Struct, array_like=True):
             low=Decimal(self.low),
             close=Decimal(self.close),
             base_volume=Decimal(self.vol if market.settle is None else self.volCcy),
-            closed=self.confirm == "1",
+            closed=self.confirm == "1" or (later and not self.confirm),
         )
 
 
@@ -267,7 +270,7 @@ def candles(rows: list[Candle], market: Market, interval: str) -> list[domain.Ca
     """Bars of an answer, which come newest first: oldest first."""
     if any(later.ts >= earlier.ts for earlier, later in pairwise(rows)):
         raise ValidationError("bars are not in the order of time, newest first")
-    return [row.event(market, interval) for row in reversed(rows)]
+    return [row.event(market, interval, later=row is not rows[0]) for row in reversed(rows)]
 
 
 class MarkPrice(Struct):

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import structlog
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 
-from feeds.domain import Ack, Channel, Closing, Event, Market, MarkPrice, Notice, Rejected, Subscription
+from feeds.domain import Ack, Candle, Channel, Closing, Event, Market, MarkPrice, Notice, Rejected, Subscription
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import okx_messages as messages
@@ -30,6 +30,9 @@ _CHANNELS = {
     Channel.TICKER: "tickers",
     Channel.MARK: "mark-price",
 }
+_RANKS = {channel: rank for rank, channel in enumerate(messages.DEPTHS)}
+_FAST = tuple(f'{{"arg":{{"channel":"{channel}",'.encode() for channel in (*_RANKS, "bbo-tbt"))
+"""How frames begin that are decoded in one go."""
 _KINDS = {name: channel for channel, name in _CHANNELS.items()}
 _INTERVALS = {bar: interval for interval, bar in BARS.items()}
 _TOO_MANY = "60014"
@@ -101,6 +104,9 @@ class OkxSession:
         self._asked: dict[str, _Ask] = {}  # by id, oldest first
         self._held: dict[Key, set[Subscription]] = {}  # by argument: ours that want it
         self._requests = 0
+        self._books_of: dict[str, str] = {}  # by native name: the channel that its book is read from
+        self._prints_of: dict[str, str] = {}  # and its prints
+        self._bars: dict[tuple[str, str], Candle] = {}  # by native name and interval: the running one, see _candles
         self._indexes: dict[str, tuple[Decimal, int]] = {}  # by native name: price, time
         self._fundings: dict[str, tuple[Decimal | None, int | None]] = {}  # by native name: rate, when it is paid
 
@@ -170,7 +176,7 @@ class OkxSession:
     def parse(self, raw: bytes | str) -> list[Event]:
         frame = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
         try:
-            if frame.startswith((b'{"arg":{"channel":"books",', b'{"arg":{"channel":"bbo-tbt",')):
+            if frame.startswith(_FAST):
                 events = self._books(_decode_book_frame(frame))
             elif frame == b"pong":
                 events = []
@@ -194,29 +200,41 @@ class OkxSession:
         return known
 
     def _books(self, frame: messages.BookFrame) -> list[Event]:
-        """Changes if the frame says so; a snapshot if it says that, or if nothing came before it."""
-        known = self._known(frame.arg.instId)
+        """Changes if the frame says so; a snapshot if it says that, or if nothing came before it.
+
+        Each channel has a chain of its own, and a recording may hold several, or others than ours: a book is read from
+        one alone, the first that has a snapshot, until one that is deeper has.
+        """
+        channel, native = frame.arg.channel, frame.arg.instId
+        known = self._known(native)
         if known is None:
             return []
         symbol, sizes = known.market.symbol, known.sizes
-        if frame.arg.channel == "bbo-tbt":
+        if channel == "bbo-tbt":
             return [book.best(symbol, sizes) for book in frame.data]
+        chosen = self._books_of.get(native)
         if frame.action == "update":
+            if chosen is not None and chosen != channel:
+                return []
             return [book.delta(symbol, sizes) for book in frame.data]
-        if frame.action == "snapshot" or (not frame.action and all(book.prevSeqId == -1 for book in frame.data)):
-            return [book.snapshot(symbol, sizes) for book in frame.data]
-        raise ParseError(f"OKX: action of a book is {frame.action[:20]!r}, neither snapshot nor update")
+        whole = channel == "books5" or all(book.prevSeqId == -1 for book in frame.data)
+        if frame.action != "snapshot" and (frame.action or not whole):
+            raise ParseError(f"OKX: action of a book is {frame.action[:20]!r}, neither snapshot nor update")
+        if chosen is not None and _RANKS[chosen] < _RANKS[channel]:
+            return []
+        self._books_of[native] = channel
+        return [book.snapshot(symbol, sizes, messages.DEPTHS[channel]) for book in frame.data]
 
     def _data(self, frame: messages.Frame) -> list[Event]:
         """Data of a channel; of one that we do not ask for, nothing."""
         arg, data = frame.arg, frame.data
         if arg is None or not bytes(data):
             raise ParseError("OKX: neither data nor a reply")
+        if arg.channel in _RANKS or arg.channel == "bbo-tbt":
+            return self._books(messages.BookFrame(arg, _decode_books(data), frame.action))
         match arg.channel:
-            case "books" | "bbo-tbt":
-                return self._books(messages.BookFrame(arg, _decode_books(data), frame.action))
-            case "trades":
-                return [row.event(known.market) for row in _decode_trades(data) if (known := self._known(row.instId))]
+            case "trades" | "trades-all":
+                return self._prints(arg.channel, _decode_trades(data))
             case "tickers":
                 tickers = _decode_tickers(data)
                 return [t for row in tickers if (known := self._known(row.instId)) and (t := row.event(known.market))]
@@ -237,7 +255,26 @@ class OkxSession:
         if interval is None:
             return []
         rows, known = _decode_candles(data), self._known(arg.instId)
-        return [] if known is None else [row.event(known.market, interval) for row in rows]
+        return [] if known is None else [bar for row in rows for bar in self._candles(row, known.market, interval)]
+
+    def _candles(self, row: messages.Candle, market: Market, interval: str) -> list[Event]:
+        """The bar; and before it the last one, closed, if nothing but a later bar tells that."""
+        bar = row.event(market, interval)
+        if row.confirm:
+            return [bar]
+        last = self._bars.get((market.native, interval))
+        self._bars[market.native, interval] = bar
+        over = last is not None and last.open_ms < bar.open_ms
+        return [structs.replace(last, closed=True), bar] if last is not None and over else [bar]
+
+    def _prints(self, channel: str, rows: list[messages.Trade]) -> list[Event]:
+        """``trades-all`` tells each match that ``trades`` tells merged: a market's prints are read from one of them."""
+        events: list[Event] = []
+        for row in rows:
+            known = self._known(row.instId)
+            if known is not None and self._prints_of.setdefault(row.instId, channel) == channel:
+                events.append(row.event(known.market))
+        return events
 
     def _mark(self, row: messages.MarkPrice) -> MarkPrice | None:
         """A mark price, with the newest index price and funding rate, if they are of its time."""
@@ -277,6 +314,10 @@ class OkxSession:
     def _accepted(self, key: Key, ended: bool) -> list[Event]:
         """An answer that nothing waits for is of a recording: then it is about all it can stand for."""
         self._take(key)
+        if ended:
+            for chosen in (self._books_of, self._prints_of):
+                if chosen.get(key.native) == key.channel:
+                    del chosen[key.native]
         subscription = self._subscription(key)
         return [] if subscription is None else [Ack(subscriptions=(subscription,), ended=ended)]
 

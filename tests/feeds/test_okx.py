@@ -430,8 +430,55 @@ class TestBooks:
         empty = one(new_session().parse(data("bbo-tbt", {**row, "bids": []})))
         assert (empty.bid, empty.bid_size, empty.ask) == (0.0, 0.0, 8476.98)
 
-    def test_books_of_other_channels_are_not_ours(self) -> None:
-        for channel in ("books5", "books-l2-tbt", "books50-l2-tbt", "books-elp", "trades-all", "open-interest"):
+    @pytest.mark.parametrize(("channel", "depth"), [("books-l2-tbt", 400), ("books50-l2-tbt", 50)])
+    def test_faster_books_are_read_like_ours(self, channel: str, depth: int) -> None:
+        session = new_session()
+        snapshot = one(
+            session.parse(data(channel, {**LEVELS, **TIMES, "prevSeqId": -1, "seqId": 5}, action="snapshot"))
+        )
+        assert (snapshot.seq, snapshot.depth, snapshot.asks[0]) == (5, depth, (8476.98, 415.0))
+        delta = one(session.parse(data(channel, {**LEVELS, **TIMES, "prevSeqId": 5, "seqId": 9}, action="update")))
+        assert (delta.prev, delta.seq, delta.chained) == (5, 9, True)
+
+    @pytest.mark.parametrize("ids", [{"seqId": 7}, {}, {"seqId": 7, "instId": "BTC-USDT", "checksum": -3}])
+    def test_five_levels_are_a_whole_book_every_time(self, ids: dict[str, Any]) -> None:
+        session = new_session("swap-public")
+        for _ in range(2):
+            frame = data("books5", {**LEVELS, "ts": "1597026383085", **ids}, native="BTC-USDT-SWAP")
+            snapshot = one(session.parse(frame))
+            assert (snapshot.symbol, snapshot.depth, snapshot.seq) == ("BTC/USDT:USDT", 5, ids.get("seqId"))
+            assert snapshot.bids == [(8476.97, 2.56)]
+
+    def test_one_side_of_five_levels_may_be_empty(self) -> None:
+        (snapshot,) = new_session().parse(data("books5", {"asks": [], "bids": [], "ts": "1", "seqId": 1}))
+        assert (snapshot.bids, snapshot.asks) == ([], [])
+
+    def test_a_book_is_read_from_one_channel(self) -> None:
+        """From the first that has a snapshot, until a deeper one has. Changes of another chain would be gaps."""
+        session = new_session()
+        whole = {**LEVELS, **TIMES, "prevSeqId": -1}
+
+        def read(channel: str, seq: int, action: str = "snapshot") -> list[Event]:
+            ids = {"seqId": seq, "prevSeqId": -1 if action == "snapshot" else seq - 1}
+            return session.parse(data(channel, {**whole, **ids}, **({} if channel == "books5" else {"action": action})))
+
+        assert len(read("books5", 1)) == 1
+        assert len(read("books50-l2-tbt", 2)) == 1
+        assert (read("books5", 3), len(read("books50-l2-tbt", 3, "update"))) == ([], 1)
+        assert read("books", 4, "update") == [], "it may have begun before the recording"
+        assert len(read("books", 5)) == 1
+        assert (read("books50-l2-tbt", 6, "update"), read("books50-l2-tbt", 7)) == ([], [])
+        assert len(session.parse(data("books5", {**LEVELS, "ts": "1", "seqId": 1}, native="ETH-USDT"))) == 1
+        session.parse(reply("unsubscribe"))
+        assert len(read("books5", 8)) == 1, "the other one has ended"
+
+    def test_changes_before_any_snapshot_are_told(self) -> None:
+        """A book that never begins is incomplete: who verifies must hear of it."""
+        row = {**LEVELS, **TIMES, "prevSeqId": 4, "seqId": 5}
+        assert isinstance(one(new_session().parse(data("books-l2-tbt", row, action="update"))), BookDelta)
+
+    def test_other_channels_are_not_ours(self) -> None:
+        for channel in ("books-elp", "books-elp-all", "open-interest", "mark-price-candle1m", "candle3m"):
             assert new_session().parse(data(channel, {**LEVELS, "ts": "1", "seqId": 1})) == []
 
     def test_unlisted_markets_say_nothing(self) -> None:
@@ -460,6 +507,15 @@ class TestPrices:
         ]
         swap = {**row, "instId": "BTC-USDT-SWAP", "sz": "12.5", "ts": "1"}
         assert one(new_session().parse(data("trades", swap, native="BTC-USDT-SWAP"))).size == Decimal("0.125")
+
+    def test_a_market_s_prints_are_read_from_one_channel(self) -> None:
+        row = {"instId": "BTC-USDT", "tradeId": "1", "px": "5", "sz": "1", "side": "sell", "ts": "1630048897897"}
+        session = new_session()
+        assert len(session.parse(data("trades-all", row))) == 1
+        assert session.parse(data("trades", {**row, "count": "3"})) == []
+        assert len(session.parse(data("trades", {**row, "instId": "ETH-USDT"}, native="ETH-USDT"))) == 1
+        session.parse(reply("unsubscribe", "trades-all"))
+        assert len(session.parse(data("trades", row))) == 1
 
     def test_spot_volumes_are_in_base_and_quote(self) -> None:
         ticker = one(new_session().parse(data("tickers", TICK)))
@@ -499,6 +555,19 @@ class TestPrices:
         assert one(session.parse(data("candle1m", row, native="BTC-USDT-SWAP"))).base_volume == Decimal("529.5858061")
         for channel in ("candle1D", "candle3m", "index-candle1m", "mark-price-candle1m"):
             assert session.parse(data(channel, row)) == [], "a day of Hong Kong is not our day"
+
+    @pytest.mark.parametrize("fields", [7, 8])
+    def test_bars_of_the_older_form_are_closed_by_later_ones(self, fields: int) -> None:
+        rows = [[str(ms), "5", "6", "4", f"{ms}", "45", "529.5", "1000"][:fields] for ms in (60_000, 60_000, 120_000)]
+        session = new_session("spot-business")
+        told = [event for row in rows for event in session.parse(data("candle1m", row))]
+        assert [(e.open_ms, e.closed) for e in told if isinstance(e, Candle)] == [
+            *((60_000, False), (60_000, False), (60_000, True), (120_000, False))
+        ]
+        bars = OKX.parse_candles(BTC, "1m", answer(rows[2], rows[1]))
+        assert [(bar.open_ms, bar.closed) for bar in bars] == [(60_000, True), (120_000, False)]
+        with pytest.raises(ParseError):
+            session.parse(data("candle1m", rows[0][:6]))
 
     def test_mark_index_and_funding_are_told_together(self) -> None:
         session = new_session("swap-public")
