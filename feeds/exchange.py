@@ -81,7 +81,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     fresh_book_s: float | None = None  # a stream's book is compared with a fresh one this often: markets.fresh_books
     origin: str | None = None  # header "Origin" of WebSockets
     options: tuple[str, ...] = ()  # what the adapter's constructor takes from [exchanges.<name>.options]
-    recorded_as: tuple[str, ...] = ()  # other names under which recordings call this exchange
+    recorded_as: tuple[str, ...] = ()  # other names of this exchange in recordings, in small letters and digits alone
+    recorded_products: Mapping[str, str] = {}  # other words for its products there
     needs_key: bool = False  # market data need a key: the adapter takes ``credentials``, sessions log in (LoggedIn)
     one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
     cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
@@ -319,6 +320,14 @@ class TellsDay(Protocol):
 
     def parse_day(self, raw: bytes, markets: MarketIndex) -> list[Ticker]:
         """Of the markets that are listed. Raises ParseError."""
+
+
+@runtime_checkable
+class TellsProduct(Protocol):
+    """An adapter of several products that can tell them by what a frame holds, for recordings that do not name them."""
+
+    def product_in(self, frame: bytes) -> str | None:
+        """None: it may be of any product, or is of none of ours. Never raises."""
 
 
 @runtime_checkable

@@ -30,6 +30,7 @@ What the messages look like is in ``alpaca_messages.py``, one connection's side 
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -71,6 +72,8 @@ _ACCOUNTS = 8
 _WAIT_S = 20.0
 _LONGEST_WAIT_S = 3600.0
 
+_NAMED = re.compile(rb'"S" ?: ?"([^"\\\s]{1,40})"')
+
 _assets_decoder = json.Decoder(list[Raw])
 _decode_asset = json.Decoder(messages.Asset).decode
 _books_decoder = json.Decoder(messages.Orderbooks)
@@ -110,6 +113,10 @@ class Alpaca:
         silent_routes=(CRYPTO, STOCKS),
         one_connection=True,
         probe_s=30,
+        recorded_products={
+            **dict.fromkeys(("v1beta1", "v1beta2", "v1beta3"), CRYPTO),
+            **dict.fromkeys(("iex", "sip", "stock", "equities", "us_equity"), STOCKS),
+        },
     )
 
     def __init__(
@@ -131,6 +138,11 @@ class Alpaca:
         self._credentials = credentials
         self._now_s = now_s
 
+    def product_in(self, frame: bytes) -> str | None:
+        """See :class:`~feeds.exchange.TellsProduct`. A pair has a stroke in its name, a stock has none."""
+        match = _NAMED.search(frame)
+        return None if match is None else CRYPTO if b"/" in match[1] else STOCKS
+
     def budgets(self) -> Mapping[str, Budget]:
         """Half of the account's 200 for each product, since they share it. Accounts that are followed have 200 each,
         and no limit of an address is documented: theirs is for all of them together."""
@@ -150,7 +162,10 @@ class Alpaca:
     def markets_requests(self) -> list[Request]:
         return [
             Request(
-                path="/v2/assets", params=(("asset_class", kind), ("status", "active")), product=f"{product}.trading"
+                path="/v2/assets",
+                params=(("asset_class", kind), ("status", "active")),
+                product=f"{product}.trading",
+                about=product,
             )
             for product, kind in _CLASSES.items()
         ]

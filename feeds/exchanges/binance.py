@@ -35,6 +35,7 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import Budget, Facts, MarketIndex, Request
 from feeds.exchanges import binance_messages as messages
 from feeds.exchanges.binance_messages import MALFORMED
+from feeds.exchanges.binance_products import product_in
 from feeds.exchanges.binance_session import PATHS, BinanceSession, product_of, route_of
 
 log = structlog.get_logger(__name__)
@@ -82,11 +83,16 @@ class Binance:
         truncates=False,
         markets_by_stream=False,
         probe_by_rest=True,
+        recorded_products=dict.fromkeys(("futures", "usdtm", "um", "fapi", "fstream", "perpetual", "perp"), "usdm"),
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:
         given = endpoints or {}
         self.endpoints: Mapping[str, str] = {key: given.get(key, url).rstrip("/") for key, url in ENDPOINTS.items()}
+
+    def product_in(self, frame: bytes) -> str | None:
+        """See :class:`~feeds.exchange.TellsProduct`."""
+        return product_in(frame)
 
     def budgets(self) -> Mapping[str, Budget]:
         return {

@@ -45,6 +45,7 @@ from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimite
 from feeds.exchange import Budget, Facts, MarketIndex, Request
 from feeds.exchanges import bybit_answers as answers
 from feeds.exchanges.bybit_messages import MALFORMED, PERIODS
+from feeds.exchanges.bybit_products import product_in
 from feeds.exchanges.bybit_session import DEPTHS, PRODUCTS, BybitSession, topic_of
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class Bybit:
         markets_by_stream=False,
         probe_by_rest=True,
         snapshots_replace=True,
+        recorded_products=dict.fromkeys(("futures", "perpetual", "perp", "contract", "derivatives"), "linear"),
         book_depths=DEPTHS,
         ids_per_connection=True,  # ``u`` begins anew with a service's restart: nobody says that all servers share it
     )
@@ -123,6 +125,10 @@ class Bybit:
         self.endpoints: Mapping[str, str] = {key: given.get(key, url).rstrip("/") for key, url in ENDPOINTS.items()}
         self.book_depth = book_depth
         self._now_s = now_s
+
+    def product_in(self, frame: bytes) -> str | None:
+        """See :class:`~feeds.exchange.TellsProduct`."""
+        return product_in(frame)
 
     def budgets(self) -> Mapping[str, Budget]:
         """The products and the accounts share one limit of 600: a third for each."""

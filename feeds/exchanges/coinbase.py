@@ -89,6 +89,7 @@ class Coinbase:
         markets_by_stream=False,
         probe_by_rest=False,
         polled_routes=(REST_ROUTE,),
+        recorded_as=("coinbaseadvanced", "coinbaseadvancedtrade"),
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None, *, now_s: Callable[[], float] = time.time) -> None:

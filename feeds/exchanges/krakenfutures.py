@@ -91,6 +91,7 @@ class KrakenFutures:
         markets_by_stream=False,
         probe_by_rest=True,
         candle_intervals=(INTERVAL,),
+        recorded_as=("krakenderivatives", "cryptofacilities"),
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:

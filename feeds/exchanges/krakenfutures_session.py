@@ -27,7 +27,18 @@ _BACK = 100
 _ENDED = ("unsubscribed", "unsubscribed_failed")
 _FAILED = ("subscribed_failed", "unsubscribed_failed")
 
+
+class _Feed(Struct):
+    """Data of a feed that we do not know: one of an account, or one that is not documented, such as
+    ``candles_trade_1m_snapshot``, which recordings hold."""
+
+    feed: str
+
+
+_KNOWN_FEEDS = frozenset({"book", "book_snapshot", "ticker", "ticker_lite", "trade", "trade_snapshot", "heartbeat"})
+
 _decode_data = json.Decoder(messages.Data).decode
+_decode_feed = json.Decoder(_Feed).decode
 _decode_word = json.Decoder(messages.Word).decode
 
 Stream = tuple[str, str]
@@ -147,7 +158,9 @@ class KrakenFuturesSession:
             try:
                 word = _decode_word(frame)
             except ValidationError:
-                raise error from None
+                if _decode_feed(frame).feed in _KNOWN_FEEDS:
+                    raise error from None
+                return []  # of a feed that is none of ours
             return self._word(word)
         if isinstance(data, messages.Beat):
             return self._beat(data)

@@ -27,6 +27,7 @@ What frames look like is in ``lmex_messages.py``, one connection's side in ``lme
 ``lmex_polls.py``: with them this file would pass 400 lines.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -78,6 +79,8 @@ _market_decoder = json.Decoder(messages.Summary, strict=False)
 _depth_decoder = json.Decoder(messages.Depth, strict=False)
 _error_decoder = json.Decoder(messages.Error)
 
+_NAMED = re.compile(rb'"symbol" ?: ?"[A-Z0-9_]+?(-[A-Z0-9]+|PFC)"')
+
 T = TypeVar("T")
 Names = str | Sequence[str]
 
@@ -102,6 +105,7 @@ _FACTS = Facts(
         *("futures_best_topics", "spot_trade_topics", "futures_trade_topics", "ping", "origin", "candle_volume"),
     ),
     recorded_as=("btse",),
+    recorded_products=dict.fromkeys(("perpetual", "perp", "swap"), "futures"),
 )
 
 
@@ -162,6 +166,14 @@ class Lmex:
         self._ping = ping
         self._calls = {product: RestCalls(product, version, candle_volume) for product, version in versions.items()}
         self._now_s = now_s
+
+    def product_in(self, frame: bytes) -> str | None:
+        """See :class:`~feeds.exchange.TellsProduct`: ``BTC-USD`` is spot, ``BTC-PERP`` and ``BTC-260626`` are not."""
+        match = _NAMED.search(frame)
+        if match is None:
+            return None
+        ending = match[1]
+        return "futures" if ending in (b"-PERP", b"PFC") or ending[1:].isdigit() else "spot"
 
     def budgets(self) -> Mapping[str, Budget]:
         return {product: Budget(limit=15, per_s=1) for product in PRODUCTS}

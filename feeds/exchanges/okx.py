@@ -110,6 +110,8 @@ class Okx:
         pong=b"pong",
         silent_routes=tuple(route for route in _ROUTES if route.endswith("business")),
         products_mixed=True,
+        recorded_as=("okex",),
+        recorded_products={"futures": "swap", "perpetual": "swap"},
     )
 
     def __init__(self, endpoints: Mapping[str, str] | None = None) -> None:

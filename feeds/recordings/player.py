@@ -16,7 +16,8 @@ from feeds import exchanges
 from feeds.config import Config, ExchangeConfig
 from feeds.domain import BookDelta, BookSnapshot, Candle, Market
 from feeds.exchange import Exchange, MarketIndex
-from feeds.recordings.recording import BadLine, Record, Recording, RecordingError, Scan
+from feeds.recordings.recording import BadLine, Record, Recording, RecordingError
+from feeds.recordings.scan import Scan
 
 SLICE_S = 0.005
 """Records are handed on for so long before others get the loop."""

@@ -26,8 +26,8 @@ from feeds.config import ExchangeConfig
 from feeds.errors import FeedError
 from feeds.exchange import Request
 from feeds.markets.venue import Venue
-from feeds.recordings.recording import asks
 from feeds.recordings.redaction import Redactor
+from feeds.recordings.scan import asks
 from feeds.recordings.volumes import Close, Item, Library, Stop, Volume
 from feeds.rest import encode
 

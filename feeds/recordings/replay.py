@@ -35,7 +35,8 @@ from feeds.markets.opening import adapter_of, rest_of
 from feeds.markets.venue import Venue
 from feeds.recordings.played import KINDS, PlayedConnection, PlayedFeed, PlayedLane
 from feeds.recordings.player import Played, Player
-from feeds.recordings.recording import Record, asks, probes
+from feeds.recordings.recording import Record
+from feeds.recordings.scan import asks, probes
 from feeds.sync import BookSync, Need
 
 log = structlog.get_logger(__name__)

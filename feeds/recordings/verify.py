@@ -29,7 +29,8 @@ from feeds.errors import ParseError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create, recorded_as
 from feeds.recordings.findings import Report, describe
-from feeds.recordings.recording import BadLine, Record, Recording, RecordingError, Scan, asks, probes
+from feeds.recordings.recording import BadLine, Record, Recording, RecordingError
+from feeds.recordings.scan import Scan, asks, probes
 from feeds.recordings.under_test import BookUnderTest
 from feeds.sync import BookSync
 

@@ -363,6 +363,12 @@ class TestData:
     def test_what_is_not_listed_says_nothing(self, frame: str) -> None:
         assert new_session().parse(frame.replace("PF_XBTUSD", "PI_XBTUSD")) == []
 
+    @pytest.mark.parametrize("feed", ["candles_trade_1m_snapshot", "candles_trade_1m", "fills_snapshot", "news"])
+    def test_feeds_that_are_none_of_ours_say_nothing(self, feed: str) -> None:
+        """Such as are of accounts, or come from recordings and are not documented."""
+        bar = {"time": 1620816960000, "open": "56294", "high": "56475", "low": "55935", "close": "56250"}
+        assert new_session().parse(json.dumps({"feed": feed, "product_id": "PF_XBTUSD", "candles": [bar]})) == []
+
     @pytest.mark.parametrize("frame", [frames.TICKER_LITE, frames.INFO, '{"event":"pong"}'])
     def test_what_says_nothing_that_we_use(self, frame: str) -> None:
         assert new_session().parse(frame) == []
@@ -374,7 +380,8 @@ class TestData:
             "",
             "[]",
             "{}",
-            '{"feed":"candles_trade_1m"}',
+            '{"feed":"book"}',
+            '{"feed":7}',
             '{"event":"surprise"}',
             frames.DELTA.replace("326072250", "-1"),
             frames.DELTA.replace("34981", "0"),
