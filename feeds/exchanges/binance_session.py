@@ -162,7 +162,7 @@ class BinanceSession:
             frame = _decode_any_frame(raw)
             data = bytes(frame.data)
             if data.startswith(b"["):  # streams of all markets, like "!ticker@arr"
-                return [event for each in _decode_list(data) for event in self._any_payload(bytes(each), "")]
+                return self._list(_decode_list(data))
             if data:
                 return self._any_payload(data, frame.stream)
             error = frame.error or (messages.Error(frame.code, frame.msg) if frame.code is not None else None)
@@ -173,6 +173,19 @@ class BinanceSession:
             return self._any_payload(raw, frame.stream)
         except MALFORMED as error:
             raise ParseError(f"Binance {self._route}: {error}", raw) from error
+
+    def _list(self, payloads: list[Raw]) -> list[Event]:
+        """One that cannot be understood must not cost us all the others. Raises ParseError if none can be."""
+        events: list[Event] = []
+        trouble: list[Exception] = []
+        for each in payloads:
+            try:
+                events += self._any_payload(bytes(each), "")
+            except (ParseError, *MALFORMED) as error:
+                trouble.append(error)
+        if trouble and len(trouble) == len(payloads):
+            raise ParseError(f"Binance {self._route}: {trouble[0]}") from trouble[0]
+        return events
 
     def _any_payload(self, raw: bytes, stream: str) -> list[Event]:
         kind = _decode_any_payload(raw)

@@ -247,7 +247,7 @@ class Summary(Struct):
 class DaySummary(Struct):
     """The same entry, for the figures of 24 hours and funding."""
 
-    last: Decimal
+    last: Decimal | None = None
     high24Hr: Decimal | None = None
     low24Hr: Decimal | None = None
     percentageChange: Decimal | None = None
@@ -256,8 +256,11 @@ class DaySummary(Struct):
     fundingRate: Decimal | None = None
     fundingTime: Millis | None = None
 
-    def ticker(self, contract: Contract) -> Ticker:
-        last = amount(self.last, "last")
+    def ticker(self, contract: Contract) -> Ticker | None:
+        """None for a market in which nothing was ever traded: it has no last price, or 0."""
+        last = None if self.last is None else amount(self.last, "last")
+        if not last:
+            return None
         change = None if self.percentageChange is None else amount(self.percentageChange, "change", signed=True) / 100
         return Ticker(
             symbol=contract.symbol,

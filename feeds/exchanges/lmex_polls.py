@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import structlog
 from msgspec import Raw, Struct, ValidationError, json
 
 from feeds.domain import Candle, Channel, Event, Market, Subscription
@@ -22,6 +23,8 @@ _decode_symbol = json.Decoder(messages.SymbolOnly).decode
 _decode_day = json.Decoder(messages.DaySummary, strict=False).decode
 _decode_marks = json.Decoder(list[messages.Mark], strict=False).decode
 _decode_ohlc = json.Decoder(list[messages.OhlcRow], strict=False).decode
+
+log = structlog.get_logger(__name__)
 
 
 class RestCalls(Struct, frozen=True):
@@ -68,6 +71,7 @@ class LmexPolls:
         self._markets = markets
         self._wanted: set[Subscription] = set()
         self._funding: dict[str, messages.DaySummary] = {}  # by native name
+        self._strange: set[str] = set()  # native names of rows that were not understood the last time
 
     def requests(self, subscriptions: Iterable[Subscription]) -> list[Request]:
         """The summary of all markets first: mark prices are told with the funding that it tells."""
@@ -98,18 +102,38 @@ class LmexPolls:
             raise ParseError(f"LMEX, {method}: {error}", raw) from error
 
     def _summary(self, request: Request, raw: bytes) -> list[Event]:
+        """Row by row: one that cannot be understood has no figures, and must not cost the others theirs. It is told to
+        the log once. Raises ValidationError if there are such, and no other that was asked for."""
         events: list[Event] = []
+        strange: dict[str, str] = {}
+        understood = 0
         for row in _decode_rows(raw):
-            native = _decode_symbol(row).symbol
-            market = self._markets.native(self._calls.product, native)
-            if market is None:
-                continue
-            ticker, mark = (Subscription(channel=c, symbol=market.symbol) for c in (Channel.TICKER, Channel.MARK))
-            if ticker in self._wanted or mark in self._wanted:
-                self._funding[native] = day = _decode_day(row)
-                if ticker in self._wanted:
-                    events.append(day.ticker(Contract(market.symbol, market.contract_size)))
+            native = ""
+            try:
+                native = _decode_symbol(row).symbol
+                market = self._markets.native(self._calls.product, native)
+                if market is not None:
+                    events += self._figures(market, row)
+                    understood += any(s.symbol == market.symbol for s in self._wanted)
+            except MALFORMED as error:
+                strange[native] = str(error)
+        if strange and not understood:
+            raise ValidationError(next(iter(strange.values())))
+        for native in strange.keys() - self._strange:
+            log.warning("24 h figures left out", exchange="lmex", market=native, error=strange[native])
+        for native in self._strange - strange.keys():
+            log.info("24 h figures understood again", exchange="lmex", market=native)
+        self._strange = set(strange)
         return events
+
+    def _figures(self, market: Market, row: Raw) -> list[Event]:
+        """Of a market that is wanted; and its funding is remembered for its mark price."""
+        ticker, mark = (Subscription(channel=c, symbol=market.symbol) for c in (Channel.TICKER, Channel.MARK))
+        if ticker not in self._wanted and mark not in self._wanted:
+            return []
+        self._funding[market.native] = day = _decode_day(row)
+        told = day.ticker(Contract(market.symbol, market.contract_size)) if ticker in self._wanted else None
+        return [] if told is None else [told]
 
     def _marks(self, request: Request, raw: bytes) -> list[Event]:
         events: list[Event] = []

@@ -239,6 +239,13 @@ class TestOtherStreams:
         events = session("usdm-market").parse(frame("!ticker@arr", both))
         assert [event.symbol for event in events if isinstance(event, Ticker)] == ["BTC/USDT:USDT", "ETH/USDT:USDT"]
 
+    def test_one_market_that_cannot_be_understood_does_not_cost_the_others(self) -> None:
+        strange = [{**TICKER, "c": None}, {"e": "somethingNew"}, 7, {**TICKER, "s": "ETHUSDT"}]
+        events = session("usdm-market").parse(frame("!ticker@arr", strange))
+        assert [event.symbol for event in events if isinstance(event, Ticker)] == ["ETH/USDT:USDT"]
+        with pytest.raises(ParseError):
+            session("usdm-market").parse(frame("!ticker@arr", strange[:3]))
+
 
 class TestWhatIsNotOurs:
     @pytest.mark.parametrize("payload", [FUTURES_DEPTH, TICKER, MARK, KLINE], ids=lambda payload: payload["e"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from feeds.book import OrderBook
 from feeds.domain import (
@@ -513,6 +514,27 @@ class TestPolls:
             base_volume=Decimal("2247.0228"),
             quote_volume=Decimal("172418318.75"),
         )
+
+    @pytest.mark.parametrize("last", ["null", "0", None])
+    def test_a_market_without_a_last_price_has_no_figures_and_the_others_have(self, last: str | None) -> None:
+        new = frames.SUMMARY_PERP.replace('"last": 76731.9,', "" if last is None else f'"last": {last},')
+        assert new != frames.SUMMARY_PERP
+        asked, (request, *_) = polls(want(Channel.TICKER), want(Channel.TICKER, "ETH/USDT:USDT"), want(Channel.MARK))
+        raw = f"[{new},{frames.SUMMARY_PERP.replace('BTC-PERP', 'ETH-PERP')}]".encode()
+        assert one(asked.parse(request, raw)).symbol == "ETH/USDT:USDT"
+        assert one(asked.parse(asked.requests([want(Channel.MARK)])[1], frames.PRICE)).funding_rate is not None
+
+    @pytest.mark.parametrize("row", ['{"symbol":7}', "7", "{}", '{"symbol":"BTC-PERP","last":-1}'])
+    def test_a_row_that_cannot_be_understood_costs_no_other_and_is_told_once(self, row: str) -> None:
+        asked, (request,) = polls(want(Channel.TICKER), want(Channel.TICKER, "ETH/USDT:USDT"))
+        other = frames.SUMMARY_PERP.replace("BTC-PERP", "ETH-PERP")
+        with capture_logs() as logs:
+            for _ in range(3):
+                assert one(asked.parse(request, f"[{row},{other}]".encode())).symbol == "ETH/USDT:USDT"
+            assert len(asked.parse(request, f"[{frames.SUMMARY_PERP},{other}]".encode())) == 2
+        assert [line["event"] for line in logs] == ["24 h figures left out", "24 h figures understood again"]
+        with pytest.raises(ParseError):
+            asked.parse(request, f"[{row}]".encode())
 
     @pytest.mark.parametrize(("size", "base"), [("224702280", "2247.0228"), ("2247.0228", "2247.0228"), ("31", None)])
     def test_volume_in_contracts_or_base_or_unclear(self, size: str, base: str | None) -> None:
