@@ -181,7 +181,11 @@ class Bbo(Value, frozen=True, kw_only=True):
 
 
 class Trade(Value, frozen=True, kw_only=True):
-    """A print. ``side`` is the taker's, None where the exchange does not tell it."""
+    """A print. ``side`` is the taker's, None where the exchange does not tell it.
+
+    ``last``: it makes the last price, unlike one that is reported late. Or a word about an earlier print: it stands
+    ``instead_of`` the one of that id, which was wrong, or (``void``) the one of its own id is taken back.
+    """
 
     symbol: str
     id: str
@@ -189,13 +193,16 @@ class Trade(Value, frozen=True, kw_only=True):
     price: Decimal
     size: Decimal
     exchange_ms: int
+    last: bool = True
+    instead_of: str = ""
+    void: bool = False
 
 
 class Ticker(Value, frozen=True, kw_only=True):
-    """Rolling 24 h figures. ``change`` is a ratio: 0.0123 is +1.23 %."""
+    """Rolling 24 h figures. ``change`` is a ratio: 0.0123 is +1.23 %. Without ``last`` none is known (any more)."""
 
     symbol: str
-    last: Decimal
+    last: Decimal | None
     open: Decimal | None = None
     high: Decimal | None = None
     low: Decimal | None = None

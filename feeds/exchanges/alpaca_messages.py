@@ -11,8 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import DecodeError, Meta, Struct, ValidationError, field
 
-from feeds import domain
-from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Level, Market
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Candle, Level, Market, Side
 
 MALFORMED = (DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises for bytes that are not what was asked for."""
@@ -138,18 +137,41 @@ class Trade(Struct, tag_field="T", tag="t"):
     t: Moment
     i: int
     tks: Literal["B", "S", "-", ""] | None = None
+    x: str = ""
+    c: list[str] | None = None
+    z: str = ""
 
-    def event(self, symbol: str, *, stock: bool) -> domain.Trade:
-        """A stock's id is unique at the exchange where it was traded and on one day."""
-        ms = ms_of(self.t)
-        return domain.Trade(
-            symbol=symbol,
-            id=f"{self.i}-{ms}" if stock else str(self.i),
-            side="buy" if self.tks == "B" else "sell" if self.tks == "S" else None,
-            price=amount(self.p, "p", positive=True),
-            size=amount(self.s, "s"),
-            exchange_ms=ms,
-        )
+    @property
+    def side(self) -> Side | None:
+        return "buy" if self.tks == "B" else "sell" if self.tks == "S" else None
+
+
+class Correction(Struct, tag_field="T", tag="c"):
+    """``{"T":"c","S":"EEM","x":"M","oi":52983525033527,"op":39.1582,"os":440000,"oc":[" ","7"],"ci":52983525034326,
+    "cp":39.1809,"cs":440000,"cc":[" ","7"],"z":"B","t":"2023-04-06T14:25:06.542305024Z"}``: the original print, and
+    the corrected one. Of stocks; comes with the trades."""
+
+    S: str
+    oi: int
+    ci: int
+    cp: Decimal
+    cs: Decimal
+    t: Moment
+    x: str = ""
+    cc: list[str] | None = None
+    z: str = ""
+
+
+class Cancel(Struct, tag_field="T", tag="x"):
+    """``{"T":"x","S":"GOOGL","i":465,"x":"D","p":105.31,"s":300,"a":"C","z":"C","t":"2023-04-06T13:15:42.83540958Z"}``:
+    a print is canceled ("C") or was an error ("E"). Of stocks; comes with the trades."""
+
+    S: str
+    i: int
+    p: Decimal
+    s: Decimal
+    t: Moment
+    x: str = ""
 
 
 class Row(Struct):
@@ -236,14 +258,6 @@ class TradingStatus(Struct, tag_field="T", tag="s"):
 
 class Bands(Struct, tag_field="T", tag="l"):
     """A stock's limits up and down; never asked for."""
-
-
-class Correction(Struct, tag_field="T", tag="c"):
-    """Of a stock's trade; comes with the trades, and is not shown."""
-
-
-class Cancel(Struct, tag_field="T", tag="x"):
-    """Of a stock's trade; comes with the trades, and is not shown."""
 
 
 Message: TypeAlias = (

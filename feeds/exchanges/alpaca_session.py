@@ -1,15 +1,18 @@
 """One connection of Alpaca's market data stream. The facts are in ``alpaca.py``."""
 
 from collections.abc import Sequence
+from typing import get_args
 
-from msgspec import Struct, json
+import structlog
+from msgspec import Raw, Struct, ValidationError, json
 
 from feeds.account import Credentials
-from feeds.domain import Ack, Channel, Closing, Event, LoggedIn, Market, Notice, Rejected, Subscription, Ticker
+from feeds.domain import Ack, Channel, Closing, Event, LoggedIn, Market, Notice, Rejected, Subscription
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import alpaca_messages as messages
 from feeds.exchanges.alpaca_messages import LABEL, MALFORMED, STOCKS
+from feeds.exchanges.alpaca_prints import Prints
 
 INTERVAL = "1m"
 """Of the bars that are streamed."""
@@ -28,7 +31,20 @@ _REFUSED = {402: "the key is wrong", 408: "the account has no access to these da
 """Answers to a login that no other attempt would change."""
 _AT_LOGIN = {404: "the login came too late", 406: "another connection of this account is open, and one is allowed"}
 
+_KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(messages.Message))
+_UNKNOWN_TOLD = 20
+
+
+class _Kind(Struct):
+    T: str
+
+
 _decode = json.Decoder(list[messages.Message]).decode
+_decode_rows = json.Decoder(list[Raw]).decode
+_decode_message = json.Decoder(messages.Message).decode
+_decode_kind = json.Decoder(_Kind).decode
+
+log = structlog.get_logger(__name__)
 
 Stream = tuple[str, str]
 """A channel and a native name: what Alpaca subscribes."""
@@ -53,7 +69,8 @@ class AlpacaSession:
         self._product = product
         self._markets = markets
         self._credentials = credentials
-        self._symbols: dict[str, str] = {}  # by native name, those that came
+        self._unknown: set[str] = set()  # types of messages that were met and told to the log
+        self._prints = Prints(stocks=product == STOCKS)
         self._logged_in = False
         self._asked: list[_Ask] = []  # oldest first
         self._held: dict[Stream, dict[Subscription, None]] = {}  # ours that want it
@@ -123,21 +140,43 @@ class AlpacaSession:
     def parse(self, raw: bytes | str) -> list[Event]:
         frame = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
         try:
-            events = [event for message in _decode(frame) for event in self._understand(message)]
+            events = [event for message in self._messages(frame) for event in self._understand(message)]
         except MALFORMED as error:
             raise ParseError(f"{LABEL}: {error}", raw) from error
         if self._owed:
             events, self._owed = self._owed + events, []
         return events
 
+    def _messages(self, frame: bytes) -> list[messages.Message]:
+        """Those of one frame. One of an unknown type must not cost us the others; one of a known type that cannot be
+        understood does, since it may have changed a book."""
+        try:
+            return _decode(frame)
+        except ValidationError:
+            found = []
+            for each in _decode_rows(frame):
+                try:
+                    found.append(_decode_message(each))
+                except ValidationError:
+                    kind = _decode_kind(each).T
+                    if kind in _KINDS:
+                        raise
+                    self._note_unknown(kind)
+            return found
+
+    def _note_unknown(self, kind: str) -> None:
+        if kind not in self._unknown and len(self._unknown) < _UNKNOWN_TOLD:
+            self._unknown.add(kind)
+            log.info("messages of an unknown type are not used", exchange="alpaca", type=kind[:40])
+
     def _understand(self, message: messages.Message) -> list[Event]:
         match message:
             case messages.Book(S=native) | messages.Quote(S=native):
                 market = self._market(native)
                 return [] if market is None else self._prices(message, market)
-            case messages.Trade(S=native):
+            case messages.Trade(S=native) | messages.Correction(S=native) | messages.Cancel(S=native):
                 market = self._market(native)
-                return [] if market is None else self._trade(message, market)
+                return [] if market is None else self._print(message, market.symbol)
             case messages.MinuteBar(S=native) | messages.UpdatedBar(S=native):
                 market = self._market(native)
                 return [] if market is None else [message.candle(market.symbol, INTERVAL, closed=True)]
@@ -160,10 +199,12 @@ class AlpacaSession:
             return [message.bbo(market.symbol)]
         return [message.snapshot(market.symbol), message.bbo(market.symbol)]
 
-    def _trade(self, message: messages.Trade, market: Market) -> list[Event]:
-        trade = message.event(market.symbol, stock=self._product == STOCKS)
-        ticker = Ticker(symbol=trade.symbol, last=trade.price, exchange_ms=trade.exchange_ms)
-        return [trade, ticker]
+    def _print(self, message: messages.Trade | messages.Correction | messages.Cancel, symbol: str) -> list[Event]:
+        if isinstance(message, messages.Trade):
+            return self._prints.take(symbol, message)
+        if isinstance(message, messages.Correction):
+            return self._prints.correct(symbol, message)
+        return self._prints.cancel(symbol, message)
 
     def _success(self, said: str) -> list[Event]:
         if said == "authenticated":

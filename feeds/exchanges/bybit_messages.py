@@ -130,7 +130,7 @@ def bbo(symbol: str, bid: domain.Level, ask: domain.Level, rank: int, exchange_m
 class Trade(Struct):
     """``{"T":1672304486865,"s":"BTCUSDT","S":"Buy","v":"0.001","p":"16578.50","L":"PlusTick",
     "i":"20f43950-d8dd-5b31-9112-a178eb6023af","BT":false,"RPI":false,"seq":1783284617}``; S is the taker's side. Spot
-    has no L, and digits as ``i``. Block trades (BT) are prints like any other."""
+    has no L, and digits as ``i``. Block trades (BT) were agreed beside the book."""
 
     T: Counter
     s: str
@@ -138,6 +138,7 @@ class Trade(Struct):
     v: Number
     p: Number
     i: str
+    BT: bool = False
 
     def event(self, symbol: str) -> domain.Trade:
         return domain.Trade(

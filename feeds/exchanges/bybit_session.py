@@ -175,7 +175,7 @@ class BybitSession:
         match kind:
             case "publicTrade":
                 trades = [(self._symbol(row.s), row) for row in _decode_trades(frame.data)]
-                return [row.event(symbol) for symbol, row in trades if symbol is not None]
+                return [row.event(symbol) for symbol, row in trades if symbol is not None and not row.BT]
             case "tickers":
                 return self._ticker(frame)
             case "kline":

@@ -115,8 +115,8 @@ def draw_quote(feed: "MarketFeed") -> Picture:
 
 
 def last_price(feed: "MarketFeed") -> Decimal | None:
-    """Price of the newest print, else of the ticker."""
-    trade = feed.trades[-1] if feed.trades else None
+    """Price of the newest print that makes one, else of the ticker."""
+    trade = next((trade for trade in reversed(feed.trades) if trade.last), None)
     ticker = feed.ticker
     if trade is not None and (ticker is None or ticker.exchange_ms is None or trade.exchange_ms >= ticker.exchange_ms):
         return trade.price

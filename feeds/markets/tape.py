@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from msgspec import structs
+
 from feeds.bars import BarKit
 from feeds.domain import Candle, Trade
 from feeds.led_bars import LedBars
@@ -22,7 +24,9 @@ class Tape:
         self._ids: set[str] = set()
 
     def take_trade(self, trade: Trade) -> bool:
-        """False for one that came before (a snapshot after a reconnect)."""
+        """False for one that came before (a snapshot after a reconnect), and for a word about one that is not here."""
+        if trade.void or trade.instead_of:
+            return self._correct(trade)
         if trade.id in self._ids:
             return False
         if len(self.trades) == TRADES_KEPT:
@@ -36,6 +40,20 @@ class Tape:
             self.trades.extend(ordered)
         return True
 
+    def _correct(self, trade: Trade) -> bool:
+        """A wrong print goes; what stands in its place is of its time."""
+        wrong = trade.instead_of or trade.id
+        at = next((number for number, each in enumerate(self.trades) if each.id == wrong), None)
+        if at is None:
+            return False
+        self._ids.discard(wrong)
+        if trade.void:
+            del self.trades[at]
+        else:
+            self._ids.add(trade.id)
+            self.trades[at] = structs.replace(trade, exchange_ms=self.trades[at].exchange_ms, instead_of="")
+        return True
+
     def has(self, trade: Trade) -> bool:
         """This one, or a later one."""
         return trade.id in self._ids or (bool(self.trades) and self.trades[-1].exchange_ms > trade.exchange_ms)
@@ -47,7 +65,9 @@ class Tape:
 
     def lead(self, trade: Trade, recv_ns: int) -> list[Candle]:
         """The bars that a print leads on. Prints of one frame have one ``recv_ns``."""
-        return [] if self._led is None else self._kept(self._led.take(trade, recv_ns))
+        if self._led is None or trade.void or trade.instead_of or not trade.last:
+            return []
+        return self._kept(self._led.take(trade, recv_ns))
 
     def lost(self) -> None:
         """Prints were missed, or may have been."""

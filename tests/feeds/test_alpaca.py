@@ -301,7 +301,8 @@ class TestData:
         assert isinstance(bbo, Bbo) and (bbo.bid, bbo.ask) == (87.66, 87.68)
         trade = session.parse(frames.STOCK_TRADE)[0]
         assert isinstance(trade, Trade)
-        assert (trade.side, trade.price, trade.id) == (None, Decimal("126.55"), "96921-1614009104208")
+        assert (trade.side, trade.price, trade.id) == (None, Decimal("126.55"), "D96921-18680")
+        assert not trade.last, "an odd lot"
 
     def test_a_side_that_nobody_quotes(self) -> None:
         night = frames.STOCK_QUOTE.replace('"ap": 87.68, "as": 4', '"ap": 0, "as": 0')
@@ -325,7 +326,7 @@ class TestData:
         [
             "{}",
             "[",
-            '[{"T":"z"}]',
+            '[{"T":7}]',
             frames.WHOLE_BOOK.replace("0.2632414", "-1"),
             frames.WHOLE_BOOK.replace("27539.49", "0"),
             frames.TRADE.replace("27540.12", "1e999"),

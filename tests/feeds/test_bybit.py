@@ -430,6 +430,11 @@ class TestFigures:
             exchange_ms=1672304486865,
         )
 
+    def test_block_trades_are_none_of_the_book(self) -> None:
+        assert new_session().parse(frames.TRADE.replace('"BT":false', '"BT":true')) == []
+        with pytest.raises(ParseError):
+            new_session().parse(frames.TRADE.replace('"BT":false', '"BT":"x"'))
+
     def test_spot_trades_in_their_order(self) -> None:
         rows = [
             {
