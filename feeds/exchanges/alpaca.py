@@ -10,8 +10,9 @@ SDK, as of 2026; what is marked **unconfirmed** comes from elsewhere and could n
   may linger. So all that is wanted goes by one connection of crypto, and one of stocks.
 * Every frame is an array; data may be batched. An answer lists all that stands; an error names nobody.
 * A book begins with a message of ``r: true``, which may also come again at any time. Changes have **no numbers and no
-  checksum**: what shows a fault is a crossed book, a frame that is not understood, or REST's book that differs. It is
-  built anew by ending the subscription and subscribing again.
+  checksum**: what shows a fault is a crossed book, a frame that is not understood, or REST's book that differs: it is
+  compared when the market is silent, and level by level every minute (``feeds.markets.compared_books``). It is built
+  anew by ending the subscription and subscribing again.
 * Stocks have no book at all: best prices and trades. Their trades have no taker's side. **Unconfirmed**: sizes
   of their quotes are round lots, whose number of shares depends on the stock's price and changed in 2025. So they are
   not shown.
@@ -113,6 +114,7 @@ class Alpaca:
         silent_routes=(CRYPTO, STOCKS),
         one_connection=True,
         probe_s=30,
+        fresh_book_s=60,
         recorded_products={
             **dict.fromkeys(("v1beta1", "v1beta2", "v1beta3"), CRYPTO),
             **dict.fromkeys(("iex", "sip", "stock", "equities", "us_equity"), STOCKS),

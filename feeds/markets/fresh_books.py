@@ -8,12 +8,15 @@ levels must be the same: if they are not, the running one was wrong, which is co
 changes over to the fresh one, as it does when a connection is replaced (``arrival``), and the old subscriptions end.
 The running book is in use all the time, and both connections go on: it is a market that moves, not a connection.
 
+Where one connection is all that is allowed (``Facts.one_connection``), the exchange's own book by REST is the other
+one: see ``compared_books``.
+
 Where ids never meet (another numbering on every connection), the fresh book takes over uncompared after ``MEET_S``, at
 a moment when it is not behind.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,6 +24,7 @@ from feeds.book import BookSide, OrderBook
 from feeds.clock import Clock
 from feeds.domain import StreamState, Subscription
 from feeds.markets.arrival import Arrival
+from feeds.markets.compared_books import ComparedBooks
 from feeds.markets.lane import Lane, deliver
 from feeds.markets.market import MarketFeed
 from feeds.sync import Need
@@ -68,10 +72,21 @@ class _Fresh:
 
 
 class FreshBooks:
-    """All of a venue. ``every_s``: how old a book may get before it is compared; None: for ever."""
+    """All of a venue. ``every_s``: how old a book may get before it is compared; None: for ever. ``spawn`` runs a
+    coroutine as a task that the venue owns."""
 
-    def __init__(self, venue: "Venue", every_s: float | None, depth: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        venue: "Venue",
+        every_s: float | None,
+        depth: int,
+        clock: Clock,
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+    ) -> None:
         self.venue = venue
+        self.by_rest: ComparedBooks | None = None
+        if every_s is not None and venue.adapter.facts.one_connection:
+            self.by_rest = ComparedBooks(venue, every_s, clock, spawn)
         self._every_s = every_s
         self._depth = depth
         self._clock = clock
@@ -84,6 +99,9 @@ class FreshBooks:
 
     def tick(self, feed: MarketFeed) -> None:
         """Called for every market four times a second."""
+        if self.by_rest is not None:
+            self.by_rest.tick(feed)
+            return
         if self._every_s is None:
             return
         symbol, now_s = feed.market.symbol, self._clock.monotonic_s()
@@ -190,6 +208,8 @@ class FreshBooks:
 
     def forget(self, symbol: str) -> None:
         """The market was closed."""
+        if self.by_rest is not None:
+            self.by_rest.forget(symbol)
         fresh = self._end(symbol)
         if fresh is not None:
             self._leave(fresh, symbol)

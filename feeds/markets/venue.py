@@ -108,7 +108,7 @@ class Venue:
         self.clock_offset = ClockOffset(clock)
         self.renewals = Renewals(self, clock)
         self.fallback = Fallback(self, clock)
-        self.fresh_books = FreshBooks(self, facts.fresh_book_s, depth, clock)
+        self.fresh_books = FreshBooks(self, facts.fresh_book_s, depth, clock, self._spawn)
         self._send_gate = SendGate(facts.messages_per_s, clock=clock) if facts.messages_per_address else None
         self.stopping = False
 

@@ -2,8 +2,9 @@
 
 First every fault, with every usable frame held against the true book (``bench/simulated.py``). Books have neither
 numbers nor checksums, so a change that is lost on the way is seen by nothing but a crossed book, a silence that REST
-contradicts, or the next whole book: TCP loses none, and what our own buffer loses rebuilds the books. So the fault
-"drop_depth", which no real connection can have, is told apart here and held to what can be seen.
+contradicts, the next whole book, or the comparison with REST once a minute: TCP loses none, and what our own buffer
+loses rebuilds the books. So the fault "drop_depth", which no real connection can have, is told apart here and held to
+what can be seen.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from feeds.account import Credentials
 from feeds.config import Config, ExchangeConfig
 from feeds.engine import Engine
 from feeds.errors import ConfigError
+from feeds.exchanges.alpaca import Alpaca
 from feeds.simulator import DATA_KEY, DATA_SECRET, Settings, SimulatorServer, endpoints
 from feeds.simulator.faults import Fault
 from tests.feeds.test_engine import Sink, running, until
@@ -141,7 +143,7 @@ async def test_a_stock_has_best_prices_trades_and_no_book(tmp_path: Path) -> Non
         market = server.market.markets["alpaca", "stocks", "LTC"]
         newest = sink.frames[trades]["data"]["trades"][0]
         assert newest["side"] is None
-        assert newest["id"].partition("-")[0] in {str(row.id) for row in market.recent}
+        assert newest["id"].partition("-")[0].removeprefix("V") in {str(row.id) for row in market.recent}
         server.beat = lambda now_ms: None  # time stands still
 
         def same() -> bool:
@@ -187,6 +189,27 @@ async def test_a_market_whose_book_never_comes_does_not_cost_the_others_theirs(t
             assert sink.state("book:alpaca:ETH/USD") != "LIVE"
             server.faults.clear()
             await until(lambda: sink.state("book:alpaca:ETH/USD") == sink.state(f"book:alpaca:{BTC}") == "LIVE")
+
+
+async def test_a_wrong_book_of_a_busy_market_is_found_by_comparison(tmp_path: Path) -> None:
+    """Changes are lost while others go on: nothing is silent, nothing crossed. Compared every second here."""
+    quick = structs.replace(Alpaca.facts, fresh_book_s=1.0)
+    with patch.object(Alpaca, "facts", quick), patch("feeds.markets.compared_books.SETTLE_S", 0.3):
+        async with simulated() as server, running(config(server, tmp_path)) as (engine, sink):
+            await until(lambda: sink.state(f"book:alpaca:{BTC}") == "LIVE")
+            feed = engine.venues["alpaca"].feeds[BTC]
+            compared = engine.venues["alpaca"].fresh_books.by_rest
+            assert compared is not None
+            await until(lambda: compared.done >= 3, 20)
+            assert (feed.differences, feed.sync.resyncs) == (0, 0), "a right book is left alone"
+            with capture_logs() as logs:
+                server.faults.add(Fault(exchange="alpaca", kind="drop_depth", symbol=BTC, for_s=2.0))
+                await until(lambda: feed.differences, 20)
+                await until(lambda: sink.state(f"book:alpaca:{BTC}") == "LIVE", 20)
+            assert [row["levels"] for row in logs if row["event"] == "book differed from the exchange's own"]
+            resyncs, done = feed.sync.resyncs, compared.done
+            await until(lambda: compared.done >= done + 2, 20)
+            assert (feed.differences, feed.sync.resyncs) == (1, resyncs)
 
 
 async def test_every_bar_is_the_exchange_s_own(tmp_path: Path) -> None:
