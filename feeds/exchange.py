@@ -308,8 +308,8 @@ class TellsStatus(Protocol):
 
     def status_request(self) -> Request: ...
 
-    def parse_status(self, raw: bytes) -> Notice:
-        """What is the matter now; an empty text if nothing is."""
+    def parse_status(self, raw: bytes) -> list[Notice]:
+        """What is the matter, and what is announced, each under its key; an empty text if nothing is."""
 
 
 @runtime_checkable

@@ -23,7 +23,7 @@ rate-limit, error, enum); what only others report is marked so:
   in the data tells a quiet market from a mute one: it is probed by REST.
 * Nothing is documented of a longest life of connections. 500 connections in five minutes per address.
 * Maintenance is announced by REST (``/v5/system/status``) and on a socket of its own; we ask by REST, which also tells
-  what began before. Short breaks of less than ten seconds are not announced.
+  what began before, and what lies ahead (``scheduled``). Short breaks of less than ten seconds are not announced.
 * Instruments of linear come in pages (``nextPageCursor``), by default those that trade; spot has one page.
 * 600 requests in five seconds per address, for all products together; beyond that HTTP 403 and ten minutes of silence.
   403 is also the answer to whole countries. Errors otherwise come with HTTP 200 and a ``retCode``.
@@ -178,8 +178,8 @@ class Bybit:
         """See :class:`~feeds.exchange.TellsStatus`."""
         return Request(path="/v5/system/status", product="spot")
 
-    def parse_status(self, raw: bytes) -> Notice:
-        return answers.notice(_result(_status_decoder, raw, "status").rows)
+    def parse_status(self, raw: bytes) -> list[Notice]:
+        return answers.notices(_result(_status_decoder, raw, "status").rows)
 
     # streams
 

@@ -170,7 +170,9 @@ class Maintenance(Struct):
     """
 
     state: str
+    id: str = ""
     title: str = ""
+    begin: Milliseconds = ""
     end: Milliseconds = ""
     serviceTypes: list[int] = []
     product: list[int] = []
@@ -178,7 +180,7 @@ class Maintenance(Struct):
 
     @property
     def concerns_us(self) -> bool:
-        return self.state == "ongoing" and self.env == 1 and (not self.product or bool(self._products))
+        return self.env == 1 and (not self.product or bool(self._products))
 
     @property
     def stops_trading(self) -> bool:
@@ -190,18 +192,33 @@ class Maintenance(Struct):
 
     def __str__(self) -> str:
         what = " and ".join(self._products) or "everything"
-        until = f", until {datetime.fromtimestamp(int(self.end) / 1000, UTC):%Y-%m-%d %H:%M} UTC" if self.end else ""
-        return f"{what}{f' ({self.title[:80]})' if self.title else ''}{until}"
+        return f"{what}{f' ({self.title[:80]})' if self.title else ''}{_when(', until', self.end)}"
+
+    def announcement(self) -> Notice:
+        """Of what lies ahead; anything else takes its announcement back."""
+        key = f"maintenance {self.id or self.title}"
+        if self.state != "scheduled":
+            return Notice(text="", key=key)
+        what = " and ".join(self._products) or "everything"
+        title = f" ({self.title[:80]})" if self.title else ""
+        text = f"Bybit announces maintenance of {what}{title}{_when(', from', self.begin)}{_when(' until', self.end)}."
+        return Notice(text=text, key=key, begins_ms=int(self.begin or 0) or None, ends_ms=int(self.end or 0) or None)
+
+
+def _when(word: str, ms: str) -> str:
+    return f"{word} {datetime.fromtimestamp(int(ms) / 1000, UTC):%Y-%m-%d %H:%M} UTC" if ms else ""
 
 
 class Status(Struct):
     rows: list[Maintenance] = field(name="list")
 
 
-def notice(items: list[Maintenance]) -> Notice:
-    """What is under maintenance now; an empty text if nothing of ours is."""
+def notices(items: list[Maintenance]) -> list[Notice]:
+    """What is under maintenance now, an empty text if nothing of ours is; and each that is announced, or was."""
     ours = [item for item in items if item.concerns_us]
-    if not ours:
-        return Notice(text="", trading=True)
-    halted = any(item.stops_trading for item in ours)
-    return Notice(text=f"Bybit maintains {'; '.join(map(str, ours))}.", trading=False if halted else None)
+    now = [item for item in ours if item.state == "ongoing"]
+    present = Notice(text="", trading=True)
+    if now:
+        halted = any(item.stops_trading for item in now)
+        present = Notice(text=f"Bybit maintains {'; '.join(map(str, now))}.", trading=False if halted else None)
+    return [present, *(item.announcement() for item in ours)]

@@ -183,7 +183,7 @@ class BybitSession:
                 rows, interval, symbol = _decode_klines(frame.data), messages.interval_of(period), self._symbol(native)
                 return [] if interval is None or symbol is None else [row.event(symbol, interval) for row in rows]
             case "system":
-                return [answers.notice(_decode_status(frame.data))]
+                return [*answers.notices(_decode_status(frame.data))]
         if kind in _NOT_USED:
             return []
         raise ParseError(f"Bybit {self._product}: unknown topic {topic!r}")

@@ -42,13 +42,14 @@ async def fetch_markets(adapter: Exchange, rest: RestClient, request: Request) -
 async def watch_status(adapter: TellsStatus, name: str, rest: RestClient, tell: Callable[[Notice], None]) -> None:
     """Ask for the exchange's status once a minute, for ever; ``tell`` is called with what is new.
 
-    That all is well is told only when something was the matter before.
+    That all is well is told only when something was the matter before. What is not told any more is over.
     """
-    told, failed = "", False
+    told: dict[str, Notice] = {}  # by key
+    failed = False
     while True:
         try:
             answer = await rest.send(adapter.status_request())
-            notice = adapter.parse_status(answer.raw)
+            notices = adapter.parse_status(answer.raw)
         except FeedError as error:
             if not failed:
                 log.warning("status not known", exchange=name, error=str(error))
@@ -58,9 +59,13 @@ async def watch_status(adapter: TellsStatus, name: str, rest: RestClient, tell: 
         if failed:
             log.info("status known again", exchange=name)
         failed = False
-        if notice.text != told:
-            told = notice.text
-            tell(notice)
+        present = {notice.key: notice for notice in notices}
+        for key in told.keys() - present.keys():
+            present[key] = Notice(text="", key=key)
+        for key, notice in present.items():
+            if (notice.text and notice != told.get(key)) or (not notice.text and key in told):
+                tell(notice)
+        told = {key: notice for key, notice in present.items() if notice.text}
         await asyncio.sleep(STATUS_S)
 
 

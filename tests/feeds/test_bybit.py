@@ -582,9 +582,42 @@ class TestStatus:
     )
     def test_what_is_ongoing_and_ours_is_told(self, changes: dict[str, Any], text: str, trading: bool | None) -> None:
         raw = self.status(**changes)
-        assert new_session().parse(raw) == [Notice(text=text, trading=trading)]
         rows = json.loads(raw)["data"]
-        assert Bybit().parse_status(answer({"list": rows})) == Notice(text=text, trading=trading)
+        told = Bybit().parse_status(answer({"list": rows}))
+        assert new_session().parse(raw) == told
+        assert told[0] == Notice(text=text, trading=trading)
+
+    @pytest.mark.parametrize(
+        ("changes", "text"),
+        [
+            (
+                {},
+                "Bybit announces maintenance of futures and spot (t06), "
+                "from 2025-07-04 02:41 UTC until 2025-07-04 02:43 UTC.",
+            ),
+            ({"product": [1], "begin": "", "end": "", "title": ""}, "Bybit announces maintenance of futures."),
+            ({"product": []}, "Bybit announces maintenance of everything (t06), from 2025-07-04 02:41 UTC until"),
+        ],
+    )
+    def test_what_lies_ahead_is_announced(self, changes: dict[str, Any], text: str) -> None:
+        row = json.loads(self.status(state="scheduled", **changes))["data"][0]
+        now, ahead = Bybit().parse_status(answer({"list": [row]}))
+        assert now == Notice(text="", trading=True)
+        assert ahead.text.startswith(text)
+        assert ahead.trading is None
+        assert ahead.key == "maintenance 4d95b2a0-587f-11f0-bcc9-56f28c94d6ea"
+        begins, ends = (1751596902000, 1751597011000) if row["end"] else (None, None)
+        assert (ahead.begins_ms, ahead.ends_ms) == (begins, ends)
+
+    @pytest.mark.parametrize("state", ["ongoing", "completed", "canceled"])
+    def test_an_announcement_is_taken_back(self, state: str) -> None:
+        raw = self.status(state=state)
+        *_, ahead = new_session().parse(raw)
+        assert ahead == Notice(text="", key="maintenance 4d95b2a0-587f-11f0-bcc9-56f28c94d6ea")
+
+    def test_what_is_not_ours_is_not_announced(self) -> None:
+        for changes in ({"product": [3]}, {"env": 2}):
+            assert len(new_session().parse(self.status(state="scheduled", **changes))) == 1
 
     def test_where_it_is_asked_for(self) -> None:
         request = Bybit().status_request()

@@ -103,6 +103,41 @@ async def test_the_status_is_told_when_it_is_new(monkeypatch: pytest.MonkeyPatch
     ]
 
 
+async def test_what_is_announced_is_told_until_it_is_called_off_or_not_told_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inquiry, "STATUS_S", 0.001)
+
+    def announced(*names: str, end: str = "") -> dict[str, Any]:
+        rows = [{"id": name, "state": "scheduled", "begin": "1751596902000", "end": end} for name in names]
+        return {"retCode": 0, "result": {"list": rows}}
+
+    answers = iter([announced("a"), announced("a", "b"), announced("b"), announced("b", end="1751597011000")])
+    done = asyncio.Event()
+
+    def next_answer(request: Request) -> Any:
+        answer = next(answers, None)
+        if answer is None:
+            done.set()
+        return answer or {"retCode": 0, "result": {"list": []}}
+
+    told: list[Notice] = []
+    task = asyncio.create_task(watch_status(Bybit(), "bybit", Asked(next_answer), told.append))
+    await asyncio.wait_for(done.wait(), 10)
+    async with asyncio.timeout(10):
+        while len(told) < 5:
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [(notice.key, bool(notice.text), notice.ends_ms) for notice in told] == [
+        ("maintenance a", True, None),
+        ("maintenance b", True, None),
+        ("maintenance a", False, None),
+        ("maintenance b", True, 1751597011000),
+        ("maintenance b", False, None),
+    ]
+
+
 def day(pair: str, last: str) -> dict[str, str]:
     figures = dict.fromkeys(("open", "open_24", "high", "low", "volume"), "1")
     return {"pair": pair, "last": last, "timestamp": "1789455809", **figures}
