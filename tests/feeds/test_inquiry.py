@@ -116,17 +116,17 @@ async def test_what_is_announced_is_told_until_it_is_called_off_or_not_told_any_
     done = asyncio.Event()
 
     def next_answer(request: Request) -> Any:
-        answer = next(answers, None)
-        if answer is None:
-            done.set()
-        return answer or {"retCode": 0, "result": {"list": []}}
+        return next(answers, {"retCode": 0, "result": {"list": []}})
 
     told: list[Notice] = []
-    task = asyncio.create_task(watch_status(Bybit(), "bybit", Asked(next_answer), told.append))
+
+    def tell(notice: Notice) -> None:
+        told.append(notice)
+        if len(told) == 5:
+            done.set()
+
+    task = asyncio.create_task(watch_status(Bybit(), "bybit", Asked(next_answer), tell))
     await asyncio.wait_for(done.wait(), 10)
-    async with asyncio.timeout(10):
-        while len(told) < 5:
-            await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert [(notice.key, bool(notice.text), notice.ends_ms) for notice in told] == [

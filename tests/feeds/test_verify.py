@@ -381,6 +381,43 @@ class TestProductsOfConnections:
         assert report.ok
 
 
+class TestOkx:
+    def book(self, tape: Tape, seq: int, prev: int | None, channel: str = "books", bid: str = "9") -> None:
+        row: dict[str, Any] = {"asks": [["10", "1", "0", "1"]], "bids": [[bid, "1", "0", "1"]], "ts": "1", "seqId": seq}
+        frame: dict[str, Any] = {"arg": {"channel": channel, "instId": "BTC-USDT"}, "data": [row]}
+        if prev is not None:
+            row |= {"checksum": 0, "prevSeqId": prev}
+            frame["action"] = "snapshot" if prev == -1 else "update"
+        tape.record(json.dumps(frame))
+
+    @pytest.mark.parametrize("channel", ["books", "books-l2-tbt", "books50-l2-tbt"])
+    def test_the_documented_series_and_a_snapshot_of_a_lower_number(self, tmp_path: Path, channel: str) -> None:
+        tape = Tape(venue="okex", product=None)
+        for seq, prev in ((10, -1), (15, 10), (15, 15), (3, 15), (5, 3), (4, -1), (6, 4)):
+            self.book(tape, seq, prev, channel)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.gaps, report.snapshots_dropped, report.not_used) == (2, 0, 0, 0)
+        assert (report.books, report.incomplete, report.ok) == (1, [], True)
+
+    def test_five_levels_are_compared_with_best_prices(self, tmp_path: Path) -> None:
+        tape = Tape(venue="okx", product="v5")
+        for seq, bid, best in ((1, "8", "8"), (2, "9", "9"), (3, "9", "8")):
+            self.book(tape, seq, None, "books5", bid)
+            self.book(tape, seq, None, "bbo-tbt", best)
+        report = tape.report(tmp_path)
+        assert (report.snapshots, report.bbo_equal, report.bbo_different) == (3, 2, 1)
+
+    def test_numbers_of_best_prices_that_begin_anew_are_not_compared_with_former_ones(self, tmp_path: Path) -> None:
+        tape = Tape(venue="okx", product="v5")
+        self.book(tape, 10, -1)
+        self.book(tape, 10, None, "bbo-tbt")
+        self.book(tape, 15, 10, bid="8.5")  # its best prices never came
+        self.book(tape, 3, None, "bbo-tbt", "8")
+        self.book(tape, 20, None, "bbo-tbt", "9")
+        report = tape.report(tmp_path)
+        assert (report.bbo_equal, report.bbo_different) == (1, 0)
+
+
 class TestSnapshotsByStream:
     """Of LMEX, whose protocol numbers each topic and tells the time of every message."""
 
