@@ -298,6 +298,19 @@ class TestPlaying:
             assert row["reason"] == "The recording has ended; it holds no complete book of this market."
             assert not frames.frames["book:binance:BTCUSDT"]["data"]["bids"]
 
+    async def test_whole_books_are_shown_where_others_begin_with_one_by_rest(self, tmp_path: Path) -> None:
+        path = tmp_path / "file.jsonl"
+        lines = [json.dumps({"capture": 1, "venue": "bitstamp", "product": "spot"})]
+        for n, bid in enumerate(("8", "9", "7")):
+            book = {"timestamp": "1", "microtimestamp": str(n + 1), "bids": [[bid, "1"]], "asks": [["10", "2"]]}
+            raw = json.dumps({"event": "data", "channel": "order_book_btcusd", "data": book})
+            lines.append(json.dumps({"t": n / 4, "via": "ws", "conn": "1", "raw": raw}))
+        path.write_text("\n".join(lines) + "\n")
+        async with replayed(path, tmp_path) as (_, frames, player):
+            await ended(player)
+        bids = [frame["data"]["bids"] for frame in frames.all["book:bitstamp:btcusd"] if frame["state"] == "LIVE"]
+        assert bids[-1] == [[7, 1]]
+
     async def test_between_two_connections_there_is_no_book(self, tmp_path: Path) -> None:
         tape = Tape()
         tape.begin(1)
