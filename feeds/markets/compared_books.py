@@ -123,10 +123,12 @@ class ComparedBooks:
         theirs, _ = await self._venue.keeper.snapshot(feed.market)
         if at_ms is None or theirs.exchange_ms is None or theirs.exchange_ms < at_ms:
             return None
-        await asyncio.sleep(min(SETTLE_S, self._every_s))
+        await asyncio.sleep(SETTLE_S)
         book = feed.sync.book
-        if feed.generation != generation or not book.ready:
+        if feed.generation != generation or not book.ready or book.exchange_ms is None:
             return None
+        if book.exchange_ms < theirs.exchange_ms and feed.silent_s() < SETTLE_S:
+            return None  # the stream goes on, and has not come so far yet
         return frozenset(
             (
                 *_wrong("bids", -1, before["bids"], book.bids.levels, theirs.bids),
