@@ -109,8 +109,11 @@ class TestRoundTrip:
             await until(many, 30)
             keeping.cancel()
         assert largest <= 80_000
-        for path in help.recordings(tmp_path, "binance"):
-            right(verify(path))
+        reports = [verify(path) for path in help.recordings(tmp_path, "binance")]
+        assert any(report.events for report in reports)
+        for report in reports:
+            if report.events or report.faults:  # the last one may just have been begun
+                right(report)
 
     @pytest.mark.parametrize("product", ["spot and usdm", "spot"])
     def test_a_file_that_was_begun_just_before_the_end_holds_no_frames(self, tmp_path: Path, product: str) -> None:
