@@ -19,8 +19,8 @@ from dashboard.fanout import Fanout, Reader
 from dashboard.outage import LAYER_ERRORS
 from dashboard.outbox import Board
 from dashboard.perloop import PerLoop
-from dashboard.staleness import as_stale
 from dashboard.uplink import Uplink
+from feeds.staleness import as_stale
 from feeds.topics import STREAMS
 
 log = structlog.get_logger(__name__)

@@ -6,11 +6,12 @@ ever rounded. Sums of sizes are sums of integers, so they are exact as well.
 
 A float of a printed decimal gives its units by one multiplication, and dividing them again proves that nothing was
 lost. Only where that proof fails is ``Decimal`` needed, made from ``repr``: the shortest text that means a float, so
-what the exchange printed.
+what the exchange printed; also 0.30000000000000004, which its own arithmetic may have left over.
 """
 
 from bisect import bisect_right
-from decimal import Decimal
+from collections.abc import Iterable
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from operator import neg
 from typing import NamedTuple, TypeAlias
@@ -18,8 +19,14 @@ from typing import NamedTuple, TypeAlias
 from feeds.book import BookSide, OrderBook
 from feeds.domain import decimals
 
-MOST_DECIMALS = 12
-"""Decimals are widened up to here. An exchange whose instruments have more says so by its tick and lot."""
+MOST_DECIMALS = 40
+"""Decimals are widened up to here: a last digit of 18, as the finest currencies have, and what a float adds to it."""
+
+LARGEST = 10**300
+"""Browsers read whole numbers as floats, which end a little above."""
+
+_WIDE = Context(prec=700)  # digits of any float, to any of the decimals
+_SCALES = [float(10**places) for places in range(23)]  # exact as floats
 
 _PROVABLE = 2**52
 """From here on two whole numbers of units may be the same float, so dividing proves nothing about the last digit."""
@@ -31,10 +38,15 @@ Wire: TypeAlias = tuple[int, int, Units, Units]
 """(price decimals, size decimals, bids, asks)"""
 
 
+class NotShownError(ValueError):
+    """The book holds a value that cannot be put on the wire; the text is a sentence."""
+
+
 def scale(book: OrderBook, n: int, price_decimals: int, size_decimals: int) -> Wire:
     """The best ``n`` levels of each side.
 
-    Raises ValueError for a value that needs more than ``MOST_DECIMALS`` (or the given, if more) decimals.
+    Raises NotShownError for a value that needs more than ``MOST_DECIMALS`` (or the given, if more) decimals, or gives
+    more than ``LARGEST`` units.
     """
     bids, asks = book.bids.top(n), book.asks.top(n)
     both = bids + asks
@@ -53,13 +65,15 @@ def group(book: OrderBook, step: Decimal, n: int, price_decimals: int, size_deci
     Raises ValueError if ``step`` is not a positive multiple of ``10 ** -price_decimals``, and as :func:`scale` does.
     """
     check_step(step, Decimal(1).scaleb(-price_decimals))
-    bids, asks = _groups(book.bids, step, n, book.depth), _groups(book.asks, step, n, book.depth)
+    with localcontext(_WIDE):
+        bids, asks = _groups(book.bids, step, n, book.depth), _groups(book.asks, step, n, book.depth)
     size_decimals, units = _to_units(bids.sizes + asks.sizes, size_decimals)
     width = int(step.scaleb(price_decimals))
     bid_units, ask_units = (
         [[number * width, sum(part[start:end])] for number, start, end in side.groups]
         for side, part in ((bids, units[: len(bids.sizes)]), (asks, units[len(bids.sizes) :]))
     )
+    _check_large([price for price, _ in bid_units + ask_units], price_decimals)
     return price_decimals, size_decimals, bid_units, ask_units
 
 
@@ -77,19 +91,32 @@ def text(value: float, places: int) -> str:
 
 def _to_units(values: list[float], places: int) -> tuple[int, list[int]]:
     """``values`` as whole numbers of ``10 ** -places``, with more places where they need more: (places, units)."""
-    scale = float(10**places)
-    units = [round(value * scale) for value in values]
-    if [unit / scale for unit in units] == values and max(units, default=0) < _PROVABLE:
-        return places, units
+    if places < len(_SCALES):
+        scale = _SCALES[places]
+        try:
+            units = [round(value * scale) for value in values]
+        except OverflowError:  # beyond what a float can be
+            units = [_PROVABLE] * len(values)
+        if [unit / scale for unit in units] == values and max(units, default=0) < _PROVABLE:
+            return places, units
+    else:
+        scale, units = 1.0, [_PROVABLE] * len(values)  # no float proves anything here
     unproven = {v: Decimal(repr(v)) for v, u in zip(values, units, strict=True) if u / scale != v or u >= _PROVABLE}
-    finest = max(unproven.values(), key=decimals)
+    finest = max(unproven.values(), key=decimals, default=Decimal(0))
     needed = decimals(finest)
     if needed > max(MOST_DECIMALS, places):
-        raise ValueError(f"{finest} in the order book needs {needed} decimals; {MOST_DECIMALS} can be shown.")
+        raise NotShownError(f"{finest} in the order book needs {needed} decimals; {MOST_DECIMALS} can be shown.")
     if needed > places:
         return _to_units(values, needed)
     exact = {value: int(printed.scaleb(places)) for value, printed in unproven.items()}
+    _check_large(exact.values(), places)
     return places, [exact.get(value, unit) for value, unit in zip(values, units, strict=True)]
+
+
+def _check_large(units: Iterable[int], places: int) -> None:
+    largest = max(units, default=0)
+    if largest > LARGEST:
+        raise NotShownError(f"{Decimal(largest).scaleb(-places):.3g} in the order book is too large to be shown.")
 
 
 class _Groups(NamedTuple):

@@ -4,6 +4,9 @@ A topic that was quiet is sent at once. A busy one is sent at the *trailing* edg
 sent last is always the newest; what happened in between is left out, which a whole picture can bear. Rendering and
 encoding happen only when a frame is really sent, synchronously in the call that brought the data or in the timer.
 
+A renderer that fails ends nothing but its own picture: what was shown last is sent once more with every state STALE,
+and nothing new until it can be drawn again. The connection that brought the data, and whoever else draws, go on.
+
 Which message class bears what: books, quotes, trades, candles, status: may be merged, may be lost (the next frame
 repairs). Fills: their frames may be merged, their rows never: those are in the store before any frame tells of them.
 """
@@ -13,9 +16,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
 from feeds.clock import SYSTEM, Clock
 from feeds.latency import Histogram
+from feeds.staleness import as_stale
+
+log = structlog.get_logger(__name__)
+
+NOT_DRAWN = "It cannot be shown at the moment: an error of this program, which stands in its log."
 
 
 class Sink(Protocol):
@@ -57,7 +66,7 @@ Render = Callable[[], Picture | None]
 
 
 class _Topic:
-    __slots__ = ("due_s", "frame", "interval_s", "n", "name", "render", "sent_s", "timer")
+    __slots__ = ("due_s", "failed", "frame", "interval_s", "n", "name", "render", "sent_s", "timer")
 
     def __init__(self, name: str, render: Render, interval_s: float) -> None:
         self.name = name
@@ -67,7 +76,8 @@ class _Topic:
         self.sent_s = float("-inf")
         self.due_s = 0.0
         self.timer: asyncio.TimerHandle | None = None
-        self.frame: str | None = None
+        self.frame: str | None = None  # the last one sent
+        self.failed = False
 
 
 class Publisher:
@@ -132,14 +142,28 @@ class Publisher:
 
     def _send(self, entry: _Topic, now_s: float, due_ns: int) -> None:
         entry.sent_s = now_s
+        told = entry.failed
         frame = self._encode(entry, due_ns)
-        if frame is None:
+        if frame is None or (told and entry.failed):
             return
         entry.frame = frame
         self.published += 1
         self._sink.publish(entry.name, frame)
 
     def _encode(self, entry: _Topic, due_ns: int) -> str | None:
+        try:
+            frame = self._draw(entry, due_ns)
+        except Exception as error:  # whatever a renderer raises: it must not end the connection that brought the data
+            if not entry.failed:
+                log.error("topic cannot be drawn", topic=entry.name, exc_info=error)
+            entry.failed = True
+            return None if entry.frame is None else as_stale(entry.frame, reason=NOT_DRAWN)
+        if entry.failed:
+            log.info("topic is drawn again", topic=entry.name)
+            entry.failed = False
+        return frame
+
+    def _draw(self, entry: _Topic, due_ns: int) -> str | None:
         picture = entry.render()
         if picture is None:
             return None

@@ -23,7 +23,7 @@ LAYERS: list[tuple[str, ...]] = [
     # one exchange each
     ("exchanges", "accounts"),
     # one connection, and a frame for each topic
-    ("publisher", "stream", "link"),
+    ("staleness", "publisher", "stream", "link"),
     # what several exchanges show together: pure, of whatever holds a book
     ("across.fees", "across.walk", "across.legs", "across.matrix", "across.pairs", "across.arbitrage"),
     ("across.consolidated", "across.settings"),

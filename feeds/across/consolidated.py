@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 import msgspec
+import structlog
 
 from feeds import levels
 from feeds.across.legs import Leg, best_state
@@ -26,6 +27,8 @@ Merged: TypeAlias = list[tuple[int, int, list[tuple[int, int]]]]
 """Rows, best first: (price, size of all legs, [(leg, its size), ...]) in units."""
 
 _encode = msgspec.json.Encoder().encode
+
+log = structlog.get_logger(__name__)
 
 
 class Ladder(msgspec.Struct):
@@ -63,6 +66,7 @@ class Consolidated:
         self.depth = depth
         self._clock = clock
         self._drawn: dict[Leg, _Drawn] = {}
+        self._unshown: dict[Leg, str] = {}  # usable ones whose books hold a value that cannot be shown, and why
         self._price_decimals = 0 if step is None else decimals(step)
         self._size_decimals = 0
 
@@ -79,6 +83,8 @@ class Consolidated:
             row = leg.picture(now_ns)
             row["bids"], row["asks"] = (part.bids, part.asks) if part else (_EMPTY, _EMPTY)
             row["reach"] = part.reach if part else [None, None]
+            if leg in self._unshown and row["usable"]:
+                row |= {"usable": False, "reason": self._unshown[leg]}
             shown.append(row)
         data: dict[str, Any] = {
             "symbol": self.symbol,
@@ -111,8 +117,17 @@ class Consolidated:
         stamp = leg.version, self._price_decimals, self._size_decimals
         known = self._drawn.get(leg)
         if known is None or known.stamp != stamp:
-            ladder = self._ladder(leg, book)
-            shown = ladder if self.step is None else self._grouped(leg, book, self.step)
+            try:
+                ladder = self._ladder(leg, book)
+                shown = ladder if self.step is None else self._grouped(leg, book, self.step)
+            except levels.NotShownError as error:
+                if leg not in self._unshown:
+                    log.warning("leg not shown", leg=leg.source.name, symbol=self.symbol, reason=str(error))
+                self._unshown[leg] = str(error)
+                self._drawn.pop(leg, None)
+                return None
+            if self._unshown.pop(leg, ""):
+                log.info("leg shown again", leg=leg.source.name, symbol=self.symbol)
             reach = [shown.bid_reach, shown.ask_reach]
             known = _Drawn(stamp, ladder, msgspec.Raw(_encode(shown.bids)), msgspec.Raw(_encode(shown.asks)), reach)
             self._drawn[leg] = known

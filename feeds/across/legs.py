@@ -9,7 +9,7 @@ live market gives, or 1 if the user says so.
 """
 
 from collections.abc import Callable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -165,8 +165,11 @@ class Rate:
         bid, ask = Decimal(repr(book.bid[0])), Decimal(repr(book.ask[0]))
         if source.market.base == self.target:  # USDT/USD for USD -> USDT: USD cost 1 / bid, and bring 1 / ask
             bid, ask = _DOWN.divide(Decimal(1), ask), _UP.divide(Decimal(1), bid)
-        down = bid.quantize(Decimal(1).scaleb(-RATE_DECIMALS), context=_DOWN)
-        up = ask.quantize(Decimal(1).scaleb(-RATE_DECIMALS), context=_UP)
+        try:
+            down = bid.quantize(Decimal(1).scaleb(-RATE_DECIMALS), context=_DOWN)
+            up = ask.quantize(Decimal(1).scaleb(-RATE_DECIMALS), context=_UP)
+        except InvalidOperation:
+            return None  # no currency costs so much of another
         if down <= 0:
             return None
         return RateNow(int(down.scaleb(RATE_DECIMALS)), int(up.scaleb(RATE_DECIMALS)), RATE_DECIMALS)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, InvalidOperation, localcontext
 from typing import Any
 
+import structlog
 from msgspec import Raw
 
 from feeds.across.fees import Charged, Fee
@@ -22,8 +23,10 @@ from feeds.across.walk import Taken, plain, price_text
 from feeds.clock import Clock
 from feeds.publisher import Picture
 
-_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
+_EXACT = Context(prec=3000, traps=[Inexact, InvalidOperation])  # digits of any two floats' product, and more
 _DOWN = Context(prec=40, rounding=ROUND_FLOOR)
+
+log = structlog.get_logger(__name__)
 
 
 class Matrix:
@@ -100,7 +103,7 @@ class Matrix:
         bought, sold = set(), set()
         with localcontext(_EXACT):
             for number, side in stale:
-                buys, sells = self._refresh(side)
+                buys, sells = self._bring_up(side)
                 if buys:
                     bought.add(number)
                 if sells:
@@ -122,11 +125,29 @@ class Matrix:
             if pair.hot and self._judge is not None:
                 self._judge.above(pair, now_ns)
 
+    def _bring_up(self, side: Side) -> tuple[bool, bool]:
+        """Bring one leg up to date: did what buying comes to change, and selling? One that fails is not usable, and
+        the others go on."""
+        leg = side.leg
+        version = leg.version
+        try:
+            changes = self._refresh(side)
+        except (ArithmeticError, ValueError) as error:
+            if not side.failed:
+                log.error("leg cannot be computed", leg=leg.source.name, matrix=self.symbol, exc_info=error)
+            side.forget()
+            side.failed, side.why = True, f"{leg.source.name}: its book cannot be computed."
+            changes = True, True
+        else:
+            if side.failed:
+                log.info("leg is computed again", leg=leg.source.name, matrix=self.symbol)
+            side.failed = False
+        side.stamp = version
+        return changes
+
     def _refresh(self, side: Side) -> tuple[bool, bool]:
-        """Bring one leg up to date: did what buying comes to change, and selling?"""
         leg = side.leg
         book, market = leg.book, leg.market
-        side.stamp = leg.version
         if book is None:
             side.forget()
             side.why = leg.why_not
@@ -205,8 +226,12 @@ class Matrix:
                     self._give_up(pair, now_ns)
                     continue
                 gross, net = proceeds - cost, sell.received - paid
-                bps = quantize(divide(net, per_bps), step)
-                row.gross_bps = quantize(divide(gross, per_bps), step)
+                try:
+                    bps = quantize(divide(net, per_bps), step)
+                    row.gross_bps = quantize(divide(gross, per_bps), step)
+                except InvalidOperation:  # more digits than any price has
+                    self._give_up(pair, now_ns)
+                    continue
                 pair.bps = row.net_bps = bps
                 pair.net = net
                 row.gross = gross if gross.adjusted() > WITH_EXPONENT else f"{gross:f}"
@@ -231,7 +256,7 @@ class Matrix:
         row = pair.row
         pair.bps = None
         row.gross = row.net = row.gross_bps = row.net_bps = row.positive_since_ms = None
-        row.reason = pair.buy.why or pair.sell.why or self._too_little(pair)
+        row.reason = pair.buy.why or pair.sell.why or self._too_little(pair) or "The prices are too far apart."
         if pair.hot:
             self._cool(pair, _ending(pair), now_ns)
 
@@ -284,6 +309,8 @@ class Matrix:
 
     def _leg(self, side: Side, now_ns: int) -> dict[str, Any]:
         shown = side.leg.picture(now_ns)
+        if side.failed and shown["usable"]:
+            shown |= {"usable": False, "reason": side.why}
         shown["fee_bps"] = side.fee_bps
         shown["fee_source"] = side.fee_source
         shown["buy"] = side.buy

@@ -119,14 +119,15 @@ class Side:
     """One leg of a matrix: what buying and selling the size comes to, with its fee."""
 
     __slots__ = (
-        *("bought", "buy", "cost", "fee_bps", "fee_source", "leg", "less_fee", "market", "paid", "per_bps", "proceeds"),
-        *("rate", "received", "refusal", "sell", "sold", "stamp", "walk", "why", "with_fee"),
+        *("bought", "buy", "cost", "failed", "fee_bps", "fee_source", "leg", "less_fee", "market", "paid", "per_bps"),
+        *("proceeds", "rate", "received", "refusal", "sell", "sold", "stamp", "walk", "why", "with_fee"),
     )
 
     def __init__(self, leg: Leg, walk: Walk, fee: Fee, charged: Charged) -> None:
         self.leg = leg
         self.walk = walk
         self.stamp = -1
+        self.failed = False  # it could not be computed
         self.market: Market | None = None  # that the refusal is of
         self.refusal = ""  # why the exchange takes no order of the size
         self.why = ""  # why neither buying nor selling is possible

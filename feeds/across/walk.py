@@ -12,7 +12,6 @@ import msgspec
 
 from feeds.book import BookSide, OrderBook
 from feeds.domain import Level, Market, decimals
-from feeds.levels import MOST_DECIMALS
 
 SPARE = 2
 """More levels than sufficed the last time are looked at: prices move."""
@@ -86,7 +85,7 @@ class Walk:
         self._bids: list[Level] = []
 
     def follow(self, version: int, book: OrderBook, market: Market) -> None:
-        """The book is this now; nothing is done if ``version`` is the same. Raises ValueError as :func:`take` does."""
+        """The book is this now; nothing is done if ``version`` is the same."""
         if version == self._version:
             return
         if market is not self._market:
@@ -119,8 +118,7 @@ def take(
     """Take ``wanted`` from a side, best price first, the last level in part if need be.
 
     ``first`` is what :func:`look` gave for ``count``: a guess of how many levels will do. ``price_decimals`` and
-    ``size_decimals`` are those that the side's values are expected to have; more are used if needed. Raises ValueError
-    for a value that needs more than ``MOST_DECIMALS`` (or the given, if more) decimals.
+    ``size_decimals`` are those that the side's values are expected to have; more are used if needed, however many.
     """
     if size_decimals < wanted.decimals:
         size_decimals = wanted.decimals
@@ -131,6 +129,9 @@ def take(
         except _Finer as finer:
             price_decimals, size_decimals = finer.price, finer.size
             continue
+        except OverflowError:  # units beyond what a float can be: as if they were finer than floats can prove
+            price_decimals = size_decimals = max(price_decimals, size_decimals, len(_SCALES))
+            continue
         if taken.whole or len(levels) < count:
             return taken
         count *= 4
@@ -138,7 +139,8 @@ def take(
 
 
 def _take(levels: Sequence[Level], target: int, price_decimals: int, size_decimals: int) -> Taken:
-    price_scale, size_scale = _SCALES[price_decimals], _SCALES[size_decimals]
+    provable = price_decimals < len(_SCALES) and size_decimals < len(_SCALES)
+    price_scale, size_scale = (_SCALES[price_decimals], _SCALES[size_decimals]) if provable else (1.0, 1.0)
     left, cost, count = target, 0, 0
     for price, size in levels:
         price_units, size_units = round(price * price_scale), round(size * size_scale)
@@ -147,6 +149,7 @@ def _take(levels: Sequence[Level], target: int, price_decimals: int, size_decima
             or size_units / size_scale != size
             or price_units >= _PROVABLE
             or size_units >= _PROVABLE
+            or not provable
         ):
             price_units, size_units = _exactly(price, size, price_decimals, size_decimals)
         count += 1
@@ -164,12 +167,6 @@ def _exactly(price: float, size: float, price_decimals: int, size_decimals: int)
     printed_price, printed_size = Decimal(repr(price)), Decimal(repr(size))
     finer = max(price_decimals, decimals(printed_price)), max(size_decimals, decimals(printed_size))
     if finer != (price_decimals, size_decimals):
-        for value, needed, given in (
-            (printed_price, finer[0], price_decimals),
-            (printed_size, finer[1], size_decimals),
-        ):
-            if needed > max(MOST_DECIMALS, given):
-                raise ValueError(f"{value} in the order book needs {needed} decimals; {MOST_DECIMALS} can be used.")
         raise _Finer(*finer)
     return int(printed_price.scaleb(price_decimals)), int(printed_size.scaleb(size_decimals))
 

@@ -49,9 +49,9 @@ def judge(feed: "MarketFeed") -> Verdict:
     if link.state in (StreamState.STALE, StreamState.SLOW):
         return link.state, link.reason
     if feed.silent_s() < feed.stale_s:
-        return StreamState.LIVE, feed.note
+        return StreamState.LIVE, feed.unshown or feed.note
     if feed.heartbeat:
-        return StreamState.QUIET, "The exchange's heartbeats go on; nothing changed."
+        return StreamState.QUIET, feed.unshown or "The exchange's heartbeats go on; nothing changed."
     if feed.confirmed_ago_s() < 2 * feed.stale_s:
-        return StreamState.QUIET, "The exchange confirmed that nothing changed."
+        return StreamState.QUIET, feed.unshown or "The exchange confirmed that nothing changed."
     return StreamState.STALE, f"No data for {feed.stale_s:g} s or more."

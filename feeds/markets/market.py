@@ -16,20 +16,16 @@ from feeds.domain import (
     Bbo,
     BookDelta,
     BookSnapshot,
-    Candle,
     Level,
     Market,
-    MarkPrice,
     StreamState,
-    Ticker,
-    Trade,
 )
 from feeds.errors import SyncError
 from feeds.markets import pictures
 from feeds.markets.judgement import Link, judge
 from feeds.markets.polled import PolledBook
-from feeds.markets.tape import Tape
-from feeds.markets.watched import KINDS, Watched
+from feeds.markets.prices import Prices
+from feeds.markets.watched import KINDS
 from feeds.publisher import Picture
 from feeds.sync import BookSync, Need, Want
 from feeds.topics import Topic
@@ -37,7 +33,7 @@ from feeds.topics import Topic
 log = structlog.get_logger(__name__)
 
 
-class MarketFeed:
+class MarketFeed(Prices):
     """The present of one market. All methods are synchronous; use from one event loop.
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
@@ -59,6 +55,7 @@ class MarketFeed:
         streamed: Sequence[str] = tuple(INTERVALS),
         led: bool = False,
     ) -> None:
+        super().__init__(streamed, led=led, changed=changed)
         self.market = market
         self.price_decimals = market.price_decimals
         self.size_decimals = market.size_decimals
@@ -92,20 +89,7 @@ class MarketFeed:
         self.fault = ""
         self.note = f"One book with {market.book_of}, by another name." if market.book_of else ""
 
-        self._told_best: tuple[Level | None, Level | None] = (None, None)
-        self.bbo: Bbo | None = None
-        self.bbo_ns = 0
-        self.ticker: Ticker | None = None
-        self.mark: MarkPrice | None = None
-        self.mark_ns = 0
-        self.price_ns = 0  # when the last ticker, mark or best price came
-        self.tape = Tape(streamed, led=led)
-        self.trades = self.tape.trades
-        self.candles = self.tape.candles
-        self.trades_ns = 0
-        self.candles_ns = 0
-        self.long_bars = self.tape.long
-        self._topics = Watched(changed)
+        self.unshown = ""  # why the book's picture cannot be drawn
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
@@ -147,6 +131,14 @@ class MarketFeed:
         else:
             verdict = self.polled.instead_of(verdict, self._clock.now_ns())
         self._set_state(*verdict)
+
+    def cannot_show(self, why: str) -> None:
+        """The book's picture cannot be drawn, for this reason; "": it can."""
+        if bool(why) == bool(self.unshown):
+            return
+        (self._log.warning if why else self._log.info)("book not shown" if why else "book shown again", reason=why)
+        self.unshown, self.reason = why, ""
+        self.evaluate()
 
     def unstreamed_s(self) -> float:
         """How long the market has had no usable stream."""
@@ -274,6 +266,9 @@ class MarketFeed:
         elif self.sync.needs is Need.RESUBSCRIBE:
             self._want(self, Want.RESUBSCRIBE)
 
+    def _want_history(self) -> None:
+        self._want(self, Want.HISTORY)
+
     # -- events ------------------------------------------------------------------------------------------------------
 
     def on_delta(self, delta: BookDelta, recv_ns: int) -> None:
@@ -323,49 +318,7 @@ class MarketFeed:
         if self.state is not StreamState.LIVE:
             self.evaluate()
         self._topics.tell("book", "leg")
-        best = self.best()
-        if best != self._told_best:  # most updates are deep in the book: no news for a watchlist
-            self._told_best = best
-            self._topics.tell("quote")
-
-    def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
-        if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:
-            return  # told before by another connection
-        self.bbo, self.bbo_ns, self.price_ns = bbo, recv_ns, recv_ns
-        best = self.best()
-        if best != self._told_best:
-            self._told_best = best
-            self._topics.tell("quote")
-
-    def on_ticker(self, ticker: Ticker, recv_ns: int) -> None:
-        self.ticker, self.price_ns = ticker, recv_ns
-        self._topics.tell("quote")
-
-    def on_mark(self, mark: MarkPrice, recv_ns: int) -> None:
-        self.mark, self.mark_ns, self.price_ns = mark, recv_ns, recv_ns
-        self._topics.tell("quote")
-
-    def on_trade(self, trade: Trade, recv_ns: int) -> None:
-        """A print; one that came before (a snapshot after a reconnect) is not shown twice."""
-        if self.tape.take_trade(trade):
-            self.trades_ns = recv_ns
-            self._topics.tell("trades")
-            self._tell_bars(self.tape.lead(trade, recv_ns), recv_ns)
-
-    def on_candle(self, candle: Candle, recv_ns: int) -> None:
-        new = self.tape.take_candle(candle)
-        self._tell_bars(new, recv_ns)
-        if new and self.long_bars.wanted():
-            self._want(self, Want.HISTORY)
-
-    def on_history(self, interval: str, bars: Sequence[Candle], recv_ns: int) -> None:
-        """History of short bars, oldest first, by REST."""
-        self._tell_bars(self.tape.take_history(interval, bars), recv_ns)
-
-    def _tell_bars(self, bars: Sequence[Candle], recv_ns: int) -> None:
-        if bars:
-            self.candles_ns = recv_ns
-            self._topics.tell_bars({bar.interval for bar in bars})
+        self._tell_best()
 
     @property
     def book(self) -> OrderBook:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from feeds import levels
+from feeds.book import OrderBook
 from feeds.domain import BUILDING, Candle, Level, Market, StreamState
 from feeds.markets.judgement import judge_topic
 from feeds.publisher import Picture
@@ -21,8 +22,9 @@ def money(value: Decimal, decimals: int) -> str:
 
     Exchanges pad (Binance prints every spot price with eight decimals); a reader wants the instrument's own.
     """
-    shown = round(value, decimals)
-    return f"{shown if shown == value else value.normalize():f}"
+    whole, _, part = f"{value:f}".partition(".")
+    part = part.rstrip("0").ljust(decimals, "0")
+    return f"{whole}.{part}" if part else whole
 
 
 def draw(feed: "MarketFeed", topic: Topic) -> Picture | None:
@@ -47,10 +49,24 @@ def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
         data["step"] = f"{step:f}"
     if book is feed.old:
         data["restored"] = True
-    if not book.ready or feed.state in BUILDING:
-        data |= {"price_decimals": feed.price_decimals, "size_decimals": feed.size_decimals}
-        data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
-        return Picture(state=feed.state, data=data, recv_ns=feed.shown_ns)
+    if book.ready and feed.state not in BUILDING:
+        try:
+            data |= _levels(feed, book, step)
+        except levels.NotShownError as error:
+            feed.cannot_show(str(error))
+        else:
+            feed.cannot_show("")
+            state, recv_ns = feed.state, feed.shown_ns
+            return Picture(state=state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=recv_ns, data=data)
+    data |= {"price_decimals": feed.price_decimals, "size_decimals": feed.size_decimals}
+    data |= {"bids": [], "asks": [], "bid": None, "ask": None, "checksum": None}
+    state = StreamState.DOWN if feed.state.usable else feed.state
+    return Picture(state=state, data=data, recv_ns=feed.shown_ns)
+
+
+def _levels(feed: "MarketFeed", book: OrderBook, step: Decimal | None) -> dict[str, Any]:
+    """The levels of a book that is shown. Raises NotShownError."""
+    data: dict[str, Any] = {}
     best = levels.scale(book, max(1, feed.depth) if step is None else 1, feed.price_decimals, feed.size_decimals)
     price_decimals, size_decimals, bids, asks = best
     data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
@@ -61,8 +77,7 @@ def draw_book(feed: "MarketFeed", step: Decimal | None) -> Picture:
         for side in ("bid", "ask"):
             if data[side] is not None and any(wider):
                 data[side] = [data[side][0] * 10 ** wider[0], data[side][1] * 10 ** wider[1]]
-    data |= {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
-    return Picture(state=feed.state, seq=book.seq, exchange_ms=book.exchange_ms, recv_ns=feed.shown_ns, data=data)
+    return data | {"price_decimals": price_decimals, "size_decimals": size_decimals, "bids": bids, "asks": asks}
 
 
 def draw_quote(feed: "MarketFeed") -> Picture:

@@ -13,7 +13,7 @@ from dashboard import live
 from dashboard.groups import WORKERS_GROUP, group_of
 from dashboard.outbox import INTERVAL_S
 from dashboard.relay import Refused, Relay
-from dashboard.staleness import as_stale
+from feeds.staleness import as_stale
 from tests.dashboard.realtime import FakeBrowser, FakeWorker, frame, fresh_layer, until
 
 BOOK = "book:binance:BTC/USDT"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feeds.book import OrderBook
 from feeds.domain import BookDelta, BookSnapshot, Level
-from feeds.levels import MOST_DECIMALS, Units, check_step, group, scale, text
+from feeds.levels import MOST_DECIMALS, NotShownError, Units, check_step, group, scale, text
 
 
 def book_of(bids: list[Level], asks: list[Level], depth: int | None = None, *, truncates: bool = False) -> OrderBook:
@@ -59,11 +59,28 @@ class TestScale:
         assert scale(book, 1, 0, 0) == (0, 0, [[1, 1]], [])
 
     def test_finer_than_can_be_shown(self) -> None:
-        book = book_of([(1e-13, 1.0)], [])
-        with pytest.raises(ValueError, match="1E-13 in the order book needs 13 decimals; 12 can be shown"):
+        book = book_of([(1e-41, 1.0)], [])
+        with pytest.raises(NotShownError, match="1E-41 in the order book needs 41 decimals; 40 can be shown"):
             scale(book, 1, 2, 2)
-        assert scale(book, 1, 13, 0) == (13, 0, [[1, 1]], [])  # the instrument itself says so
-        assert scale(book_of([(1e-12, 1.0)], []), 1, 2, 0)[0] == MOST_DECIMALS
+        assert scale(book, 1, 41, 0) == (41, 0, [[1, 1]], [])  # the instrument itself says so
+        assert scale(book_of([(1e-40, 1.0)], []), 1, 2, 0)[0] == MOST_DECIMALS
+
+    @pytest.mark.parametrize("value", [0.30000000000000004, 1e-13, 1.00000000000000002e-18, 123.45678901234567])
+    def test_what_arithmetic_left_over_is_shown_as_printed(self, value: float) -> None:
+        price_decimals, size_decimals, bids, asks = scale(
+            book_of([(100.5, value)], [(1e6, 2.0), (2e6, value)]), 2, 1, 0
+        )
+        assert decimal_levels(bids, price_decimals, size_decimals) == [(Decimal("100.5"), exact(value))]
+        assert decimal_levels(asks, price_decimals, size_decimals) == [
+            (Decimal(10**6), Decimal(2)),
+            (Decimal(2 * 10**6), exact(value)),
+        ]
+
+    def test_larger_than_a_browser_can_read(self) -> None:
+        with pytest.raises(NotShownError, match=r"1.00e\+300 in the order book is too large"):
+            scale(book_of([(1.0, 1e300)], []), 1, 2, 2)
+        with pytest.raises(NotShownError, match="too large"):
+            group(book_of([], [(1.0, 1.0), (1e299, 1.0)]), Decimal("0.5"), 5, 2, 2)
 
     @pytest.mark.parametrize(
         "size",

@@ -1,6 +1,7 @@
 """Taking a size from a side of a book: to the last digit."""
 
 from decimal import Decimal as D
+from decimal import localcontext
 from fractions import Fraction
 
 import pytest
@@ -59,9 +60,13 @@ def test_large_numbers_do_not_lose_a_digit():
     assert cost(take(side, wanted, 2, 8)) == D("99999.99") * D("88888888.87654321") + D("100000.01")
 
 
-def test_what_needs_too_many_decimals_is_said():
-    with pytest.raises(ValueError, match="14 decimals"):
-        take(asks([(1.00000000000001, 1.0)]), D(1), 2, 2)
+@pytest.mark.parametrize("price", [1.00000000000001, 0.30000000000000004, 1e-13, 5e-324, 1e300, 1e22])
+@pytest.mark.parametrize("size", [0.1, 0.30000000000000004, 1e-30, 5e-324])
+def test_any_number_of_decimals(price: float, size: float):
+    with localcontext(prec=2000):
+        first, rest = D(repr(price)) * D(repr(size)), D(1) - D(repr(size))
+        taken = take(asks([(price, size), (price * 2, 5.0)]), D(1), 2, 2)
+        assert cost(taken) == first + rest * D(repr(price * 2))
 
 
 def test_an_empty_side():

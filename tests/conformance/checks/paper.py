@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from feeds import levels
 from feeds.book import OrderBook
-from feeds.domain import BookDelta, BookSnapshot, Channel, Market, Subscription
+from feeds.domain import BookDelta, BookSnapshot, Channel, Event, Market, Subscription
 from feeds.errors import FeedError, ParseError, RateLimited, SyncError
 from feeds.exchange import MarketIndex, TellsDay
 from feeds.simulator.instruments import Instrument
 from feeds.sync import BookSync, Need
 from tests.conformance.check import Where, check, waived
+from tests.conformance.drawn import undrawn
 from tests.conformance.mutations import FIXED, changed, varied
 from tests.conformance.recordings import recorded_frames
 from tests.conformance.sane import insane
@@ -136,21 +137,21 @@ def _join(replay: Replay, begin: int, snapshot: BookSnapshot, overlap: int) -> N
 # -- mutations of frames ---------------------------------------------------------------------------------------------
 
 
-@check("mutations", Where.PAPER, "of recorded and simulated frames with anything changed only ParseError comes")
+@check("mutations", Where.PAPER, "of frames with anything changed only ParseError comes, and whatever is read is drawn")
 async def mutations(tape: Tape) -> None:
     groups = [(each.route, tape.markets, each.subscriptions, varied(each.raw, SAMPLED)) for each in tape.heard]
     groups += [(each.route, each.markets, [], each.frames) for each in recorded_frames(tape.adapter)]
     corpus = [(group, raw) for group in groups for raw in group[3]]
     assert corpus, "no frame was recorded"
 
-    def session(group: tuple[str, MarketIndex, list[Subscription], list[bytes]]) -> Callable[[bytes], object]:
+    def session(group: tuple[str, MarketIndex, list[Subscription], list[bytes]]) -> Callable[[bytes], list[Event]]:
         made = tape.adapter.session(group[0], group[1])
         made.opening()
         if group[2]:
             made.subscribe(group[2])
         return made.parse
 
-    def only_parse_errors(parse: Callable[[bytes], object], raw: bytes) -> None:
+    def only_parse_errors(parse: Callable[[bytes], list[Event]], raw: bytes) -> None:
         try:
             events = parse(raw)
         except ParseError:
@@ -159,7 +160,7 @@ async def mutations(tape: Tape) -> None:
             raise AssertionError(
                 f"{type(error).__name__} came out of parse: {error}; the frame: {raw[:300]!r}"
             ) from error
-        assert not (wrong := insane(events)), f"{wrong}; the frame: {raw[:300]!r}"
+        assert not (wrong := insane(events) or undrawn(events, tape.markets)), f"{wrong}; the frame: {raw[:300]!r}"
 
     for group in groups:
         for raw in FIXED:

@@ -1,4 +1,4 @@
-"""A frame whose worker has fallen silent: the same content, saying that it is old."""
+"""A frame that nothing newer follows: the same content, saying that it is old."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import msgspec
 from feeds.domain import StreamState
 
 STALE = StreamState.STALE.value
-REASON = "The worker is silent."
+SILENT = "The worker is silent."
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def as_stale(frame: str, silent_ms: int = 0) -> str:
-    """The frame with every state in it STALE, its ages ``silent_ms`` older.
+def as_stale(frame: str, silent_ms: int = 0, *, reason: str = SILENT) -> str:
+    """The frame with every state in it STALE, its ages ``silent_ms`` older; ``reason`` is a sentence.
 
     That is the frame's own ``state``, and in its ``data`` that of each row and of the account. Numbers keep their
     value: prices are integers or text in every frame (docs/protocol.md section 2.5). Raises
@@ -30,18 +30,20 @@ def as_stale(frame: str, silent_ms: int = 0) -> str:
         for value in data.values():
             for row in value if isinstance(value, list) else [value]:
                 if isinstance(row, dict):
-                    _age(row, silent_ms)
+                    _age(row, silent_ms, reason)
     return _encode(content).decode()
 
 
-def _age(row: dict[str, Any], silent_ms: int) -> None:
-    """Mark one row, if it is one that has a state."""
+def _age(row: dict[str, Any], silent_ms: int, why: str) -> None:
+    """Mark one row, if it is one that has a state: that of a leg is not usable then."""
     if "state" not in row:
         return
     row["state"] = STALE
+    if "usable" in row:
+        row["usable"] = False
     for reason in ("reason", "sentence"):
         if reason in row:
-            row[reason] = REASON
+            row[reason] = why
     for age in ("age_ms", "last_data_age_ms"):
         if isinstance(row.get(age), int):
             row[age] += silent_ms
