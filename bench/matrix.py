@@ -146,7 +146,6 @@ class World:
             BookSync(from_rest=False),
             depth=25,
             stale_s=60.0,
-            heartbeat=True,
             clock=SYSTEM,
             changed=self.changed,
             want=lambda feed, want: None,

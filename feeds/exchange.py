@@ -66,7 +66,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_by_rest: bool  # the book's snapshot comes by REST (else as the stream's first message)
     truncates: bool  # the exchange keeps a window of levels and sends no removal for what leaves it
     markets_by_stream: bool  # instruments come by stream (see Exchange.opening)
-    probe_by_rest: bool  # a quiet market is told from a mute one by a REST request
+    probe_by_rest: bool  # a quiet market is told from a mute one by a REST request; heartbeats cannot tell
     book_depths: tuple[int, ...] = ()  # levels a side that can be subscribed; (): the exchange decides, or all
     candle_intervals: tuple[str, ...] = tuple(INTERVALS)  # that come by stream; the others are put together from these
     messages_per_address: bool = False  # messages_per_s holds for all our connections together
@@ -86,7 +86,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     needs_key: bool = False  # market data need a key: the adapter takes ``credentials``, sessions log in (LoggedIn)
     one_connection: bool = False  # per account and route: a second one beside it would be refused, or end the first
     cash_products: tuple[str, ...] = ("spot",)  # whose markets have no settlement asset
-    probe_s: float | None = None  # least time between two probes of a market, where REST is scarce
+    probe_s: float | None = None  # least time between two probes of one silence, where REST is scarce
+    probe_lag_s: float = 0.0  # the answers may be so old
+    probe_size_step: float = 0.0  # their sizes are cut to multiples of this
     snapshots_replace: bool = False  # any snapshot by stream is the book from then on, whatever its number
     unstreamed: tuple[Channel, ...] = ()  # BBO: best prices are the book's; TICKER: figures by REST (see TellsDay)
 

@@ -87,7 +87,8 @@ class Coinbase:
         snapshot_by_rest=False,
         truncates=False,
         markets_by_stream=False,
-        probe_by_rest=False,
+        probe_by_rest=True,
+        probe_lag_s=1.0,  # public answers may come from a cache of a second
         polled_routes=(REST_ROUTE,),
         recorded_as=("coinbaseadvanced", "coinbaseadvancedtrade"),
     )

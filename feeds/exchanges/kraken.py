@@ -93,7 +93,9 @@ class Kraken:
         snapshot_by_rest=False,
         truncates=True,
         markets_by_stream=True,
-        probe_by_rest=False,
+        probe_by_rest=True,
+        probe_lag_s=1.0,  # how old an answer may be is not documented
+        probe_size_step=0.001,  # "30384.10000","2.059": three digits, of eight by stream
         book_depths=DEPTHS,
     )
 

@@ -196,7 +196,6 @@ class LongTail:
                 BookSync(from_rest=False),
                 depth=self._shown,
                 stale_s=self.config.stale_s,
-                heartbeat=False,
                 clock=self.clock,
                 changed=self._changed,
                 want=self._wanted,

@@ -50,8 +50,6 @@ def judge(feed: "MarketFeed") -> Verdict:
         return link.state, link.reason
     if feed.silent_s() < feed.stale_s:
         return StreamState.LIVE, feed.unshown or feed.note
-    if feed.heartbeat:
-        return StreamState.QUIET, feed.unshown or "The exchange's heartbeats go on; nothing changed."
-    if feed.confirmed_ago_s() < 2 * feed.stale_s:
+    if feed.silence_confirmed:  # by an answer: heartbeats prove a connection, not that a book comes by it
         return StreamState.QUIET, feed.unshown or "The exchange confirmed that nothing changed."
     return StreamState.STALE, f"No data for {feed.stale_s:g} s or more."

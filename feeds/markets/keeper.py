@@ -33,6 +33,12 @@ LOOK_S = 0.25
 TURNS_TO_READ = 5
 """Turns of the loop from a readable socket to its frame in the market: protocol, reader, drainer."""
 
+LEADS_S = 1.0
+"""Best prices and prints that come so much later than the book's last change were told by other streams alone."""
+
+PROBES_SHARE = 0.5
+"""Of the budget that we allow ourselves, probes take no more: with very many quiet markets each is asked less often."""
+
 EMPTY: Level = (0.0, 0.0)
 """What an exchange tells as best level of a side that is empty."""
 
@@ -52,6 +58,7 @@ class BookKeeper:
         self._faults: dict[str, deque[float]] = {}  # symbol, or connection -> times of its last rebuilds
         self._telling: set[str] = set()  # connections that will be asked to tell again what was lost
         self._probed_s: dict[str, float] = {}
+        self._unprobed: set[str] = set()  # symbols whose probes fail, as the log knows
         self._overdue: dict[str, int] = {}  # connections that were given up for want of this market's book
         self._snapshots = asyncio.Semaphore(4)
         self._probes = asyncio.Semaphore(4)
@@ -60,6 +67,7 @@ class BookKeeper:
         """The market was closed."""
         self._faults.pop(symbol, None)
         self._probed_s.pop(symbol, None)
+        self._unprobed.discard(symbol)
         self._overdue.pop(symbol, None)
 
     def rebuilds(self, symbol: str) -> int:
@@ -178,6 +186,7 @@ class BookKeeper:
                 for _ in range(TURNS_TO_READ):
                     await asyncio.sleep(0)
             now_s = self._clock.monotonic_s()
+            silent: dict[str, list[MarketFeed]] = {}  # by product
             for symbol, feed in list(self._venue.feeds.items()):
                 feed.evaluate()
                 self._venue.fresh_books.tick(feed)
@@ -190,57 +199,104 @@ class BookKeeper:
                     self._overdue[symbol] = in_vain + 1
                     lane.connection.reconnect(f"no book of {symbol} for {SNAPSHOT_S:g} s")
                     continue
-                pause_s = max(feed.stale_s, facts.probe_s or 0.0)
-                due = now_s - self._probed_s.get(symbol, float("-inf")) > pause_s
-                quiet = feed.sync.ready and feed.silent_s() > max(feed.stale_s * 0.6, feed.stale_s - 1.5)
+                least_s = max(feed.stale_s * 0.6, feed.stale_s - 1.5, facts.probe_lag_s)
+                quiet = feed.sync.ready and feed.silent_s() > least_s
                 # SLOW: the answer to a silence may wait in our own buffer, and a pong behind it.
                 # SYNCING: accepted, the book is here by REST, and nothing has happened since.
                 asks = feed.book_link.state in (StreamState.LIVE, StreamState.QUIET, StreamState.SYNCING)
-                if due and quiet and asks and facts.probe_by_rest:
-                    self._probed_s[symbol] = now_s
-                    self._spawn(self._probe(feed), f"probe {symbol}")
+                if quiet and asks and facts.probe_by_rest:
+                    silent.setdefault(feed.market.product, []).append(feed)
+            for feeds in silent.values():
+                self._ask_about(feeds, now_s)
 
-    async def _probe(self, feed: MarketFeed) -> None:
-        """Ask the exchange whether our silent book is its present one."""
+    def _ask_about(self, silent: list[MarketFeed], now_s: float) -> None:
+        """Probe those silent markets of a product whose turn it is: each once for its silence, as soon as REST bears
+        it, and then now and then; one that something else came of at once."""
+        paced_s = self._paced_s(silent)
+        for feed in silent:
+            symbol = feed.market.symbol
+            probed_s = now_s - self._probed_s.get(symbol, float("-inf"))
+            again_s = max(feed.stale_s, paced_s, self._venue.adapter.facts.probe_s or 0.0)
+            if feed.silent_s() < probed_s:  # data came since
+                pause_s = 0.0 if paced_s <= feed.stale_s else paced_s
+            else:
+                pause_s = feed.stale_s if contradicted(feed) else again_s
+            if probed_s > pause_s:
+                self._probed_s[symbol] = now_s
+                self._spawn(self._probe(feed, again_s), f"probe {symbol}")
+
+    def _paced_s(self, silent: list[MarketFeed]) -> float:
+        """Seconds between two probes of one of these, if REST is to bear it."""
+        adapter = self._venue.adapter
+        requests = [adapter.probe_request(feed.market) for feed in silent]
+        product = requests[0].product
+        per_s = max(1.0, self._venue.rest.usage()[product]["allowed"]) / adapter.budgets()[product].per_s
+        weight = sum(request.weight for request in requests)
+        return weight / (per_s * PROBES_SHARE)
+
+    async def _probe(self, feed: MarketFeed, again_s: float) -> None:
+        """Ask the exchange whether our silent book is its present one; the next time is ``again_s`` later."""
+        for again in (True, False):
+            if not await self._mute(feed, again_s):
+                return
+            if not again or not self._venue.adapter.facts.probe_lag_s:
+                break  # where answers may be old, a second one must say the same
+        lane = self._venue.book_lane(feed.market.symbol)
+        if lane is not None:
+            log.warning("mute stream", exchange=self._venue.name, market=feed.market.symbol)
+            feed.mute("The exchange has newer data than its stream sent us.")
+            lane.connection.reconnect("mute: the exchange has newer data than it sent")
+
+    async def _mute(self, feed: MarketFeed, again_s: float) -> bool:
+        """True if the exchange has a newer book than its stream told, and goes on not telling it."""
         lane = self._venue.book_lane(feed.market.symbol)
         if lane is None:
-            return
+            return False
         if not await lane.connection.ping(timeout_s=2.0):
-            if lane.connection.state is StreamState.SLOW:
-                return
-            lane.connection.reconnect("no answer to a ping")
-            return
+            if lane.connection.state is not StreamState.SLOW:
+                lane.connection.reconnect("no answer to a ping")
+            return False
         last_ns = lane.connection.last_frame_ns
         if last_ns is not None and self._clock.now_ns() - last_ns > self._venue.config.reconnect_s * 1e9:
             # However quiet the exchange says it is: a connection on which nothing at all comes is cheap to renew,
             # and a server that froze as a whole would confirm its frozen book for ever.
             lane.connection.reconnect(f"nothing received for {self._venue.config.reconnect_s:g} s")
-            return
+            return False
         try:
             async with self._probes:
                 answer = await self._venue.rest.send(self._venue.adapter.probe_request(feed.market))
             theirs = self._venue.adapter.parse_probe(feed.market, answer.raw)
         except FeedError as error:
-            log.info("probe failed", exchange=self._venue.name, market=feed.market.symbol, error=str(error))
-            return
+            if feed.market.symbol not in self._unprobed:
+                self._unprobed.add(feed.market.symbol)
+                log.warning("probe failed", exchange=self._venue.name, market=feed.market.symbol, error=str(error))
+            self._probed_s[feed.market.symbol] -= max(0.0, again_s - feed.stale_s)  # sooner then
+            return False
+        if feed.market.symbol in self._unprobed:
+            self._unprobed.discard(feed.market.symbol)
+            log.info("probe answered again", exchange=self._venue.name, market=feed.market.symbol)
         deadline_s = self._clock.monotonic_s() + 1.0  # what they know may be on its way to us
-        while not agrees(feed, theirs):
-            if not feed.sync.ready or feed.data_ns > answer.recv_ns:
-                return  # data came: not silent any more, the next silence is asked about anew
-            if self._clock.monotonic_s() > deadline_s:
-                log.warning("mute stream", exchange=self._venue.name, market=feed.market.symbol, theirs=theirs.seq)
-                feed.mute("The exchange has newer data than its stream sent us.")
-                lane.connection.reconnect("mute: the exchange has newer data than it sent")
-                return
-            await asyncio.sleep(0.05)
         facts = self._venue.adapter.facts
-        if lane.route not in facts.silent_routes:  # there a ping asks, as soon as it is silent
-            lane.connection.confirm_quiet(2 * feed.stale_s)
-        feed.confirmed(2 * max(0.0, (facts.probe_s or 0.0) - feed.stale_s))
+        while not agrees(feed, theirs, facts.probe_size_step):
+            if not feed.sync.ready or feed.data_ns > answer.recv_ns:
+                return False  # data came: not silent any more, the next silence is asked about anew
+            if self._clock.monotonic_s() > deadline_s:
+                return True
+            await asyncio.sleep(0.05)
+        if facts.heartbeat_s is None and lane.route not in facts.silent_routes:
+            lane.connection.confirm_quiet(2 * feed.stale_s)  # else heartbeats do, or a ping as soon as it is silent
+        feed.confirmed(2 * (again_s - feed.stale_s))
+        return False
 
 
-def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
-    """Is our book the one that the exchange answered with, or a newer one?"""
+def contradicted(feed: MarketFeed) -> bool:
+    """Did best prices or prints come, well after the last that came of the book?"""
+    return max(feed.bbo_ns, feed.trades_ns) > feed.data_ns + LEADS_S * 1e9
+
+
+def agrees(feed: MarketFeed, theirs: Bbo, size_step: float = 0.0) -> bool:
+    """Is our book the one that the exchange answered with, or a newer one? Sizes told are multiples of ``size_step``,
+    cut or rounded."""
     book = feed.sync.book
     if theirs.seq is not None and book.seq is not None and theirs.seq <= book.seq:
         return True
@@ -248,5 +304,7 @@ def agrees(feed: MarketFeed, theirs: Bbo) -> bool:
         return True
     if theirs.seq is not None and feed.market.settle is None:
         return False  # spot ids count this market's changes, so a later id means that we miss one
-    ours = book.bid or EMPTY, book.ask or EMPTY
-    return ours == ((theirs.bid, theirs.bid_size), (theirs.ask, theirs.ask_size))
+    (bid, bid_size), (ask, ask_size) = book.bid or EMPTY, book.ask or EMPTY
+    if (bid, ask) != (theirs.bid, theirs.ask):
+        return False
+    return max(abs(bid_size - theirs.bid_size), abs(ask_size - theirs.ask_size)) <= size_step

@@ -37,8 +37,7 @@ class MarketFeed(Prices):
     """The present of one market. All methods are synchronous; use from one event loop.
 
     ``changed`` is called with each topic whose content is new, ``want`` when a snapshot or a new subscription is
-    needed. ``heartbeat``: the exchange proves by heartbeats that silence means that nothing happened. ``streamed``:
-    candle intervals that come by stream; the others are made of these. ``led``: bars are led on by the prints.
+    needed. ``streamed`` and ``led`` as for :class:`feeds.markets.prices.Prices`.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class MarketFeed(Prices):
         *,
         depth: int,
         stale_s: float,
-        heartbeat: bool,
         clock: Clock,
         changed: Callable[[str], None],
         want: Callable[["MarketFeed", Want], None],
@@ -62,7 +60,6 @@ class MarketFeed(Prices):
         self.sync = sync
         self.depth = depth
         self.stale_s = stale_s
-        self.heartbeat = heartbeat
         self._clock = clock
         self._want = want
         self._log = log.bind(exchange=market.exchange, market=market.symbol)
@@ -82,7 +79,8 @@ class MarketFeed(Prices):
         self.links: dict[str, Link] = {"book": self.book_link}  # kind of topic -> the connection behind it
         self.data_ns = 0  # when the last book or best-price frame came
         self.book_ns = 0  # when the last applied book update came
-        self.confirmed_s = float("-inf")  # monotonic: the exchange confirmed our book
+        self._confirmed_ns = 0  # when the exchange confirmed our book
+        self._confirmed_until_s = float("-inf")
         self.frames = 0
         self.differences = 0  # times that a fresh book showed ours to be wrong
         self.resyncing = False
@@ -148,9 +146,10 @@ class MarketFeed(Prices):
         """Seconds since the last book or best-price frame."""
         return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
 
-    def confirmed_ago_s(self) -> float:
-        """Seconds since the exchange confirmed our book."""
-        return self._clock.monotonic_s() - self.confirmed_s
+    @property
+    def silence_confirmed(self) -> bool:
+        """Has the exchange confirmed the present silence, not too long ago? An answer to a former one says nothing."""
+        return self._confirmed_ns > self.data_ns and self._clock.monotonic_s() < self._confirmed_until_s
 
     def overdue_s(self) -> float:
         """How long a book that the stream itself begins has been waited for on a living connection; 0 if it is not."""
@@ -178,7 +177,7 @@ class MarketFeed(Prices):
         """The connection is gone: what comes next starts from a new snapshot."""
         self.resyncing = False
         self._begin_anew()
-        self.confirmed_s = float("-inf")
+        self._confirmed_until_s = float("-inf")
         self.sync.start()
         self.bbo = None
 
@@ -243,7 +242,8 @@ class MarketFeed(Prices):
 
     def confirmed(self, longer_s: float = 0.0) -> None:
         """The exchange was asked and has the same book: that holds for twice ``stale_s``, and ``longer_s`` more."""
-        self.confirmed_s = self._clock.monotonic_s() + longer_s
+        self._confirmed_ns = self._clock.now_ns()
+        self._confirmed_until_s = self._clock.monotonic_s() + 2 * self.stale_s + longer_s
         self.evaluate()
 
     def mute(self, reason: str) -> None:

@@ -221,7 +221,6 @@ class Venue:
                 self.new_sync(market),
                 depth=self._depth,
                 stale_s=self.config.stale_s,
-                heartbeat=facts.heartbeat_s is not None,
                 clock=self.clock,
                 changed=self._changed,
                 want=self.keeper.wanted,

@@ -125,8 +125,6 @@ class PlayedFeed(MarketFeed):
             self._set_state(state, reason or NO_BOOK)
         elif self.silent_s() < self.stale_s:
             self._set_state(StreamState.LIVE, NO_BOOK)
-        elif self.heartbeat:
-            self._set_state(StreamState.QUIET, NO_BOOK)
         else:
             self._set_state(StreamState.STALE, f"No data for {self.stale_s:g} s or more.")
 

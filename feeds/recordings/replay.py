@@ -238,7 +238,7 @@ class PlayedVenue(Venue):
 
     def _take_probe(self, market: Market, theirs: Bbo) -> None:
         feed = self.feeds[market.symbol]
-        if feed.sync.ready and agrees(feed, theirs):
+        if feed.sync.ready and agrees(feed, theirs, self.adapter.facts.probe_size_step):
             feed.confirmed()
 
     def _take_snapshot(self, snapshot: BookSnapshot) -> None:
@@ -264,7 +264,6 @@ class PlayedVenue(Venue):
                 self.new_sync(market),
                 depth=self._depth,
                 stale_s=self.stale_s,
-                heartbeat=facts.heartbeat_s is not None,
                 clock=self.clock,
                 changed=self._changed,
                 want=lambda feed, want: None,  # nothing can be asked for

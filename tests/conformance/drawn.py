@@ -41,7 +41,6 @@ def _draw(market: Market, events: list[Event]) -> str:
         BookSync(from_rest=False),
         depth=25,
         stale_s=5.0,
-        heartbeat=True,
         clock=FakeClock(),
         changed=lambda topic: None,
         want=lambda feed, want: None,

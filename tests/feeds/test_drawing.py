@@ -43,7 +43,7 @@ class TestOneMarket:
     """From the exchange's frame to ours, as the connection does it: one call chain."""
 
     def shown(self, *levels: tuple[str, str]) -> tuple[Stage, Recorder]:
-        stage, sink = Stage(from_rest=False, heartbeat=True, market=XBT), Recorder()
+        stage, sink = Stage(from_rest=False, market=XBT), Recorder()
         publisher = Publisher(sink, interval_s=0, clock=stage.clock)
         for name in (
             "book:krakenfutures:BTC/USD:USD",

@@ -55,13 +55,14 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def config(server: SimulatorServer, tmp_path: Path, **changes: Any) -> Config:
-    """Both exchanges at the simulator; ``changes`` are those of the configuration, or of Binance by ``binance``."""
+    """Both exchanges at the simulator; ``changes`` are those of the configuration, or of an exchange by its name."""
     urls = endpoints("127.0.0.1", server.port)
     binance = ExchangeConfig(
         name="binance", simulated=True, products=("spot", "usdm"), endpoints=urls["binance"], pinned=("BTC/USDT",)
     )
     kraken = ExchangeConfig(name="kraken", simulated=True, products=("spot",), endpoints=urls["kraken"])
     binance = msgspec.structs.replace(binance, **changes.pop("binance", {}))
+    kraken = msgspec.structs.replace(kraken, **changes.pop("kraken", {}))
     return Config(path=None, exchanges={"binance": binance, "kraken": kraken}, state_dir=tmp_path / "state", **changes)
 
 
@@ -278,3 +279,27 @@ async def test_a_book_whose_snapshot_never_comes_is_asked_for_on_a_new_connectio
         assert sink.state(topic) != "LIVE"
         server.faults.clear()
         await until(lambda: sink.state(topic) == "LIVE")
+
+
+async def test_one_dead_book_is_found_out_although_heartbeats_go_on(tmp_path):
+    dead = "book:kraken:BTC/USD"
+    async with simulator() as server, running(config(server, tmp_path, kraken={"stale_s": 2.0})) as (engine, sink):
+        engine.lease("relay", [dead], 30)
+        await until(lambda: sink.state(dead) == "LIVE")
+        server.faults.add(Fault(exchange="kraken", kind="mute", symbol="BTC/USD"))
+        connection = engine.venues["kraken"].lanes[0].connection
+        await until(lambda: connection.reconnects == 1, seconds=6)
+        assert sink.state(dead) not in ("LIVE", "QUIET")
+        server.faults.clear()
+
+
+async def test_a_quiet_book_is_confirmed_by_rest_and_not_by_heartbeats(tmp_path):
+    topic = "book:kraken:BTC/USD"
+    async with simulator() as server, running(config(server, tmp_path, kraken={"stale_s": 2.0})) as (engine, sink):
+        engine.lease("relay", [topic], 30)
+        await until(lambda: sink.state(topic) == "LIVE")
+        server.market.advance = lambda now_ms: []  # nothing happens any more
+        await until(lambda: sink.state(topic) == "QUIET")
+        feed = engine.venues["kraken"].feeds["BTC/USD"]
+        assert feed.reason == "The exchange confirmed that nothing changed."
+        assert engine.venues["kraken"].lanes[0].connection.reconnects == 0

@@ -57,3 +57,66 @@ async def test_what_came_while_the_loop_was_held_up_is_read_before_a_market_is_l
     sender.join()
     ours.close()
     theirs.close()
+
+
+class TestWhoIsAskedAbout:
+    """Of silent markets, at 0.25 probes a second."""
+
+    def stage(self, count: int, **facts: Any) -> tuple[BookKeeper, list[Any], list[str]]:
+        asked: list[str] = []
+        feeds = [
+            SimpleNamespace(
+                market=SimpleNamespace(symbol=f"M{number}", product="spot"),
+                stale_s=5.0,
+                silent_s=lambda: 100.0,
+                bbo_ns=0,
+                trades_ns=0,
+                data_ns=1,
+            )
+            for number in range(count)
+        ]
+        adapter = SimpleNamespace(
+            facts=SimpleNamespace(probe_s=facts.get("probe_s")),
+            probe_request=lambda market: SimpleNamespace(product="spot", weight=1),
+            budgets=lambda: {"spot": SimpleNamespace(per_s=10)},
+        )
+        venue: Any = SimpleNamespace(
+            adapter=adapter, name="x", rest=SimpleNamespace(usage=lambda: {"spot": {"allowed": 5}})
+        )
+
+        def spawn(work: Any, name: str) -> None:
+            work.close()
+            asked.append(name.removeprefix("probe "))
+
+        return BookKeeper(venue, SYSTEM, spawn), feeds, asked
+
+    def test_few_are_asked_about_as_soon_as_any(self) -> None:
+        keeper, feeds, asked = self.stage(1)
+        for now_s in (0.0, 4.9, 5.1):
+            keeper._ask_about(feeds, now_s)
+        assert asked == ["M0", "M0"]
+
+    def test_many_are_asked_about_as_often_as_rest_bears(self) -> None:
+        keeper, feeds, asked = self.stage(20)
+        for now_s in range(0, 160, 2):
+            keeper._ask_about(feeds, float(now_s))
+        assert len(asked) == 40, "each every 80 seconds, which is 0.25 a second"
+
+    def test_one_of_which_prints_came_is_asked_about_out_of_turn(self) -> None:
+        keeper, feeds, asked = self.stage(20, probe_s=10)
+        keeper._ask_about(feeds, 0.0)
+        asked.clear()
+        feeds[3].trades_ns = 2 * 10**9
+        keeper._ask_about(feeds, 4.0)
+        assert asked == []
+        keeper._ask_about(feeds, 6.0)
+        assert asked == ["M3"]
+
+    def test_a_new_silence_is_asked_about_without_waiting_for_the_turn_of_the_old_one(self) -> None:
+        keeper, feeds, asked = self.stage(1, probe_s=60)
+        keeper._ask_about(feeds, 0.0)
+        keeper._ask_about(feeds, 10.0)
+        assert asked == ["M0"]
+        feeds[0].silent_s = lambda: 3.5  # data came six seconds ago
+        keeper._ask_about(feeds, 10.0)
+        assert asked == ["M0", "M0"]

@@ -29,7 +29,7 @@ SPOT = Market(
 class Stage:
     """A market with a fake clock, and everything it asked for and told."""
 
-    def __init__(self, *, from_rest: bool = True, heartbeat: bool = False, market: Market = SPOT) -> None:
+    def __init__(self, *, from_rest: bool = True, market: Market = SPOT) -> None:
         self.clock = FakeClock()
         self.changed: list[str] = []
         self.wants: list[Want] = []
@@ -38,7 +38,6 @@ class Stage:
             BookSync(from_rest=from_rest),
             depth=25,
             stale_s=5.0,
-            heartbeat=heartbeat,
             clock=self.clock,
             changed=self.changed.append,
             want=lambda feed, want: self.wants.append(want),
@@ -137,7 +136,7 @@ def test_best_prices_of_former_numbers_are_not_ahead_of_a_book_that_begins_anew(
 
 
 def test_a_stream_book_is_rebuilt_by_subscribing_again():
-    stage = Stage(from_rest=False, heartbeat=True)
+    stage = Stage(from_rest=False)
     stage.connect()
     stage.feed.on_link("book", StreamState.LIVE, "")
     stage.feed.on_snapshot(snapshot(None), stage.clock.now_ns())
@@ -170,13 +169,28 @@ def test_silence_is_stale_unless_the_exchange_confirms_it():
     assert stage.feed.state is StreamState.LIVE
 
 
-def test_heartbeats_make_silence_quiet():
-    stage = Stage(from_rest=False, heartbeat=True)
+def test_a_confirmation_is_of_one_silence_alone():
+    stage = Stage()
+    stage.live()
+    stage.clock.advance(6)
+    stage.feed.confirmed(longer_s=100)
+    assert stage.feed.state is StreamState.QUIET
+    stage.delta(100, 101)
+    stage.clock.advance(6)
+    stage.feed.evaluate()
+    assert stage.feed.state is StreamState.STALE, "what came since may be the last that ever comes"
+
+
+def test_a_living_connection_does_not_make_silence_quiet():
+    """Heartbeats prove a connection, and not that this book still comes by it."""
+    stage = Stage(from_rest=False)
     stage.connect()
     stage.feed.on_link("book", StreamState.LIVE, "")
     stage.feed.on_snapshot(snapshot(None), stage.clock.now_ns())
     stage.clock.advance(60)
     stage.feed.evaluate()
+    assert stage.feed.state is StreamState.STALE
+    stage.feed.confirmed(longer_s=100)
     assert stage.feed.state is StreamState.QUIET
     stage.feed.on_link("book", StreamState.STALE, "no heartbeat")
     assert stage.feed.state is StreamState.STALE
@@ -258,6 +272,17 @@ def test_a_probe_of_another_count_agrees_by_rank_or_by_its_prices():
     other = structs.replace(same, ask_size=9.0)
     assert not agrees(stage.feed, other)
     assert agrees(stage.feed, structs.replace(other, rank=1000)), "older than our book"
+
+
+def test_a_probe_whose_sizes_are_cut_agrees_by_its_prices_and_as_many_digits():
+    stage = Stage(from_rest=False)
+    stage.connect()
+    exact = structs.replace(snapshot(None), bids=[(100.0, 1.23456789)], asks=[(100.5, 0.0004)])
+    stage.feed.on_snapshot(exact, stage.clock.now_ns())
+    cut = Bbo(symbol="BTC/USDT", bid=100.0, bid_size=1.234, ask=100.5, ask_size=0.0)
+    assert agrees(stage.feed, cut, 0.001) and not agrees(stage.feed, cut)
+    assert not agrees(stage.feed, structs.replace(cut, bid_size=1.232), 0.001)
+    assert not agrees(stage.feed, structs.replace(cut, bid=99.9), 0.001)
 
 
 def test_a_quote_keeps_every_digit():

@@ -41,8 +41,8 @@ def _adapter(subject: Subject) -> Iterator[str]:
     for name in ("streams_per_connection", "messages_per_s", "connects_per_minute"):
         if getattr(facts, name) <= 0:
             yield f"facts.{name} is {getattr(facts, name)}"
-    if facts.heartbeat_s is None and not facts.probe_by_rest:
-        yield "neither heartbeats nor a probe tell a quiet market from a mute one"
+    if not facts.probe_by_rest:
+        yield "no probe tells a quiet market from a mute one (heartbeats cannot)"
     if not facts.markets_by_stream and not adapter.markets_requests():
         yield "instruments come neither by stream nor by REST"
     budgets = adapter.budgets()

@@ -8,7 +8,7 @@ import msgspec
 from feeds.domain import StreamState
 from feeds.simulator.instruments import Instrument
 from tests.conformance.check import Where, check, waived
-from tests.conformance.grounds import FIRST_BACKOFF_S, RECONNECT_S, STALE_S, Ground
+from tests.conformance.grounds import FIRST_BACKOFF_S, OVERDUE_S, RECONNECT_S, STALE_S, Ground
 from tests.conformance.judge import until
 
 BACK_S = 10.0
@@ -112,6 +112,31 @@ async def _kicked(ground: Ground, watched: list[Instrument]) -> None:
     assert not shown, f"{shown[0]} is in use without a connection"
     proxy.kick = False
     await ground.live(*watched, seconds=BACK_S)
+
+
+MUTE_S = 4.0
+"""A book that gets no more updates may be in use so much longer than ``STALE_S``: the question by REST takes a second,
+and another one where its answers may be old."""
+
+
+@check("mute one", Where.ROUGH, "a book that comes no more, while all others go on, is found out and replaced")
+async def mute_one(ground: Ground) -> None:
+    for product in ground.products_with_books:
+        bystander, victim = ground.of(product)[:2]
+        await ground.usable(bystander, victim)
+        since_s, begun = time.monotonic(), len(ground.proxy.attempts_s)
+        ground.fault("mute", victim)
+        await until(
+            lambda victim=victim, since_s=since_s: _left(ground, victim, since_s),
+            f"{victim.symbol}, whose book comes no more, is out of use",
+            STALE_S + MUTE_S,
+        )
+        ground.right()
+        if not waived(ground.subject, "mute one.replaced"):
+            await until(lambda begun=begun: len(ground.proxy.attempts_s) > begun, "its connection is replaced", MUTE_S)
+        ground.heal()
+        await ground.live(bystander, victim, seconds=BACK_S + OVERDUE_S)
+        ground.right()
 
 
 @check("silence", Where.ROUGH, "a stream that went mute is STALE in time and replaced; what is old is never in use")
