@@ -15,6 +15,7 @@ _CONNECTION_COUNTERS = {
     "bytes": "Bytes received in frames.",
     "dropped": "Frames dropped because the buffer was full.",
     "not_understood": "Frames that could not be understood.",
+    "unknown": "Frames of a kind that is not known.",
     "reconnects": "Connections made after one was lost.",
 }
 _CONNECTION_GAUGES = {
@@ -88,7 +89,7 @@ def _connection(page: Exposition, row: dict[str, Any], bounds: list[float]) -> N
     labels = {"exchange": row["exchange"], "route": row["route"], "number": row["number"]}
     page.add("stream_state", "gauge", "1 with the state as a label.", 1, **labels, state=row["state"])
     for name, about in _CONNECTION_COUNTERS.items():
-        page.add(f"stream_{name}_total", "counter", about, row[name], **labels)
+        page.add(f"stream_{name}_total", "counter", about, row.get(name, 0), **labels)
     for name, about in _CONNECTION_GAUGES.items():
         page.add(f"stream_{name}", "gauge", about, row[name], **labels)
     age_ms = row["last_data_age_ms"]

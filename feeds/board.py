@@ -157,6 +157,7 @@ class Board:
             "buffered": connection.buffered,
             "reconnects": connection.reconnects,
             "not_understood": connection.not_understood,
+            "unknown": connection.unknown,
             "last_data_age_ms": self._age_ms(connection.last_frame_ns),
             "latency_ms": lane.latency.summary(),
             "usual_ms": _rounded(lane.alarm.usual_ms),

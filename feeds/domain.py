@@ -290,6 +290,13 @@ class Closing(Value, frozen=True, kw_only=True):
     fatal: bool = False
 
 
+class Unknown(Value, frozen=True, kw_only=True):
+    """A frame, or a part of one, that is well-formed and of a channel or kind (``what``) that we neither know nor asked
+    for: nothing of what we follow is in it. Exchanges add such; they must cost no book."""
+
+    what: str
+
+
 class LoggedIn(Value, frozen=True, kw_only=True):
     """The exchange accepted the login (``Facts.needs_key``): subscriptions may be asked for from now on."""
 
@@ -310,4 +317,5 @@ Event: TypeAlias = (
     | Notice
     | Closing
     | LoggedIn
+    | Unknown
 )

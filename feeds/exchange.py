@@ -141,7 +141,8 @@ class Session(Protocol):
         """Message to send every ``Facts.ping_s``, or None to send a WebSocket ping."""
 
     def parse(self, raw: bytes | str) -> list[Event]:
-        """The events of one frame, in order; [] for one that is understood and says nothing we use.
+        """The events of one frame, in order; [] for one that is understood and says nothing we use, ``Unknown`` for a
+        well-formed one of a channel or kind that is not known: it costs no book.
 
         Raises ParseError for anything else, never another exception.
         """

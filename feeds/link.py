@@ -9,23 +9,14 @@ from websockets.exceptions import ConnectionClosed
 
 from feeds.account_domain import Expired, Reply
 from feeds.buffer import Frame, FrameBuffer
-from feeds.domain import Ack, Closing, Heartbeat, LoggedIn, Lost, Notice, Rejected, StreamState, Subscription
+from feeds.domain import Ack, Closing, Heartbeat, LoggedIn, Lost, Notice, Rejected, StreamState, Subscription, Unknown
 from feeds.errors import ParseError
 from feeds.ledger import NO_ANSWER, Batch, Ledger
 from feeds.pacing import SendGate
-from feeds.wire import Counters, Delegate, Ending, Setup, WireSession, why_closed
+from feeds.wire import Counters, Delegate, Ending, Ping, Setup, WireSession, why_closed
 
-_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired, Reply})
+_NO_DATA = frozenset({Ack, Rejected, Heartbeat, LoggedIn, Lost, Notice, Closing, Expired, Reply, Unknown})
 """Events that say something about the connection, not about a market or an account."""
-
-
-class _Ping:
-    """In the outbox: a WebSocket ping, and who waits for its pong."""
-
-    __slots__ = ("waiter",)
-
-    def __init__(self, waiter: asyncio.Future[bool]) -> None:
-        self.waiter = waiter
 
 
 class Link:
@@ -58,7 +49,7 @@ class Link:
         self._closed: Ending | None = None  # by the peer, while frames may still wait in the buffer
         self._received = asyncio.Event()
         self._work = asyncio.Event()  # for the sender
-        self._outbox: deque[str | _Ping] = deque()
+        self._outbox: deque[str | Ping] = deque()
         self._pings: set[asyncio.Future[bool]] = set()  # waiting for their pongs
         self._texts: list[asyncio.Future[bool]] = []  # those that were sent as text (Facts.pong)
         self._gate = setup.send_gate or SendGate(setup.facts.messages_per_s, clock=setup.clock)
@@ -221,6 +212,8 @@ class Link:
         elif isinstance(event, Reply):
             for message in event.messages:
                 self.post(message)
+        elif isinstance(event, Unknown):
+            self._counters.note_unknown(event.what[:80], self._log)
         elif isinstance(event, LoggedIn):
             self._may_ask, self._opening = True, []  # answered: from here on silence is judged by what is asked for
             self._counted_s = self._clock.monotonic_s()
@@ -271,7 +264,7 @@ class Link:
             return waiter
         self._pings.add(waiter)
         waiter.add_done_callback(self._pings.discard)
-        self._outbox.append(_Ping(waiter))
+        self._outbox.append(Ping(waiter))
         self._work.set()
         return waiter
 
@@ -303,7 +296,7 @@ class Link:
             self._reject(self._ledger.refused(batch.subscriptions), f"cannot be asked for: {error!r}")
             return []
 
-    async def _put(self, item: str | _Ping) -> None:
+    async def _put(self, item: str | Ping) -> None:
         await self._gate.wait()
         try:
             if isinstance(item, str):

@@ -35,7 +35,7 @@ from feeds.ledger import Ledger
 from feeds.link import Link
 from feeds.pacing import ConnectGate, SendGate, backoff, wait_s
 from feeds.recordings.tap import Tap
-from feeds.wire import Counters, Ending, Setup, Timing, WireSession
+from feeds.wire import Counted, Counters, Ending, Setup, Timing, WireSession
 
 __all__ = ["ConnectGate", "Connection", "ConnectionHandler", "Timing", "WireSession", "backoff"]
 
@@ -67,8 +67,8 @@ class ConnectionHandler(Protocol):
         """
 
     def on_lost(self, connection: "Connection", detail: str) -> None:
-        """A frame could not be understood. It may have been any market's book update: books without a sequence or
-        checksum to prove the contrary must be treated as after an overflow."""
+        """A frame could not be understood. It may have been any market's book update: books without a sequence to
+        prove the contrary must be treated as after an overflow. (A checksum may be of the best levels alone.)"""
 
     def on_subscribed(self, connection: "Connection", subscriptions: Sequence[Subscription]) -> None:
         """The exchange accepted these."""
@@ -77,7 +77,7 @@ class ConnectionHandler(Protocol):
         """The exchange refused these, or never answered; they are no longer in ``subscriptions``."""
 
 
-class Connection:
+class Connection(Counted):
     """One supervised WebSocket: connect, subscribe, keep alive, watch, back off.
 
     ``name`` is for people and the log: "<exchange>/<route>/<number>"; its first part is logged as the exchange.
@@ -235,15 +235,6 @@ class Connection:
         return self._ledger.settled
 
     @property
-    def messages(self) -> int:
-        """Frames received, over all connections."""
-        return self._counters.messages
-
-    @property
-    def bytes(self) -> int:
-        return self._counters.bytes
-
-    @property
     def dropped(self) -> int:
         """Frames dropped because the buffer was full."""
         return self._buffer.dropped
@@ -252,19 +243,6 @@ class Connection:
     def buffered(self) -> int:
         """Frames that wait now."""
         return len(self._buffer)
-
-    @property
-    def not_understood(self) -> int:
-        return self._counters.not_understood
-
-    @property
-    def last_frame_ns(self) -> int | None:
-        """When the last data or heartbeat was received."""
-        return self._counters.last_frame_ns
-
-    @property
-    def messages_per_s(self) -> float:
-        return self._counters.rate(self._clock.monotonic_s())
 
     # The one setter
 

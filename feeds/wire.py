@@ -1,5 +1,6 @@
 """What a connection (``stream``) and its open socket (``link``) share: settings, counters, interfaces."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,6 +13,9 @@ from feeds.clock import Clock
 from feeds.domain import StreamState, Subscription
 from feeds.exchange import Facts
 from feeds.pacing import SendGate
+
+MOST_KINDS = 50
+"""So many unknown kinds are logged, of one connection."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,8 @@ class Counters:
         self.messages = 0
         self.bytes = 0
         self.not_understood = 0
+        self.unknown = 0
+        self._kinds: set[str] = set()  # of the unknown ones, as the log knows
         self.last_frame_ns: int | None = None
         self._samples: deque[tuple[float, int]] = deque(maxlen=6)
 
@@ -56,6 +62,14 @@ class Counters:
         self.messages += other.messages
         self.bytes += other.bytes
         self.not_understood += other.not_understood
+        self.unknown += other.unknown
+
+    def note_unknown(self, kind: str, log: FilteringBoundLogger) -> None:
+        """Count a frame of a kind that we do not know, and log the first of each kind."""
+        self.unknown += 1
+        if kind not in self._kinds and len(self._kinds) < MOST_KINDS:
+            self._kinds.add(kind)
+            log.info("unknown kind of frame", kind=kind)
 
     def sample(self, now_s: float) -> None:
         """Note the count about once a second, for the rate."""
@@ -68,6 +82,40 @@ class Counters:
             return 0.0
         since_s, messages = self._samples[0]
         return (self.messages - messages) / (now_s - since_s) if now_s > since_s else 0.0
+
+
+class Counted:
+    """What a connection's counters tell. To be built upon."""
+
+    _counters: Counters
+    _clock: Clock
+
+    @property
+    def messages(self) -> int:
+        """Frames received, over all connections."""
+        return self._counters.messages
+
+    @property
+    def bytes(self) -> int:
+        return self._counters.bytes
+
+    @property
+    def not_understood(self) -> int:
+        return self._counters.not_understood
+
+    @property
+    def unknown(self) -> int:
+        """Frames of a kind that we do not know."""
+        return self._counters.unknown
+
+    @property
+    def last_frame_ns(self) -> int | None:
+        """When the last data or heartbeat was received."""
+        return self._counters.last_frame_ns
+
+    @property
+    def messages_per_s(self) -> float:
+        return self._counters.rate(self._clock.monotonic_s())
 
 
 class WireSession(Protocol):
@@ -106,6 +154,15 @@ class Delegate(Protocol):
     def link_rejected(self, subscriptions: list[Subscription], reason: str) -> None: ...
 
     def link_closing(self, reason: str) -> bool: ...
+
+
+class Ping:
+    """In the outbox: a WebSocket ping, and who waits for its pong."""
+
+    __slots__ = ("waiter",)
+
+    def __init__(self, waiter: asyncio.Future[bool]) -> None:
+        self.waiter = waiter
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

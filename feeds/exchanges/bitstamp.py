@@ -236,7 +236,9 @@ class BitstampSession(OneByOne):
                 trade = decode(_trades, frame.data, f"Bitstamp, {frame.channel}")
                 side: Side = "sell" if trade.type else "buy"
                 return [trade.trade(market.symbol, trade.id, side, trade.microtimestamp // 1000)]
-        raise ParseError(f"Bitstamp: {frame.event[:40]!r} of {frame.channel} is unknown", raw)
+        if frame.event in ("data", "trade"):
+            raise ParseError(f"Bitstamp: {frame.event!r} of {frame.channel}, where it does not belong", raw)
+        return [domain.Unknown(what=f"event {frame.event} of {name}")]
 
 
 def _request(path: str, *params: tuple[str, str]) -> Request:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, json
 
-from feeds.domain import Ack, Channel, Event, Level, Market, Notice, Rejected, Subscription
+from feeds.domain import Ack, Channel, Event, Level, Market, Notice, Rejected, Subscription, Unknown
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import bybit_answers as answers
@@ -186,7 +186,7 @@ class BybitSession:
                 return [*answers.notices(_decode_status(frame.data))]
         if kind in _NOT_USED:
             return []
-        raise ParseError(f"Bybit {self._product}: unknown topic {topic!r}")
+        return [Unknown(what=f"topic {kind}")]
 
     def _ticker(self, frame: messages.Frame) -> list[Event]:
         """Linear tells all once, then what changed; changes without a beginning say too little."""

@@ -17,6 +17,7 @@ from feeds.domain import (
     Notice,
     Rejected,
     Subscription,
+    Unknown,
 )
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
@@ -265,7 +266,7 @@ class CoinbaseSession:
                 return [e for event in _decode_candles(frame.events) for e in self._candles(event)]
         if frame.channel in _NOT_USED:
             return []
-        raise ParseError(f"Coinbase: unknown channel {frame.channel!r}", raw)
+        return [Unknown(what=f"channel {frame.channel}")]
 
     def _tickers(self, frame: messages.Frame) -> list[Event]:
         sent_ms = None if frame.timestamp is None else ms_of(frame.timestamp)

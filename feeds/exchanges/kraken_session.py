@@ -19,6 +19,7 @@ from feeds.domain import (
     Notice,
     Rejected,
     Subscription,
+    Unknown,
 )
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
@@ -152,7 +153,7 @@ class KrakenSession:
                 return [_notice(row.system) for row in _decode_status(frame.data)]
             case "instrument":
                 return self._instruments(frame)
-        raise ParseError(f"Kraken: unknown channel {frame.channel!r}")
+        return [Unknown(what=f"channel {frame.channel}")]
 
     def _instruments(self, frame: messages.Frame) -> list[Event]:
         """One instrument that cannot be understood is left out; it must not cost us all the others."""

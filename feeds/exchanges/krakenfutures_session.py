@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, ValidationError, json, structs
 
-from feeds.domain import Ack, Channel, Closing, Event, Heartbeat, Markets, Notice, Rejected, Subscription
+from feeds.domain import Ack, Channel, Closing, Event, Heartbeat, Markets, Notice, Rejected, Subscription, Unknown
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import krakenfutures_messages as messages
@@ -254,7 +254,7 @@ class KrakenFuturesSession:
                 return self._complaint(word.message)
             case "info" | "pong":
                 return []
-        raise ParseError(f"{LABEL}: unknown event {word.event[:40]!r}")
+        return [Unknown(what=f"event {word.event}")]
 
     def _answered(self, word: messages.Word, stream: Stream) -> list[Event]:
         ended = word.event in _ENDED

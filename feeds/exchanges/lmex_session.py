@@ -17,6 +17,7 @@ from feeds.domain import (
     Notice,
     Rejected,
     Subscription,
+    Unknown,
 )
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
@@ -187,7 +188,7 @@ class LmexSession:
             return self._trades(_decode_trades(frame.data))
         if topic.startswith(_NOT_USED):
             return []
-        raise ValidationError(f"unknown topic {topic[:80]!r}")
+        return [Unknown(what=f"topic {topic.partition(':')[0]}")]
 
     def _contract(self, native: str) -> Contract | None:
         """What its sizes mean, if the market is known under this name, or the new form of it."""

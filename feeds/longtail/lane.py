@@ -45,6 +45,7 @@ class Lane:
         self.messages = 0
         self.messages_per_s = 0.0
         self.not_understood = 0
+        self.unknown = 0
         self.reconnects = 0
         self.last_frame_ns: int | None = None
         self.made_s = clock.monotonic_s()

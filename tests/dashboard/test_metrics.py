@@ -99,6 +99,7 @@ def figures(**changes: Any) -> dict[str, Any]:
         "bytes": 2500,
         "dropped": 1,
         "not_understood": 2,
+        "unknown": 3,
         "reconnects": 3,
         "subscriptions": 5,
         "buffered": 0,

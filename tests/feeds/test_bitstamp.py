@@ -22,6 +22,7 @@ from feeds.domain import (
     Subscription,
     Ticker,
     Trade,
+    Unknown,
 )
 from feeds.engine import Engine
 from feeds.errors import ExchangeError, ParseError, RateLimited, TransportError
@@ -125,7 +126,6 @@ class TestFrames:
     @pytest.mark.parametrize(
         "raw",
         [
-            '{"event":"bts:unheard_of","channel":"order_book_btcusd","data":{}}',
             '{"event":"trade","channel":"order_book_btcusd","data":{}}',
             '{"event":"data","channel":"live_trades_btcusd","data":{}}',
             '{"channel":"order_book_btcusd"}',
@@ -134,6 +134,10 @@ class TestFrames:
     def test_what_is_not_understood(self, raw: str) -> None:
         with pytest.raises(ParseError):
             parse(raw)
+
+    def test_one_of_an_unknown_kind(self) -> None:
+        frame = '{"event":"bts:unheard_of","channel":"order_book_btcusd","data":{}}'
+        assert parse(frame) == [Unknown(what="event bts:unheard_of of order_book")]
 
     def test_what_is_asked_for(self) -> None:
         session = ADAPTER.session("spot", MARKETS)

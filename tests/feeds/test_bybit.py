@@ -22,6 +22,7 @@ from feeds.domain import (
     Subscription,
     Ticker,
     Trade,
+    Unknown,
 )
 from feeds.errors import CredentialsError, ExchangeError, FeedError, ParseError, RateLimited, TransportError
 from feeds.exchanges.bybit import Bybit
@@ -546,7 +547,6 @@ class TestFigures:
             "null",
             "{}",
             '{"op":"auth","success":true}',
-            '{"topic":"unheard.of","data":[]}',
             frames.TRADE.replace('"0.001"', '"NaN"'),
             frames.TRADE.replace('"Buy"', '"buy"'),
             frames.TICKER.replace('"66666.60"', '"1e5"'),
@@ -558,6 +558,9 @@ class TestFigures:
     def test_what_is_not_understood(self, raw: str) -> None:
         with pytest.raises(ParseError):
             new_session().parse(raw)
+
+    def test_one_of_an_unknown_kind(self) -> None:
+        assert new_session().parse('{"topic":"unheard.of","data":[]}') == [Unknown(what="topic unheard")]
 
 
 class TestStatus:

@@ -22,6 +22,7 @@ from feeds.domain import (
     Rejected,
     Ticker,
     Trade,
+    Unknown,
 )
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex
@@ -341,12 +342,18 @@ class TestCounting:
                 made.parse(raw)
         assert made.parse(frame("heartbeats", 1, {})) == [Heartbeat()]
 
-    @pytest.mark.parametrize("channel", ["ticker", "market_trades", "candles", "subscriptions", "tea"])
+    @pytest.mark.parametrize("channel", ["ticker", "market_trades", "candles", "subscriptions"])
     def test_one_of_another_kind_that_cannot_be_read_costs_no_book(self, channel: str) -> None:
         made = session()
         made.parse(frame("heartbeats", 0, {}))
         with pytest.raises(ParseError):
             made.parse(frame(channel, 1, {"strange": True}))
+        assert made.parse(frame("heartbeats", 2, {})) == [Heartbeat()]
+
+    def test_one_of_an_unknown_kind_counts_like_any_other(self) -> None:
+        made = session()
+        made.parse(frame("heartbeats", 0, {}))
+        assert made.parse(frame("tea", 1, {"strange": True})) == [Unknown(what="channel tea")]
         assert made.parse(frame("heartbeats", 2, {})) == [Heartbeat()]
 
     def test_a_hole_before_one_that_cannot_be_read_is_not_forgotten(self) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from feeds.config import Config, ExchangeConfig
-from feeds.domain import BookSnapshot
+from feeds.domain import BookSnapshot, StreamState
 from feeds.engine import Engine
 from feeds.errors import ConfigError
 from feeds.simulator import Settings, SimulatorServer, endpoints
@@ -303,3 +304,22 @@ async def test_a_quiet_book_is_confirmed_by_rest_and_not_by_heartbeats(tmp_path)
         feed = engine.venues["kraken"].feeds["BTC/USD"]
         assert feed.reason == "The exchange confirmed that nothing changed."
         assert engine.venues["kraken"].lanes[0].connection.reconnects == 0
+
+
+async def test_a_frame_of_an_unknown_kind_costs_no_book_and_one_that_cannot_be_read_does(tmp_path):
+    topic = "book:kraken:BTC/USD"
+    async with simulator() as server, running(config(server, tmp_path)) as (engine, sink):
+        engine.lease("relay", [topic], 30)
+        await until(lambda: sink.state(topic) == "LIVE")
+        venue = engine.venues["kraken"]
+        feed, connection = venue.feeds["BTC/USD"], venue.lanes[0].connection
+        (socket,) = server.exchanges["kraken"].open_sockets()
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                socket.send('{"channel":"news","type":"update","data":[{"title":"new"}]}')
+            await until(lambda: connection.unknown == 2)
+        assert [each["kind"] for each in logs if each["event"] == "unknown kind of frame"] == ["channel news"]
+        assert (connection.not_understood, feed.sync.resyncs, feed.state) == (0, 0, StreamState.LIVE)
+        socket.send('{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":')
+        await until(lambda: connection.not_understood == 1 and feed.sync.resyncs == 1)
+        await until(lambda: sink.state(topic) == "LIVE")

@@ -465,7 +465,6 @@ class TestGarbage:
             ("[]", "array"),
             ("null", "null"),
             ("{}", "neither data nor a reply"),
-            ('{"channel":"level3","type":"snapshot","data":[]}', "unknown channel 'level3'"),
             ('{"method":"add_order","success":true,"result":{}}', "unknown method 'add_order'"),
             ('{"channel":"book","type":"update"}', "truncated"),
             ('{"channel":"book","type":"patch","data":[]}', "type of book is 'patch'"),

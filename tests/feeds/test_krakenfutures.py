@@ -28,6 +28,7 @@ from feeds.domain import (
     Subscription,
     Ticker,
     Trade,
+    Unknown,
 )
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex
@@ -382,7 +383,6 @@ class TestData:
             "{}",
             '{"feed":"book"}',
             '{"feed":7}',
-            '{"event":"surprise"}',
             frames.DELTA.replace("326072250", "-1"),
             frames.DELTA.replace("34981", "0"),
             frames.DELTA.replace("34981", "1e400"),
@@ -396,6 +396,9 @@ class TestData:
     def test_what_is_not_understood(self, frame: str | bytes) -> None:
         with pytest.raises(ParseError, match="Kraken Futures"):
             new_session().parse(frame)
+
+    def test_one_of_an_unknown_kind(self) -> None:
+        assert new_session().parse('{"event":"surprise"}') == [Unknown(what="event surprise")]
 
     @given(data=st.data())
     def test_mutated_frames(self, data: Any) -> None:

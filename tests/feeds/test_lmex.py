@@ -29,6 +29,7 @@ from feeds.domain import (
     Subscription,
     Ticker,
     Trade,
+    Unknown,
 )
 from feeds.errors import CredentialsError, ExchangeError, ParseError, RateLimited, TransportError
 from feeds.exchange import MarketIndex, Session
@@ -349,7 +350,7 @@ class TestFrames:
     @pytest.mark.parametrize(
         "wrong",
         [
-            *("", "{", "[]", "null", "7", '"x"', "{}", '{"topic":"tea","data":{}}', '{"topic":"update:X_0"}'),
+            *("", "{", "[]", "null", "7", '"x"', "{}", '{"topic":"update:X_0"}'),
             frames.SNAPSHOT.replace('"77054.5"', '"nan"'),
             frames.SNAPSHOT.replace('"108350"', '"-1"'),
             frames.SNAPSHOT.replace('"108350"', '"inf"'),
@@ -365,6 +366,9 @@ class TestFrames:
     def test_what_does_not_fit(self, wrong: str) -> None:
         with pytest.raises(ParseError, match="LMEX"):
             session().parse(wrong)
+
+    def test_one_of_an_unknown_kind(self) -> None:
+        assert session().parse('{"topic":"tea:BTC","data":{}}') == [Unknown(what="topic tea")]
 
 
 class TestHostileFrames:
