@@ -40,6 +40,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
 
     bps: Decimal = Decimal(5)
     duration_s: float = 1.0
+    oldest_s: float = 1.0  # legs whose books may be older (POLLED, SLOW) make none; only in the file
     source: str = "default"
 
 
@@ -84,7 +85,8 @@ class AcrossStore(Protocol):
 
 
 class Watch:
-    """``feeds.across.matrix.Judge``: pairs above the threshold become events once they have been so for ``duration_s``.
+    """``feeds.across.matrix.Judge``: pairs above the threshold become events once they have been so for ``duration_s``,
+    while both legs' books (and their rates') are no older than ``oldest_s``.
 
     ``report`` is told of every event that begins, gets a new largest net, or ends.
     """
@@ -106,6 +108,9 @@ class Watch:
         self.threshold = threshold.bps
 
     def above(self, pair: Pair, now_ns: int) -> None:
+        if old := self._too_old(pair):
+            self.below(pair, old, now_ns)
+            return
         bps, net = pair.bps, pair.net
         assert bps is not None
         event = self._events.get(pair)
@@ -121,6 +126,15 @@ class Watch:
         self._since[pair] = since, first, largest, largest_net, largest_ns
         if now_ns - since >= self.settings.duration_s * 1e9:
             self._begin(pair, now_ns)
+
+    def _too_old(self, pair: Pair) -> str:
+        """Why it cannot be said that this spread is there now; "" if it can."""
+        source = max((pair.buy.leg.oldest, pair.sell.leg.oldest), key=lambda source: source.late_s)
+        if source.late_s <= self.settings.oldest_s:
+            return ""
+        return (
+            f"A leg grew old: {source.name} is {source.state}, its book may be older than {self.settings.oldest_s:g} s."
+        )
 
     def _begin(self, pair: Pair, now_ns: int) -> None:
         since, first, largest, largest_net, largest_ns = self._since.pop(pair)

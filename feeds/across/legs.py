@@ -38,6 +38,8 @@ class BookHolder(Protocol):
     def old(self) -> OrderBook | None: ...
     @property
     def book(self) -> OrderBook: ...
+    @property
+    def late_s(self) -> float: ...
 
 
 class Source:
@@ -81,6 +83,12 @@ class Source:
         """When the last change of the shown book came, 0 if none."""
         feed = self.find()
         return 0 if feed is None else feed.shown_ns
+
+    @property
+    def late_s(self) -> float:
+        """How old its book may be as a whole: 0 while it is the exchange's present one."""
+        feed = self.find()
+        return 0.0 if feed is None else feed.late_s
 
     @property
     def book(self) -> OrderBook | None:
@@ -231,6 +239,12 @@ class Leg:
         """The book, if this leg may be used at this moment: with its rate, if it needs one."""
         book = self.source.book
         return book if book is None or self.rate is None or self.rate.now() is not None else None
+
+    @property
+    def oldest(self) -> Source:
+        """Of what this leg is made of, the market that is the oldest."""
+        given = None if self.rate is None or self.rate.par else self.rate.source()
+        return self.source if given is None or given.late_s <= self.source.late_s else given
 
     @property
     def reason(self) -> str:

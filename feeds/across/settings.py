@@ -12,7 +12,7 @@ from feeds.errors import ConfigError
 from feeds.settings_table import Table, shown
 from feeds.topics import MATRIX, parse_topic
 
-ACROSS_KEYS = ("ties", "par", "watch", "threshold_bps", "duration_s")
+ACROSS_KEYS = ("ties", "par", "watch", "threshold_bps", "duration_s", "oldest_s")
 FEE_KEYS = ("maker_bps", "taker_bps")
 
 
@@ -35,6 +35,7 @@ def across_config(root: Table, products: Mapping[str, tuple[str, ...]]) -> Acros
     threshold = Threshold(
         bps=_bps(table, "threshold_bps", usual.bps, LOWEST_BPS, HIGHEST_BPS),
         duration_s=table.number("duration_s", usual.duration_s, 0, LONGEST_S, "seconds"),
+        oldest_s=table.number("oldest_s", usual.oldest_s, 0, LONGEST_S, "seconds"),
         source="file" if "threshold_bps" in table or "duration_s" in table else "default",
     )
     return AcrossConfig(

@@ -8,6 +8,7 @@ pictures that it is in; the publisher draws each at most ten times a second.
 from collections.abc import Callable, Mapping
 
 import structlog
+from msgspec import structs
 
 from feeds.across.arbitrage import STOPPED, AcrossStore, Event, Recorder, Watch
 from feeds.across.consolidated import Consolidated
@@ -90,6 +91,7 @@ class Together:
             return
         fees, threshold = await self._store.user_fees(), await self._store.user_threshold()
         threshold = threshold or self.config.threshold
+        threshold = structs.replace(threshold, oldest_s=self.config.threshold.oldest_s)
         changed = self.fees.set_user(fees)
         if changed or threshold != self.watch.settings:
             self.watch.set(threshold)

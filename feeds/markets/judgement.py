@@ -46,8 +46,12 @@ def judge(feed: "MarketFeed") -> Verdict:
         return link.state, link.reason
     if not feed.sync.ready:
         return (StreamState.RESYNC, feed.fault) if feed.resyncing else (StreamState.SYNCING, "")
-    if link.state in (StreamState.STALE, StreamState.SLOW):
+    if link.state is StreamState.STALE:
         return link.state, link.reason
+    if link.state is StreamState.SLOW:  # the answer to a silence may be among what waits
+        if feed.silent_s() < feed.stale_s:
+            return link.state, link.reason
+        return StreamState.STALE, f"No data for {feed.stale_s:g} s or more, while {link.reason}."
     if feed.silent_s() < feed.stale_s:
         return StreamState.LIVE, feed.unshown or feed.note
     if feed.silence_confirmed:  # by an answer: heartbeats prove a connection, not that a book comes by it

@@ -147,6 +147,13 @@ class MarketFeed(Prices):
         return (self._clock.now_ns() - self.data_ns) / 1e9 if self.data_ns else float("inf")
 
     @property
+    def late_s(self) -> float:
+        """How old the shown book may be as a whole: 0 while it is the exchange's present one."""
+        if self.state is StreamState.POLLED:
+            return (self._clock.now_ns() - self.polled.asof_ns) / 1e9
+        return self.silent_s() if self.state is StreamState.SLOW else 0.0
+
+    @property
     def silence_confirmed(self) -> bool:
         """Has the exchange confirmed the present silence, not too long ago? An answer to a former one says nothing."""
         return self._confirmed_ns > self.data_ns and self._clock.monotonic_s() < self._confirmed_until_s

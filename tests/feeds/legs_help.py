@@ -17,6 +17,7 @@ class Holder:
         self.state = state
         self.reason = ""
         self.shown_ns = shown_ns
+        self.late_s = 0.0
         self.old: OrderBook | None = None
         self.book = OrderBook()
 

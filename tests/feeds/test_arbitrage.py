@@ -10,10 +10,14 @@ import pytest
 
 from feeds.across.arbitrage import ABANDONED, Event, Recorder, Threshold, Watch
 from feeds.across.fees import Fee
+from feeds.across.legs import Rate
 from feeds.across.matrix import Matrix
 from feeds.clock import FakeClock
-from tests.feeds.legs_help import STALE, Place
+from feeds.domain import StreamState
+from tests.feeds.legs_help import LIVE, POLLED, STALE, Place
 from tests.feeds.test_engine import until
+
+SLOW = StreamState.SLOW
 
 
 class World:
@@ -49,6 +53,49 @@ class World:
     @property
     def open(self) -> list[Event]:
         return [event for event in {e.key: e for e in self.events}.values() if event.ended_ns is None]
+
+
+class TestOldLegs:
+    """A spread against a book of seconds ago is shown, and is no event."""
+
+    def test_a_leg_that_grows_old_opens_no_event(self) -> None:
+        world = World(duration_s=1.0)
+        world.alpha.state(POLLED)
+        world.bid(100.2)
+        for age_s in (0.6, 1.1, 1.6, 5.0, 14.0):  # asked for 0.1 s before it came
+            world.alpha.holder.late_s = age_s
+            world.wait(0.5)
+        assert not world.events
+        assert world.matrix.pairs[0].bps == D(20), "it is shown all the same"
+
+    @pytest.mark.parametrize("state", [POLLED, SLOW])
+    def test_one_that_is_open_ends_and_another_one_begins_anew(self, state: StreamState) -> None:
+        world = World(duration_s=1.0)
+        world.bid(100.2)
+        world.wait(1.0)
+        assert len(world.open) == 1
+        world.alpha.state(state)
+        world.alpha.holder.late_s = 1.1
+        world.wait(0.5)
+        assert not world.open
+        assert world.events[-1].reason == f"A leg grew old: alpha BTC/USDT is {state}, its book may be older than 1 s."
+        world.alpha.state(LIVE)
+        world.alpha.holder.late_s = 0.0
+        world.wait(0.5)
+        assert not world.open, "it must last as long as any other"
+        world.wait(1.0)
+        assert len(world.open) == 1
+
+    def test_a_rate_is_a_part_of_its_leg(self) -> None:
+        world = World(duration_s=0.0)
+        given = Place("gamma", "USDT/USD").book([(1.0, 10.0)], [(1.0001, 10.0)])
+        world.beta.leg.rate = Rate("USD", "USDT", [given.source], par=False)
+        given.holder.late_s = 3.0
+        world.bid(100.2)
+        assert not world.events
+        given.holder.late_s = 0.5
+        world.wait(0.5)
+        assert len(world.open) == 1
 
 
 class TestWatch:

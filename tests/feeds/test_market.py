@@ -196,6 +196,32 @@ def test_a_living_connection_does_not_make_silence_quiet():
     assert stage.feed.state is StreamState.STALE
 
 
+def test_slow_has_an_end():
+    stage = Stage()
+    stage.live()
+    assert stage.feed.late_s == 0
+    stage.clock.advance(2)
+    stage.feed.on_link("book", StreamState.SLOW, "frames wait to be processed")
+    assert stage.feed.state is StreamState.SLOW
+    assert stage.feed.late_s == pytest.approx(2)
+    stage.clock.advance(3.1)
+    stage.feed.evaluate()
+    assert stage.feed.state is StreamState.STALE
+    assert stage.feed.reason == "No data for 5 s or more, while frames wait to be processed."
+    stage.delta(100, 101)
+    assert stage.feed.state is StreamState.SLOW
+
+
+def test_a_book_by_rest_is_as_old_as_its_question():
+    stage = Stage()
+    stage.connect()
+    asked_ns = stage.clock.now_ns()
+    stage.clock.advance(2)
+    stage.feed.on_polled(snapshot(100), asked_ns, stage.clock.now_ns(), 5.0)
+    assert stage.feed.state is StreamState.POLLED
+    assert stage.feed.late_s == pytest.approx(2)
+
+
 def test_a_lost_connection_voids_the_book():
     stage = Stage()
     stage.live()
