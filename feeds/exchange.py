@@ -94,17 +94,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketIndex:
-    """An exchange's instruments, by unified symbol and by (product, native name)."""
+    """An exchange's instruments, by unified symbol and by (product, native name). ``version`` rises with every update:
+    whoever keeps what he worked out of one looks at it."""
 
     def __init__(self, markets: Iterable[Market] = ()) -> None:
         self._by_symbol: dict[str, Market] = {}
         self._by_native: dict[tuple[str, str], Market] = {}
+        self.version = 0
         self.update(markets)
 
-    def update(self, markets: Iterable[Market]) -> None:
+    def update(self, markets: Iterable[Market]) -> list[Market]:
+        """Add these, in the place of those of the same symbol; returns which of those were other before."""
+        changed = []
         for market in markets:
+            before = self._by_symbol.get(market.symbol)
+            if before is not None and not same(before, market):
+                changed.append(market)
+                if self._by_native.get((before.product, before.native)) is before:
+                    del self._by_native[before.product, before.native]
             self._by_symbol[market.symbol] = market
             self._by_native[market.product, market.native] = market
+        self.version += 1
+        return changed
 
     def get(self, symbol: str) -> Market | None:
         return self._by_symbol.get(symbol)
@@ -123,6 +134,12 @@ class MarketIndex:
 
     def __len__(self) -> int:
         return len(self._by_symbol)
+
+
+def same(one: Market, other: Market) -> bool:
+    """Are these the same to the last digit that was printed? A tick of 0.1 is not one of 0.10, where sums are made of
+    printed digits."""
+    return one == other and (str(one.tick), str(one.lot)) == (str(other.tick), str(other.lot))
 
 
 class Session(Protocol):

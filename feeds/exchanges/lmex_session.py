@@ -100,7 +100,8 @@ class LmexSession:
         self._topics = topics
         self._ping = ping
         self._alive: list[Event] = [Heartbeat()] if alive else []
-        self._contracts: dict[str, Contract] = {}  # by the name that came
+        self._contracts: dict[str, Contract] = {}  # by the name that came, of this version of the list:
+        self._version = markets.version
         self._asked: deque[_Ask] = deque()  # oldest first
         self._missing: dict[str, Subscription] = {}  # in the last acknowledgement, by topic
         self._trying: dict[Subscription, int] = {}  # which of its names a subscription is asked for by
@@ -190,8 +191,15 @@ class LmexSession:
             return []
         return [Unknown(what=f"topic {topic.partition(':')[0]}")]
 
+    def _forget_contracts(self) -> None:
+        """The list of instruments is another one: a contract may have another size now."""
+        self._contracts.clear()
+        self._version = self._markets.version
+
     def _contract(self, native: str) -> Contract | None:
         """What its sizes mean, if the market is known under this name, or the new form of it."""
+        if self._version != self._markets.version:
+            self._forget_contracts()
         known = self._contracts.get(native)
         if known is None:
             market = self._markets.native(self._product, old_name(native))
@@ -201,6 +209,8 @@ class LmexSession:
 
     def _book(self, book: messages.Book, topic: str) -> list[Event]:
         """A book of coarser groups (``_1`` to ``_8``) is none of ours. The topic of changes may lack its end."""
+        if self._version != self._markets.version:
+            self._forget_contracts()
         contract = self._contracts.get(book.symbol) or self._contract(book.symbol)
         if contract is None or (topic[-2:-1] == "_" and topic[-1] in "12345678"):
             return []

@@ -12,6 +12,7 @@ from feeds.book import OrderBook
 from feeds.domain import BookDelta, BookSnapshot, Candle, Channel, Event, MarkPrice, Subscription, Ticker, Trade
 from feeds.errors import SyncError
 from feeds.markets.market import MarketFeed
+from feeds.sync import BookSync
 
 if TYPE_CHECKING:
     from feeds.markets.venue import Venue
@@ -97,6 +98,13 @@ class Arrival:
             self.sync.drop()
             self.generation += 1
             self._host.wants(self)
+
+    def renew(self, sync: BookSync) -> None:
+        """The instrument was changed: by its new rules, and from the beginning."""
+        self.sync = sync
+        self.sync.drop()
+        self.generation += 1
+        self._host.wants(self)
 
     def on_refused(self, subscription: Subscription, reason: str) -> bool:
         return self._host.on_refused(self, subscription, reason)

@@ -32,6 +32,13 @@ from feeds.topics import Topic
 
 log = structlog.get_logger(__name__)
 
+CHANGED = "The exchange changed the instrument; the order book is being rebuilt."
+
+
+def _counting(market: Market) -> tuple[object, ...]:
+    """What of an instrument its book depends on, digits as they are printed."""
+    return str(market.tick), str(market.lot), market.contract_size, market.book
+
 
 class MarketFeed(Prices):
     """The present of one market. All methods are synchronous; use from one event loop.
@@ -54,9 +61,7 @@ class MarketFeed(Prices):
         led: bool = False,
     ) -> None:
         super().__init__(streamed, led=led, changed=changed)
-        self.market = market
-        self.price_decimals = market.price_decimals
-        self.size_decimals = market.size_decimals
+        self._describe(market)
         self.sync = sync
         self.depth = depth
         self.stale_s = stale_s
@@ -85,9 +90,31 @@ class MarketFeed(Prices):
         self.differences = 0  # times that a fresh book showed ours to be wrong
         self.resyncing = False
         self.fault = ""
+        self.unshown = ""  # why the book's picture cannot be drawn
+
+    def _describe(self, market: Market) -> None:
+        self.market = market
+        self.price_decimals = market.price_decimals
+        self.size_decimals = market.size_decimals
         self.note = f"One book with {market.book_of}, by another name." if market.book_of else ""
 
-        self.unshown = ""  # why the book's picture cannot be drawn
+    def on_instrument(self, market: Market, sync: BookSync) -> bool:
+        """The exchange changed the instrument. True if its book is counted or summed in another way from now on: then
+        ``sync``, empty and by the new rules, takes the old one's place, and the book is built anew."""
+        anew = _counting(market) != _counting(self.market)
+        self._describe(market)
+        if anew:
+            standing, sync.resyncs = self.sync.ready or self.resyncing, self.sync.resyncs
+            self.sync, self.polled = sync, PolledBook()
+            if standing:
+                self.sync.drop()
+                self._rebuild(CHANGED)
+            else:
+                self._begin_anew()
+                self.sync.start()
+                self._want_what_is_needed()
+        self._topics.tell(*KINDS)
+        return anew
 
     # -- topics ------------------------------------------------------------------------------------------------------
 

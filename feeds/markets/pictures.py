@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from feeds import levels
 from feeds.book import OrderBook
-from feeds.domain import BUILDING, Candle, Level, Market, StreamState
+from feeds.domain import BUILDING, Candle, Level, Market, StreamState, decimals
 from feeds.markets.judgement import judge_topic
 from feeds.publisher import Picture
 from feeds.topics import Topic
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 TRADES_SHOWN = 50
 
 
-def money(value: Decimal, decimals: int) -> str:
-    """A Decimal as text with ``decimals`` digits after the point: padding goes, further digits that say something stay.
+def money(value: Decimal, places: int) -> str:
+    """A Decimal as text with ``places`` digits after the point: padding goes, further digits that say something stay.
 
     Exchanges pad (Binance prints every spot price with eight decimals); a reader wants the instrument's own.
     """
     whole, _, part = f"{value:f}".partition(".")
-    part = part.rstrip("0").ljust(decimals, "0")
+    part = part.rstrip("0").ljust(places, "0")
     return f"{whole}.{part}" if part else whole
 
 
@@ -71,7 +71,8 @@ def _levels(feed: "MarketFeed", book: OrderBook, step: Decimal | None) -> dict[s
     price_decimals, size_decimals, bids, asks = best
     data["bid"], data["ask"] = (bids[0] if bids else None), (asks[0] if asks else None)
     if step is not None:
-        grouped = levels.group(book, step, feed.depth, price_decimals, size_decimals)
+        fine = max(price_decimals, decimals(step))  # the tick may have become coarser than a step of before
+        grouped = levels.group(book, step, feed.depth, fine, size_decimals)
         wider = grouped[0] - price_decimals, grouped[1] - size_decimals
         price_decimals, size_decimals, bids, asks = grouped
         for side in ("bid", "ask"):

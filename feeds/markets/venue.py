@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from itertools import count
 from typing import Any
@@ -18,18 +18,11 @@ import structlog
 from feeds.bars import source_of
 from feeds.clock import Clock
 from feeds.config import ExchangeConfig
-from feeds.domain import (
-    Candle,
-    Channel,
-    Market,
-    Markets,
-    Notice,
-    Subscription,
-    Ticker,
-)
+from feeds.domain import Candle, Channel, Market, Markets, Notice, Subscription, Ticker
 from feeds.errors import FeedError, Verdict
 from feeds.exchange import Exchange, MarketIndex, PolledExchange, Request, TellsDay, TellsStatus
 from feeds.history import fetch_candles
+from feeds.markets import listing
 from feeds.markets.fallback import Fallback
 from feeds.markets.fresh_books import FreshBooks
 from feeds.markets.inquiry import fetch_markets, watch_day, watch_status
@@ -95,6 +88,7 @@ class Venue:
         self._serial: Counter[str] = Counter()  # connections made so far, by route
         self._trouble = ""  # why the instruments are not here
         self._missing_lists: set[Request] = set()
+        self._listed: dict[Request, set[str]] = {}  # by list, what it held the last time
         self.status_changed = status_changed
         self._depth = depth
         self.clock = clock
@@ -182,13 +176,21 @@ class Venue:
                 self._trouble = ""
             failed, delays = False, backoff()
             self._missing_lists.discard(request)
-            self.on_markets(Markets(markets=tuple(found), complete=not self._missing_lists))
+            before = self._listed.get(request, set())
+            self._listed[request] = {market.symbol for market in found}
+            before -= set().union(*self._listed.values())
+            self._take_markets(found, before, complete=not self._missing_lists)
             await asyncio.sleep(INSTRUMENTS_S)
 
     def on_markets(self, event: Markets) -> None:
-        """Instruments came. ``markets_loaded`` is set once all lists are here: only then is an unknown symbol wrong."""
-        self.markets.update(market for market in event.markets if market.product in self.config.products)
-        if event.complete:
+        """Instruments came by stream."""
+        before = {market.symbol for market in self.markets} if event.complete else set()
+        self._take_markets(event.markets, before, complete=event.complete)
+
+    def _take_markets(self, markets: Collection[Market], before: Collection[str], *, complete: bool) -> None:
+        """``markets_loaded`` is set once all lists are here: only then is an unknown symbol wrong."""
+        listing.take(self, markets, before)
+        if complete:
             self.markets_loaded.set()
         self._loaded(self)
 
