@@ -225,7 +225,7 @@ class KrakenSession:
         if frame.error is not None or not frame.success:
             return self._refused(frame, frame.error or "no reason given")
         if frame.method not in ("subscribe", "unsubscribe"):
-            raise ParseError(f"Kraken: unknown method {frame.method!r}")
+            return [Unknown(what=f"method {frame.method}")]
         return self._accepted(frame, _decode_result(frame.result))
 
     def _accepted(self, frame: messages.Frame, result: messages.Result) -> list[Event]:

@@ -307,6 +307,17 @@ class TestData:
         assert (listed.price_decimals, listed.size_decimals) == (1, 8)
         assert (listed.min_size, listed.min_notional) == (Decimal("0.00005"), Decimal("0.5"))
 
+    @pytest.mark.parametrize(
+        ("frame", "what"),
+        [
+            ('{"channel":"level3","type":"snapshot","data":[]}', "channel level3"),
+            ('{"channel":"news","type":"update","data":[{"title":"new"}]}', "channel news"),
+            ('{"method":"add_order","success":true,"result":{}}', "method add_order"),
+        ],
+    )
+    def test_frames_of_an_unknown_kind(self, frame: str, what: str) -> None:
+        assert new_session().parse(frame) == [Unknown(what=what)]
+
     def test_changed_instruments(self) -> None:
         frame = frames.INSTRUMENTS.replace('"snapshot"', '"update"').replace('"online"', '"Post_Only"')
         event = one(new_session().parse(frame))

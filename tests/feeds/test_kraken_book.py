@@ -465,7 +465,6 @@ class TestGarbage:
             ("[]", "array"),
             ("null", "null"),
             ("{}", "neither data nor a reply"),
-            ('{"method":"add_order","success":true,"result":{}}', "unknown method 'add_order'"),
             ('{"channel":"book","type":"update"}', "truncated"),
             ('{"channel":"book","type":"patch","data":[]}', "type of book is 'patch'"),
             ('{"channel":"book","data":[]}', "type of book is None"),
