@@ -8,7 +8,7 @@ Levels of a book become floats straight from their text; every other amount stay
 """
 
 from decimal import Decimal
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
 from msgspec import DecodeError, Meta, Raw, Struct
 
@@ -238,6 +238,8 @@ class Error(Struct):
 
 Payload: TypeAlias = DepthUpdate | Trade | AggTrade | Ticker | MarkPrice | Kline | ServerShutdown
 """Payloads that name their type."""
+
+KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Payload))
 
 
 class Frame(Struct):

@@ -5,7 +5,19 @@ from typing import Any
 
 from msgspec import Raw, json
 
-from feeds.domain import Ack, BookDelta, BookSnapshot, Channel, Closing, Event, Market, Notice, Rejected, Subscription
+from feeds.domain import (
+    Ack,
+    BookDelta,
+    BookSnapshot,
+    Channel,
+    Closing,
+    Event,
+    Market,
+    Notice,
+    Rejected,
+    Subscription,
+    Unknown,
+)
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import binance_messages as messages
@@ -193,6 +205,8 @@ class BinanceSession:
             return []
         if kind.e == "bookTicker":
             return self._quote(_decode_quote(raw))
+        if kind.e is not None and kind.e not in messages.KINDS:
+            return [Unknown(what=f"event {kind.e}")]
         if kind.e is not None:
             return self._payload(_decode_payload(raw), stream)
         if kind.lastUpdateId is None:
