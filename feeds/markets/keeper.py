@@ -270,7 +270,8 @@ class BookKeeper:
             if feed.market.symbol not in self._unprobed:
                 self._unprobed.add(feed.market.symbol)
                 log.warning("probe failed", exchange=self._venue.name, market=feed.market.symbol, error=str(error))
-            self._probed_s[feed.market.symbol] -= max(0.0, again_s - feed.stale_s)  # sooner then
+            if feed.market.symbol in self._probed_s:  # not closed meanwhile: sooner then
+                self._probed_s[feed.market.symbol] -= again_s - feed.stale_s
             return False
         if feed.market.symbol in self._unprobed:
             self._unprobed.discard(feed.market.symbol)
