@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import get_args
 
-import structlog
 from msgspec import Raw, Struct, ValidationError, json
 
 from feeds.account import Credentials
-from feeds.domain import Ack, Channel, Closing, Event, LoggedIn, Market, Notice, Rejected, Subscription
+from feeds.domain import Ack, Channel, Closing, Event, LoggedIn, Market, Notice, Rejected, Subscription, Unknown
 from feeds.errors import ParseError
 from feeds.exchange import MarketIndex
 from feeds.exchanges import alpaca_messages as messages
@@ -32,7 +31,6 @@ _REFUSED = {402: "the key is wrong", 408: "the account has no access to these da
 _AT_LOGIN = {404: "the login came too late", 406: "another connection of this account is open, and one is allowed"}
 
 _KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(messages.Message))
-_UNKNOWN_TOLD = 20
 
 
 class _Kind(Struct):
@@ -43,8 +41,6 @@ _decode = json.Decoder(list[messages.Message]).decode
 _decode_rows = json.Decoder(list[Raw]).decode
 _decode_message = json.Decoder(messages.Message).decode
 _decode_kind = json.Decoder(_Kind).decode
-
-log = structlog.get_logger(__name__)
 
 Stream = tuple[str, str]
 """A channel and a native name: what Alpaca subscribes."""
@@ -69,7 +65,6 @@ class AlpacaSession:
         self._product = product
         self._markets = markets
         self._credentials = credentials
-        self._unknown: set[str] = set()  # types of messages that were met and told to the log
         self._prints = Prints(stocks=product == STOCKS)
         self._logged_in = False
         self._asked: list[_Ask] = []  # oldest first
@@ -140,34 +135,31 @@ class AlpacaSession:
     def parse(self, raw: bytes | str) -> list[Event]:
         frame = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
         try:
-            events = [event for message in self._messages(frame) for event in self._understand(message)]
+            events = self._events(frame)
         except MALFORMED as error:
             raise ParseError(f"{LABEL}: {error}", raw) from error
         if self._owed:
             events, self._owed = self._owed + events, []
         return events
 
-    def _messages(self, frame: bytes) -> list[messages.Message]:
-        """Those of one frame. One of an unknown type must not cost us the others; one of a known type that cannot be
-        understood does, since it may have changed a book."""
+    def _events(self, frame: bytes) -> list[Event]:
+        """Of all messages in one frame. One of an unknown type must not cost us the others; one of a known type that
+        cannot be understood does, since it may have changed a book."""
         try:
-            return _decode(frame)
+            return [event for message in _decode(frame) for event in self._understand(message)]
         except ValidationError:
-            found = []
+            found: list[Event] = []
             for each in _decode_rows(frame):
                 try:
-                    found.append(_decode_message(each))
+                    message = _decode_message(each)
                 except ValidationError:
                     kind = _decode_kind(each).T
                     if kind in _KINDS:
                         raise
-                    self._note_unknown(kind)
+                    found.append(Unknown(what=f"type {kind}"))
+                else:
+                    found += self._understand(message)
             return found
-
-    def _note_unknown(self, kind: str) -> None:
-        if kind not in self._unknown and len(self._unknown) < _UNKNOWN_TOLD:
-            self._unknown.add(kind)
-            log.info("messages of an unknown type are not used", exchange="alpaca", type=kind[:40])
 
     def _understand(self, message: messages.Message) -> list[Event]:
         match message:

@@ -158,9 +158,10 @@ class KrakenFuturesSession:
             try:
                 word = _decode_word(frame)
             except ValidationError:
-                if _decode_feed(frame).feed in _KNOWN_FEEDS:
+                feed = _decode_feed(frame).feed
+                if feed in _KNOWN_FEEDS:
                     raise error from None
-                return []  # of a feed that is none of ours
+                return [Unknown(what=f"feed {feed}")]
             return self._word(word)
         if isinstance(data, messages.Beat):
             return self._beat(data)

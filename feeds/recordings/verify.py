@@ -24,7 +24,7 @@ from pathlib import Path
 
 from msgspec import json, structs
 
-from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Lost, Market
+from feeds.domain import Bbo, BookDelta, BookSnapshot, Event, Lost, Market, Unknown
 from feeds.errors import ParseError
 from feeds.exchange import Exchange, Session
 from feeds.exchanges import REGISTRY, create, recorded_as
@@ -101,10 +101,11 @@ class _Verifier:
         except ParseError as error:
             self._not_understood(record.line, error)
             return
-        report.events += len(events)
-        if not events:
+        told = [event for event in events if not isinstance(event, Unknown)]
+        report.events += len(told)
+        if not told:
             report.without_use(record.raw)
-        for event in events:
+        for event in told:
             self._take_event(event, conn, record.line)
 
     def _begin_anew(self, conn: str) -> None:

@@ -368,7 +368,8 @@ class TestData:
     def test_feeds_that_are_none_of_ours_say_nothing(self, feed: str) -> None:
         """Such as are of accounts, or come from recordings and are not documented."""
         bar = {"time": 1620816960000, "open": "56294", "high": "56475", "low": "55935", "close": "56250"}
-        assert new_session().parse(json.dumps({"feed": feed, "product_id": "PF_XBTUSD", "candles": [bar]})) == []
+        told = new_session().parse(json.dumps({"feed": feed, "product_id": "PF_XBTUSD", "candles": [bar]}))
+        assert told == [Unknown(what=f"feed {feed}")]
 
     @pytest.mark.parametrize("frame", [frames.TICKER_LITE, frames.INFO, '{"event":"pong"}'])
     def test_what_says_nothing_that_we_use(self, frame: str) -> None:
