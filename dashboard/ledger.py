@@ -60,7 +60,7 @@ def add_fills(
             elif _complete(row, fill) and key in known:
                 completed.append(row)
         created = Fill.objects.bulk_create(new.values(), batch_size=100)
-        Fill.objects.bulk_update(completed, _LATER, batch_size=50)
+        Fill.objects.bulk_update(completed, (*_LATER, "margin"), batch_size=50)
         if cursor is not None:
             symbol, value = cursor
             FillCursor.objects.update_or_create(account=account, symbol=symbol, defaults={"value": value})
@@ -107,6 +107,7 @@ def _new_fill(account: ExchangeAccount, fill: account_domain.Fill, source: str, 
         maker=fill.maker,
         realised=fill.realised,
         position_side=fill.position_side or "",
+        margin=fill.margin,
         exchange_ms=fill.exchange_ms,
         source=source,
     )
@@ -130,6 +131,8 @@ def _complete(row: Fill, fill: account_domain.Fill) -> bool:
         if getattr(row, name) in (None, "") and told not in (None, ""):
             setattr(row, name, told)
             changed = True
+    if fill.margin and not row.margin:
+        row.margin = changed = True
     return changed
 
 

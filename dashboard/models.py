@@ -152,6 +152,7 @@ class Fill(AccountRow):
     maker = models.BooleanField(null=True)
     realised = DecimalTextField(null=True)
     position_side = models.CharField(max_length=8, blank=True, default="")
+    margin = models.BooleanField(default=False)  # on borrowed money
     exchange_ms = models.BigIntegerField()
     source = models.CharField(max_length=8)  # "stream" or "rest": which came first
 

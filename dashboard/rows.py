@@ -209,6 +209,7 @@ def fill_rows(fills: Iterable[Fill], moment: Moment) -> list[Row]:
             "client_id": row.client_id or None,
             "side": row.side,
             "position_side": row.position_side or None,
+            "margin": row.margin,
             "price": canonical(row.price),
             "size": canonical(row.size),
             "notional": canonical(_EXACT.multiply(row.price, row.size)),

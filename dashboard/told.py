@@ -20,6 +20,7 @@ def fill_of(row: Fill) -> account_domain.Fill:
         maker=row.maker,
         realised=row.realised,
         position_side=row.position_side or None,
+        margin=row.margin,
         exchange_ms=row.exchange_ms,
     )
 

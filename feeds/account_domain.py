@@ -84,7 +84,8 @@ class Fill(Value, frozen=True, kw_only=True):
     """One execution of an own order. ``(symbol, id)`` is unique within an account.
 
     ``fee`` positive was charged, negative was paid to us (a rebate); ``fee_asset`` may be a third currency.
-    ``realised`` is the exchange's realised profit of this fill, where it gives one.
+    ``realised`` is the exchange's realised profit of this fill, where it gives one. ``margin``: of a pair, on borrowed
+    money. It made or closed a position; what it did to the balances, profit and fee, is told as a transfer.
     """
 
     product: str
@@ -100,6 +101,7 @@ class Fill(Value, frozen=True, kw_only=True):
     maker: bool | None = None
     realised: Decimal | None = None
     position_side: str | None = None
+    margin: bool = False
     exchange_ms: int
 
 

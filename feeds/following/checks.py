@@ -229,7 +229,9 @@ class AccountChecks:
 
 
 def moved_by(fill: Fill) -> list[Movement]:
-    """By the unified symbol: ``BTC/USDT`` is spot, ``BTC/USDT:USDT`` settles in USDT."""
+    """By the unified symbol: ``BTC/USDT`` is spot, ``BTC/USDT:USDT`` settles in USDT. Nothing, of a fill on margin."""
+    if fill.margin:
+        return []
     base, _, rest = fill.symbol.partition("/")
     quote, _, settle = rest.partition(":")
     return movements(fill, base, quote, settle.partition("-")[0] or None)

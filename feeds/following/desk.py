@@ -2,8 +2,8 @@
 
 The store is the truth for balances, orders and fills: a picture is what the store says after the follower reported a
 change. How well the account is followed is the follower's to say, now: the store learns of it later, and not while it
-takes nothing. Positions get live marks: from the market's own mark price stream while that is usable, else the
-exchange's last one with its age.
+takes nothing. Positions get live marks: from the market's own mark price stream while that is usable, or where a market
+has none (a pair held on margin) the middle of its book; else the exchange's last one with its age.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from feeds import accounts
 from feeds.account import AccountSpec
 from feeds.account_store import AccountStore
 from feeds.clock import Clock
-from feeds.domain import MarkPrice
 from feeds.errors import FeedError
 from feeds.following.follower import AccountFollower
 from feeds.following.own_orders import OwnOrders
@@ -235,18 +234,22 @@ class Desk:
         rows = [row | {"state": state} if "state" in row else row for row in content[kind]]
         return content | {"account": head | {"state": state, "sentence": sentence}, kind: rows}
 
-    def _mark(self, exchange: str, symbol: str) -> tuple[MarkPrice, int] | None:
+    def _mark(self, exchange: str, symbol: str) -> tuple[Decimal, int] | None:
         """A live mark and when it came, or None if there is none that may be shown as live."""
         venue = self._venues.get(exchange)
         feed = venue.feeds.get(symbol) if venue is not None else None
-        if feed is None or feed.mark is None or self._clock.now_ns() - feed.mark_ns > MARK_FRESH_S * 1e9:
+        if feed is None:
             return None
-        return feed.mark, feed.mark_ns
+        if feed.market.settle is None:
+            return feed.middle() if feed.state.usable else None
+        if feed.mark is None or self._clock.now_ns() - feed.mark_ns > MARK_FRESH_S * 1e9:
+            return None
+        return feed.mark.mark, feed.mark_ns
 
     def mark(self, exchange: str, symbol: str) -> tuple[Decimal, int] | None:
         """A live mark price and its age in ms."""
         live = self._mark(exchange, symbol)
-        return None if live is None else (live[0].mark, max(0, (self._clock.now_ns() - live[1]) // 1_000_000))
+        return None if live is None else (live[0], max(0, (self._clock.now_ns() - live[1]) // 1_000_000))
 
     def _with_mark(self, row: dict[str, Any]) -> dict[str, Any]:
         live = self._mark(row["exchange"], row["symbol"])
@@ -254,16 +257,16 @@ class Desk:
             return row
         mark, mark_ns = live
         size, entry = Decimal(row["size"]), Decimal(row["entry"])
-        unrealised = (mark.mark - entry) * size  # linear: profit in quote, size in base, negative for a short
+        unrealised = (mark - entry) * size  # linear: profit in quote, size in base, negative for a short
         cost = entry * abs(size)
         return row | {
-            "mark": f"{mark.mark:f}",
+            "mark": f"{mark:f}",
             "mark_age_ms": (self._clock.now_ns() - mark_ns) // 1_000_000,
             "unrealised": f"{unrealised.normalize():f}",
             "unrealised_asset": quote_of(row["symbol"]),
             "unrealised_ratio": f"{unrealised / cost:.6f}" if cost else None,
             "liquidation_distance": liquidation_distance(
-                size, mark.mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])
+                size, mark, None if row.get("liquidation") is None else Decimal(row["liquidation"])
             ),
         }
 

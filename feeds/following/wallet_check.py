@@ -127,9 +127,10 @@ class BalanceCheck:
 
     def moved(self, key: Key, told: Sequence[Movement]) -> None:
         """``key`` names the event: told again, with what lacked, it takes the place of what was told first."""
-        if key in self._booked or not told or (self._base is not None and told[0].at_ms <= self._begun_ms):
-            return
-        self._open[key] = list(told)
+        if not told:
+            self._open.pop(key, None)
+        elif key not in self._booked and (self._base is None or told[0].at_ms > self._begun_ms):
+            self._open[key] = list(told)
 
     def transferred(self, transfer: Transfer) -> None:
         """It is in the balance from an unknown moment on: when it is credited, or already when it is asked for; what

@@ -5,6 +5,7 @@ Pictures of its topics are drawn on demand by the publisher.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 
 import structlog
 
@@ -381,6 +382,14 @@ class MarketFeed(Prices):
         if bbo is not None and self.ahead(bbo):
             return (bbo.bid, bbo.bid_size), (bbo.ask, bbo.ask_size)
         return (book.bid, book.ask) if book.ready else (None, None)
+
+    def middle(self) -> tuple[Decimal, int] | None:
+        """Between best bid and ask, and when they were told or seen to be so last (ns); None without either."""
+        bid, ask = self.best()
+        if bid is None or ask is None:
+            return None
+        sides = [Decimal(levels.text(level[0], self.price_decimals)) for level in (bid, ask)]
+        return (sides[0] + sides[1]) / 2, max(self.shown_ns, self.data_ns)
 
     def ahead(self, bbo: Bbo) -> bool:
         """Is it newer than the book?"""

@@ -91,6 +91,8 @@ class CostBook:
 
     def fill(self, fill: Fill, row: int) -> None:
         self.last = fill.exchange_ms, row
+        if fill.margin:
+            return  # a position's; what it brought is told as a transfer
         base, _, rest = fill.symbol.partition("/")
         quote, _, settle = rest.partition(":")
         if fill.fee is None or (settle and fill.realised is None):

@@ -10,12 +10,10 @@ At every full minute each account's worth is stored in all currencies, complete 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from feeds import levels
 from feeds.account_domain import Transfer
 from feeds.clock import Clock
 from feeds.domain import BUILDING, StreamState
@@ -243,18 +241,11 @@ class Wealth:
         """The middle of a market's best prices."""
         venue = self._venues.get(exchange)
         feed = venue.feeds.get(symbol) if venue is not None else None
-        if feed is None or feed.state in BUILDING:
+        if feed is None or feed.state in BUILDING or (middle := feed.middle()) is None:
             return None
-        bid, ask = feed.best()
-        if bid is None or ask is None:
-            return None
-        sides = [Decimal(levels.text(level[0], feed.price_decimals)) for level in (bid, ask)]
-        told_ns = max(feed.shown_ns, feed.data_ns)
-        return Quote(
-            price=(sides[0] + sides[1]) / 2,
-            age_ms=max(0, (self._clock.now_ns() - told_ns) // 1_000_000),
-            live=feed.state.usable,
-        )
+        price, told_ns = middle
+        age_ms = max(0, (self._clock.now_ns() - told_ns) // 1_000_000)
+        return Quote(price=price, age_ms=age_ms, live=feed.state.usable)
 
     def _lease_prices(self) -> None:
         wanted: set[tuple[str, str]] = set()

@@ -9,6 +9,7 @@ export function marketCell(app, row, account, status) {
   const [pair, settle] = row.symbol.split(":");
   const tags = [];
   if (settle) tags.push({ text: "PERP" });
+  if (row.margin === true) tags.push({ text: "MARGIN", title: "On borrowed money: its profit is among the transfers" });
   if (isSimulated(app, account)) tags.push({ text: "SIM", class: "tag-sim", title: "Simulated: no real money" });
   return { text: pair, tags, class: "strong", sub: accountName(account), title: stateTitle(status) };
 }

@@ -93,8 +93,10 @@ async def test_how_far_balances_were_checked(store: DjangoAccountStore, account:
         await fits.put_checked(account.pk, checked)
     assert await fits.checked(account.pk) == [later, margin]
     await fits.put_checked(account.pk + 999, held)  # an account that was just removed
-    told = fill("2", exchange_ms=7000, maker=True, client_id="mine")
-    await fits.add_fills(account.pk, [fill("1", exchange_ms=6999), told], source="rest")
+    told = fill("2", exchange_ms=7000, maker=True, client_id="mine", margin=True)
+    without = msgspec.structs.replace(told, margin=False)  # as its stream told it
+    await fits.add_fills(account.pk, [fill("1", exchange_ms=6999), without], source="stream")
+    await fits.add_fills(account.pk, [told], source="rest")
     paid = Transfer(product="usdm", id="9", kind="funding", asset="USDT", amount=Decimal("-0.5"), exchange_ms=7000)
     await fits.put_transfers(account.pk, [paid, msgspec.structs.replace(paid, id="8", exchange_ms=1)], recv_ns=RECV_NS)
     assert await fits.told_since(account.pk, 7000) == ([told], [paid])

@@ -139,3 +139,15 @@ def test_losses_of_derivatives_take_no_lots_but_less_may_be_held() -> None:
     made.transfer(paid("funding", "USDT", "100"))
     assert made.leaves("USDT") == 1000
     assert made.leaves("BTC") == 0
+
+
+def test_a_fill_on_margin_is_a_position_s() -> None:
+    """Coins that were bought keep their cost; what the position brought is told by the exchange's ledger."""
+    made = book(
+        fill("buy", "0.2", "30000"),
+        fill("buy", "1", "50000", fee="50", margin=True),
+        fill("sell", "1", "55000", fee="55", margin=True),
+        paid("income", "USDT", "4895"),
+    )
+    assert lots(made) == {("BTC", "USDT"): ("0.2", "30000")}
+    assert [(p.asset, p.amount) for p in made.profits] == [("USDT", Decimal(4895))]

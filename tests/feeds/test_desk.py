@@ -70,10 +70,29 @@ async def test_a_live_profit_is_told_in_the_quote() -> None:
     """Whichever asset the contract settles in: 1,000 USDT are not 1,000 BTC."""
     stored = {"exchange": "lmex", "symbol": "BTC/USDT:USDT", "size": "1", "entry": "60000", "settle": "BTC"}
     row = stored | {"mark": None, "unrealised": None, "unrealised_asset": "BTC", "liquidation": None}
-    feed = SimpleNamespace(mark=SimpleNamespace(mark=Decimal(61000)), mark_ns=SYSTEM.now_ns())
+    of = SimpleNamespace(settle="BTC")
+    feed = SimpleNamespace(market=of, mark=SimpleNamespace(mark=Decimal(61000)), mark_ns=SYSTEM.now_ns())
     venues: Any = {"lmex": SimpleNamespace(feeds={})}
     desk = Desk(Store(), venues, lambda topic: None, lambda topics: None, SYSTEM)
     assert desk._with_mark(row) == row
     venues["lmex"].feeds["BTC/USDT:USDT"] = feed
     told = desk._with_mark(row)
     assert (told["unrealised"], told["unrealised_asset"], told["settle"]) == ("1000", "USDT", "BTC")
+
+
+async def test_a_pair_on_margin_is_valued_by_our_book_while_it_is_live() -> None:
+    """It has no mark price."""
+    stored = {"exchange": "kraken", "symbol": "BTC/USD", "size": "-2", "entry": "60000", "settle": None}
+    row = stored | {"mark": None, "unrealised": "-7", "unrealised_asset": "USD", "liquidation": None}
+    told_ns = SYSTEM.now_ns() - 3_000_000_000
+    feed = SimpleNamespace(market=SimpleNamespace(settle=None), middle=lambda: (Decimal("61000.5"), told_ns))
+    venues: Any = {"kraken": SimpleNamespace(feeds={"BTC/USD": feed})}
+    desk = Desk(Store(), venues, lambda topic: None, lambda topics: None, SYSTEM)
+    feed.state = StreamState.LIVE
+    told = desk._with_mark(row)
+    assert (told["mark"], told["unrealised"], told["unrealised_asset"]) == ("61000.5", "-2001", "USD")
+    assert 3000 <= told["mark_age_ms"] < 60_000
+    feed.state = StreamState.STALE
+    assert desk._with_mark(row) == row
+    feed.state, feed.middle = StreamState.LIVE, lambda: None
+    assert desk._with_mark(row) == row

@@ -296,6 +296,24 @@ class TestAnswers:
         assert (first.price, first.size, first.fee) == (D(30010), D("0.01"), 0)
         assert (first.order_id, first.exchange_ms) == (second.order_id, 1688667769639)
 
+    @pytest.mark.parametrize(
+        ("changed", "margin"),
+        [
+            ({}, False),
+            ({"margin": "0.00000", "leverage": "0", "misc": ""}, False),
+            ({"leverage": "none"}, False),
+            ({"margin": "120.5"}, True),
+            ({"leverage": "5"}, True),
+            ({"misc": "initiated,closing"}, True),  # the last part of a position
+        ],
+    )
+    def test_a_fill_on_margin(self, changed, margin):
+        rows = json.loads(answer(f"{ENDPOINT}/Trading/GetUserTrades"))
+        for row in rows["result"]["trades"].values():
+            row.update(changed)
+        page = account().parse_fills(FILLS, None, json.dumps(rows).encode(), 0)
+        assert [fill.margin for fill in page.fills] == [margin, margin]
+
     def test_fills_of_an_unlisted_pair_are_told(self):
         rows = json.loads(answer(f"{JSON}/SpotTrading/GetUserTradesAsync"))["result"]["trades"]
         page = account(markets=type(MARKETS)(list(MARKETS)[1:2])).parse_fills(
@@ -516,6 +534,12 @@ class TestStream:
         )
         assert (order.status, order.filled, order.average) == ("partial", D("0.005"), D("26599.9"))
         assert isinstance(changed, AccountChanged)
+
+    def test_a_fill_on_margin_is_told_as_one(self):
+        frame = json.loads(FRAMES["trade"])
+        frame["data"][0]["margin"] = True
+        fill, *_ = session().parse(json.dumps(frame))
+        assert fill.margin
 
     @pytest.mark.parametrize("fees", [[], [{"asset": "USD", "qty": 1}, {"asset": "BTC", "qty": 1}], None])
     def test_a_fee_that_is_not_one_sum_is_left_to_rest(self, fees):

@@ -313,9 +313,7 @@ class Store:
 
 
 def feed(bid: float, ask: float, state: StreamState = StreamState.LIVE) -> SimpleNamespace:
-    return SimpleNamespace(
-        state=state, price_decimals=2, shown_ns=START_NS, data_ns=START_NS, best=lambda: ((bid, 1.0), (ask, 1.0))
-    )
+    return SimpleNamespace(state=state, middle=lambda: ((Decimal(str(bid)) + Decimal(str(ask))) / 2, START_NS))
 
 
 class Desk:

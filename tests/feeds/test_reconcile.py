@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.account import LISTED_MS
 from feeds.account_domain import Balance, Fill, Order, Transfer
+from feeds.following.checks import moved_by
 from feeds.following.reconcile import LATE_MS, OrderCheck, Outcome
 from feeds.following.wallet_check import ANY, HOLDS_MS, SETTLE_MS, BalanceCheck, Movement, movements
 
@@ -218,6 +220,16 @@ def test_what_funding_does_not_explain_is_told() -> None:
     assert wallet.answer(1_005_000, BTC="1", USDT="9999.74").read_again
     (found,) = wallet.answer(1_020_000, BTC="1", USDT="9999.74").found
     assert found.sentence.startswith("There is 0.26 USDT less")
+
+
+def test_a_fill_that_turns_out_to_be_on_margin_moves_nothing() -> None:
+    """What it did is told by the ledger."""
+    wallet = begun()
+    bought = fill(1, 1_002_000)
+    wallet.moved(bought)
+    wallet.check.moved((bought.symbol, bought.id), moved_by(msgspec.structs.replace(bought, margin=True)))
+    wallet.check.transferred(transfer("-12.5", kind="income", note="margin"))
+    assert wallet.answer(1_005_000, BTC="1", USDT="9987.5") == NOTHING
 
 
 def test_what_trading_bots_do_is_not_judged() -> None:

@@ -8,9 +8,9 @@ interpret Ledger history fields, Differences between ledger and trades history):
 * ``type`` of the question is one of few ({all, trade, deposit, withdrawal, transfer, margin, adjustment, rollover,
   credit, settled, staking, dividend, sale, nft_rebate}), not each of those that entries have (``earn``, ``reward``,
   ``conversion``, ``spend`` and ``receive``, which ``sale`` finds, and more).
-* ``trade`` is told by fills. So is what ``margin`` (profit and fees of margin trading) comes from, which is left out:
-  to tell it as well would be to tell it twice. ``deposit`` and ``withdrawal`` are told by calls of their own, with
-  their status.
+* ``trade`` is told by fills. ``margin`` is what a fill on margin did: nothing but its fee where it opened a position,
+  profit and fee where it closed one. It is told here, as income, and those fills move no balance (``Fill.margin``).
+  ``deposit`` and ``withdrawal`` are told by calls of their own, with their status.
 * ``rollover`` is what a margin position costs; its entry may have it as ``fee`` alone. ``staking``, ``reward`` and
   ``dividend`` are earned. ``earn`` is all that is done with what earns: its subtype ``reward`` is income, others move
   an asset from one place to another, of which both entries come.
@@ -20,7 +20,7 @@ interpret Ledger history fields, Differences between ledger and trades history):
 How it is read: the counter is scarce, and an active account has some thousand entries a day, nearly all of trades. So
 each reading is one question for all that is new since the last answer, a minute before that included, page after page;
 the first goes back through the newest 100 entries. What is older is found by the types that a question may name, one
-of them more with each further reading, all its pages: after nine more the past is known, but for types that cannot be
+of them more with each further reading, all its pages: after ten more the past is known, but for types that cannot be
 asked for.
 """
 
@@ -38,18 +38,30 @@ from feeds.exchange import Request
 NAME = "Ledgers"
 PATH = f"/0/private/{NAME}"
 ALL = "all"
-PAST = ("transfer", "rollover", "staking", "dividend", "adjustment", "settled", "credit", "sale", "nft_rebate")
+PAST = (
+    "transfer",
+    "margin",
+    "rollover",
+    "staking",
+    "dividend",
+    "adjustment",
+    "settled",
+    "credit",
+    "sale",
+    "nft_rebate",
+)
 """By which types what is older is read, in this order."""
 FIRST_ENTRIES = 100
 """So many of any type are read at first."""
 AGAIN_S = 60
 COST = 2
 
-ELSEWHERE = frozenset({"trade", "margin", "deposit", "withdrawal"})
+ELSEWHERE = frozenset({"trade", "deposit", "withdrawal"})
 """What fills tell, and what other calls do."""
 KINDS: Mapping[str, TransferKind] = {
     "transfer": "internal",
     "custodytransfer": "internal",
+    "margin": "income",
     "rollover": "interest",
     "staking": "income",
     "reward": "income",

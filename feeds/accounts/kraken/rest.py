@@ -85,7 +85,9 @@ class _Closed(Wire, frozen=True):
 class _Trade(Wire, frozen=True):
     """``{"ordertxid":"O26VBY-ISGAE-JP5TLU","postxid":"TKH2SE-M7IF5-CFI7LT","pair":"XBTUSDT","time":1688585840.8921,
     "type":"buy","ordertype":"limit","price":"29500.50","cost":"14750.25","fee":"23.60","vol":"0.50000000",
-    "margin":"0.00000","trade_id":1001,"maker":true}``; the fee is in the quote currency."""
+    "margin":"0.00000","leverage":"0","misc":"","trade_id":1001,"maker":true}``; the fee is in the quote currency.
+
+    A trade on margin has what was set aside for it in ``margin``, its ``leverage``, or closes a position (``misc``)."""
 
     ordertxid: str
     pair: str
@@ -95,6 +97,13 @@ class _Trade(Wire, frozen=True):
     vol: Decimal
     fee: Decimal
     maker: bool | None = None
+    margin: Decimal = ZERO
+    leverage: str = ""
+    misc: str = ""
+
+    @property
+    def on_margin(self) -> bool:
+        return bool(self.margin) or self.leverage not in ("", "0", "none") or "closing" in self.misc.split(",")
 
 
 class _Trades(Wire, frozen=True):
@@ -293,6 +302,7 @@ def parse_fills(raw: bytes, offset: int, since: str, pairs: Pairs) -> FillPage:
                 fee=row.fee,
                 fee_asset=market.quote,
                 maker=row.maker,
+                margin=row.on_margin,
                 exchange_ms=sensible(raw, row.time),
             )
         )

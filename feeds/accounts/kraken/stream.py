@@ -81,6 +81,7 @@ class _Execution(Wire, frozen=True):
     last_price: Decimal | None = None
     liquidity_ind: str | None = None
     fees: list[_Fee] | None = None
+    margin: bool = False
 
 
 class _Wallet(Wire, frozen=True):
@@ -244,6 +245,7 @@ class KrakenPrivateSession:
             fee=fees[0].qty if len(fees) == 1 else None,  # else REST tells it
             fee_asset=asset_of(fees[0].asset)[0] if len(fees) == 1 else None,
             maker={"m": True, "t": False}.get(row.liquidity_ind or ""),
+            margin=row.margin,
             exchange_ms=ms_of(row.timestamp),
         )
 
