@@ -25,12 +25,13 @@ part faults tests/feeds/test_{faults,alpaca_engine,krakenfutures_engine,lmex_eng
 part live tests/feeds/test_{*engine*,alarm,polled,recorder,renewal,replay,skew,together}.py
 part simulators tests/feeds/test_{*simulator*,ccxt*}.py
 part browser tests/browser/test_*.py
+part accounts tests/feeds/test_{*account*,*follower*,*ledger,*bills,*bookings,*income,*_log,*wallet,limits}.py
 part feeds tests/feeds/**/test_*.py # these two take what is left: no test is forgotten
 part others tests/**/test_*.py
 
 # In this order they begin, the long ones first. The patient ones hardly wait, and promise no times: one after another
 # they take what the others leave of the processor, beside them.
-names=(simulators faults live deployments browser conformance drills)
+names=(simulators faults live conformance deployments browser accounts drills)
 patient=(feeds others)
 [ "$((${#names[@]} + ${#patient[@]}))" = "${#files[@]}" ] || { echo "A part is in no order, or has no file." && exit 2; }
 

@@ -243,8 +243,9 @@ class TestOtherStreams:
         strange = [{**TICKER, "c": None}, {"e": "somethingNew"}, 7, {**TICKER, "s": "ETHUSDT"}]
         events = session("usdm-market").parse(frame("!ticker@arr", strange))
         assert [event.symbol for event in events if isinstance(event, Ticker)] == ["ETH/USDT:USDT"]
+        assert [event.what for event in events if isinstance(event, Unknown)] == ["event somethingNew"]
         with pytest.raises(ParseError):
-            session("usdm-market").parse(frame("!ticker@arr", strange[:3]))
+            session("usdm-market").parse(frame("!ticker@arr", [strange[0], strange[2]]))
 
 
 class TestWhatIsNotOurs:

@@ -18,7 +18,7 @@ from tests.feeds.warp import LoopClock, run
 from tests.keys import EXCHANGES
 
 FEW_MINUTES = 2.0
-LONGER = {"kraken": 10.0, "binance": 5.0}
+LONGER = {"kraken": 20.0, "binance": 5.0}
 """Where what is read at the start is much, against what a key may ask in two minutes."""
 
 

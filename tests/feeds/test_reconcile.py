@@ -11,6 +11,7 @@ from feeds.account_domain import Balance, Fill, Order, Transfer
 from feeds.following.checks import moved_by
 from feeds.following.reconcile import LATE_MS, OrderCheck, Outcome
 from feeds.following.wallet_check import ANY, HOLDS_MS, SETTLE_MS, BalanceCheck, Movement, movements
+from feeds.following.wallet_check import LATE_MS as LAG_MS
 
 
 def fill(number: int, at_ms: int, **fields) -> Fill:
@@ -322,17 +323,59 @@ def test_whatever_is_told_is_explained(told, data) -> None:
     """Movements at any times, answers at any times, each holding just what happened before it was made."""
     check = BalanceCheck("spot")
     check.told([Balance(product="spot", asset="X", total=Decimal(0), asof_ms=0)], 0, 0)
-    now, total, made = 0, Decimal(0), []
-    for number, (wait, amount) in enumerate(told):
+    now, total = 0, Decimal(0)
+    for number, (wait, about) in enumerate(told):
         now += wait
+        amount = Decimal(about)
         total += amount
-        check.moved(number, [Movement(at_ms=now, asset="X", amount=Decimal(amount))])
-        made.append((now, total))
+        check.moved(number, [Movement(at_ms=now, asset="X", amount=amount)])
         if data.draw(st.booleans()):
             slack = data.draw(st.integers(0, 20))
             at_ms = max(0, now - slack)
             check.told([Balance(product="spot", asset="X", total=total, asof_ms=at_ms)], at_ms, now)
             assert check.judge(now + SETTLE_MS, read=True) == NOTHING
+
+
+busy = st.lists(st.tuples(st.integers(1, 4000), st.integers(-5, 5), st.sampled_from("XY")), min_size=1, max_size=40)
+"""Of an account that trades all the time: milliseconds since the last movement, amount and asset."""
+
+
+@given(busy, st.data())
+def test_answers_that_are_a_moment_late_are_nobodys_fault(told, data) -> None:
+    """Also the first one, and with a stop at any time. Each answer lacks what happened just before it."""
+    wallet, now, times = Wallet(), 100_000, []
+    for number, (wait, amount, asset) in enumerate(told):
+        now += wait
+        times.append((now, asset, Decimal(amount), ("m", str(number))))
+    asked_ms, shown_ms, told_until = 101_000, 0, 0
+    while asked_ms < now + 20_000:
+        shown_ms = max(shown_ms, asked_ms - data.draw(st.integers(0, LAG_MS - 1)))
+        totals = {"X": Decimal(0), "Y": Decimal(0)}
+        for at_ms, asset, amount, _ in times:
+            if at_ms <= shown_ms:
+                totals[asset] += amount
+        rows = [Balance(product="spot", asset=a, total=t, asof_ms=asked_ms) for a, t in totals.items()]
+        wallet.check.told(rows, asked_ms, asked_ms)
+        for at_ms, asset, amount, key in times:
+            if told_until < at_ms <= asked_ms + SETTLE_MS:
+                wallet.check.moved(key, [Movement(at_ms=at_ms, asset=asset, amount=amount)])
+        told_until = asked_ms + SETTLE_MS
+        assert wallet.check.judge(asked_ms + SETTLE_MS, read=True) == NOTHING
+        if data.draw(st.booleans()) and wallet.check.checked() is not None:
+            wallet, told_until = wallet.restart(), 0  # the store tells all of it again
+        asked_ms += data.draw(st.integers(500, 9_000))
+
+
+def test_money_that_is_gone_is_found_however_busy_the_account_is() -> None:
+    wallet = begun()
+    for number in range(40):
+        wallet.moved(fill(number, 1_000_500 + 500 * number))
+    usdt = 10_000 - 6000 * 20
+    told = {"BTC": str(1 + Decimal("0.0999") * 20), "USDT": str(usdt - 1)}
+    assert wallet.answer(1_010_400, **told).read_again
+    told = {"BTC": str(1 + Decimal("0.0999") * 38), "USDT": str(10_000 - 6000 * 38 - 1)}
+    (found,) = wallet.answer(1_019_400, **told).found
+    assert found.sentence.startswith("There is 1 USDT less (spot)")
 
 
 def order(number: str, status: str = "open", updated_ms: int = 1000, **fields) -> Order:
