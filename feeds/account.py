@@ -202,8 +202,8 @@ class AccountApi(Protocol):
         """All open orders of that product."""
 
     def candidates(self, balances: Sequence[Balance]) -> set[str]:
-        """Symbols that may have been traded by an account that holds these: asked for fills at every start, where the
-        exchange tells fills only symbol by symbol."""
+        """Symbols that may have been traded by an account that holds these, or whose ledger named them: asked for fills
+        at every start, where the exchange tells fills only symbol by symbol."""
 
     def product_of(self, symbol: str) -> str | None:
         """The product that this symbol, or list of fills, belongs to; None if the exchange does not list it."""

@@ -11,9 +11,9 @@ progress. What is stored of it is the *cursor*, and three rules keep it right:
    passed (for what was in flight at the first reading), and from time to time for ever.
 
 Which markets? Those named in the configuration; those with a stored fill or order; those with an open order, a
-position or a fill now; and where the exchange cannot tell, those in which the assets now held may have been bought
-(:meth:`feeds.account.AccountApi.candidates`). A market that was traded only while nobody listened, and left without a
-trace in balances and positions, can be missed if it is none of these: name it in ``symbols``.
+position or a fill now; and where the exchange cannot tell, those in which the assets that are or were held may have
+been bought, and those that the account's ledger names (:meth:`feeds.account.AccountApi.candidates`). A market that was
+traded only while nobody listened can be missed if it is none of these: name it in ``symbols``.
 """
 
 import asyncio

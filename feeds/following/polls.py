@@ -289,6 +289,7 @@ class AccountPolls:
         for request, told in answers:
             rows += api.parse_transfers(request, told.raw)
         self._asked_transfers = True
+        self._history.add(self._api.candidates([]), known=False)  # an account's ledger may tell where it traded
         for row in rows:
             if row.status == "pending":
                 self._unsettled[row.kind, row.id] = row.exchange_ms

@@ -130,6 +130,23 @@ class TestOverAStop:
             assert "That balance is of " in finding.sentence
 
     @scenario
+    async def test_a_contract_that_was_opened_and_closed_during_a_stop(self, world: World):
+        """No position and no order tells of its market; the wallet's income does."""
+        async with world.following():
+            await asyncio.sleep(90)
+        world.exchange.trade("ADA/USDT:USDT", "3")
+        world.exchange.trade("ADA/USDT:USDT", "-3")
+        paid = {"symbol": "ADAUSDT", "incomeType": "COMMISSION", "income": "-0.01", "asset": "USDT", "tranId": 1}
+        world.exchange.income = [{**paid, "time": world.exchange_ms()}]
+        await asyncio.sleep(3600)
+        assert not world.store.fills
+        async with world.following():
+            await world.until(lambda: len(world.store.fills) == 2)
+            await asyncio.sleep(60)
+            assert world.agrees()
+            assert world.store.findings == {}
+
+    @scenario
     async def test_a_coin_that_was_sold_whole_during_a_stop(self, world: World):
         """Nothing is left of it by which its market would be known, but that it was held before."""
         world.exchange.spot["BTC"] = Decimal(1)

@@ -226,7 +226,7 @@ class BinanceAccount(BinanceTrading):
 
     def candidates(self, balances: Sequence[Balance]) -> set[str]:
         pairs = {f"{b.asset}/{quote}" for b in balances if b.product == "spot" for quote in QUOTES}
-        return {pair for pair in pairs if pair in self._markets}
+        return {pair for pair in pairs | self._income.traded if pair in self._markets}
 
     def product_of(self, symbol: str) -> str | None:
         market = self._markets.get(symbol)

@@ -111,6 +111,8 @@ class Income:
     def __init__(self, markets: MarketIndex, *, spot_too: bool) -> None:
         self.now_ms: int | None = None
         """The exchange's time, as far as told."""
+        self.traded: set[str] = set()
+        """Symbols of all contracts that were met: of those with commissions fills can be asked."""
         self._markets = markets
         self._spot_too = spot_too
         self._newest_ms: int | None = None  # everything up to here was told, but for what comes late
@@ -150,6 +152,7 @@ class Income:
             if self.now_ms is not None:
                 newest_ms = min(newest_ms, self.now_ms)
             self._newest_ms = max(self._newest_ms or 0, newest_ms)
+        self.traded |= {symbol_of(self._markets, PRODUCT, row.symbol) for row in rows if row.symbol}
         told = (row for row in rows if row.income_type not in TOLD_BY_FILLS)
         return [row.transfer(self._markets, spot_too=self._spot_too) for row in told]
 
