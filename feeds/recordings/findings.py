@@ -20,7 +20,8 @@ class Report(Struct, kw_only=True):
     venue: str
     product: str
     recorded: str | None
-    ok: bool = True
+    ok: bool = True  # something was read, and nothing was wrong with it
+    complete: bool = True  # every book that came was whole at the end
     frames: int = 0  # of streams
     events: int = 0
     gaps: int = 0

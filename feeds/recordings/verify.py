@@ -67,7 +67,8 @@ class _Verifier:
         newest = {symbol: book for (_, symbol), book in self._books.items()}  # of the connection that came last
         report.books = len(newest)
         report.incomplete += [symbol for symbol, book in newest.items() if not book.sync.ready]
-        report.ok = report.ok and bool(report.events) and not report.incomplete
+        report.ok = report.ok and bool(report.events)
+        report.complete = not report.incomplete
         return report
 
     def _frames(self) -> Iterator[Record]:
