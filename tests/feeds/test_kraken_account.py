@@ -23,6 +23,7 @@ from feeds.following.polls import RARE, TRANSFERS_S
 from feeds.rest import encode
 from feeds.trading import FindsInTwo, NewOrder, TradingApi
 from tests.documented import Documented, because
+from tests.feeds.damage import damaged
 from tests.feeds.kraken_account import KEY, MARKETS, account, answer
 from tests.shared import SHARED
 
@@ -733,20 +734,9 @@ def samples():
 SAMPLES = samples()
 
 
-@st.composite
-def damaged(draw):
-    name, raw = draw(st.sampled_from(SAMPLES))
-    text = bytearray(raw)
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(text)))
-        end = draw(st.integers(start, min(len(text), start + 12)))
-        text[start:end] = draw(st.one_of(st.binary(max_size=4), st.sampled_from(ODD)))
-    return name, bytes(text)
-
-
-@given(damaged())
-def test_what_is_damaged_is_a_parse_error_or_understood(damaged):
-    name, raw = damaged
+@given(damaged(SAMPLES, ODD))
+def test_what_is_damaged_is_a_parse_error_or_understood(sample):
+    name, raw = sample
     try:
         if name == "frame":
             session().parse(raw)

@@ -22,6 +22,7 @@ from feeds.following.pace import POLLS, Asked, Pace
 from feeds.following.polls import TRANSFERS_S
 from feeds.trading import NewOrder, TradingApi
 from tests.documented import Documented, because
+from tests.feeds.damage import damaged
 from tests.feeds.krakenfutures_account import KEY, account, answer
 from tests.shared import SHARED, shared_file
 
@@ -641,20 +642,9 @@ def samples():
 SAMPLES = samples()
 
 
-@st.composite
-def damaged(draw):
-    name, raw = draw(st.sampled_from(SAMPLES))
-    text = bytearray(raw)
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(text)))
-        end = draw(st.integers(start, min(len(text), start + 12)))
-        text[start:end] = draw(st.one_of(st.binary(max_size=4), st.sampled_from(ODD)))
-    return name, bytes(text)
-
-
-@given(damaged())
-def test_what_is_damaged_is_a_parse_error_or_understood(damaged):
-    name, raw = damaged
+@given(damaged(SAMPLES, ODD))
+def test_what_is_damaged_is_a_parse_error_or_understood(sample):
+    name, raw = sample
     try:
         if name == "frame":
             session().parse(raw)
