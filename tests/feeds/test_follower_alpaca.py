@@ -161,9 +161,9 @@ async def test_every_figure_is_the_exchanges():
             await until(lambda: len(account.store.rows) > before, within_s=5, what="the first of them")
             await account.fault("cut")
             await working
+            await until(lambda: stream.connection.reconnects == 1, within_s=20, what="another connection")
             await account.must_agree()
             await account.live()
-            assert stream.connection.reconnects == 1
             await account.client.post(
                 "/__sim/transfer",
                 {"exchange": "alpaca", "account": "test", "product": "crypto", "asset": "USD", "amount": "12.5"},

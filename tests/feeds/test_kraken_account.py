@@ -328,6 +328,7 @@ class TestAnswers:
         assert sum(fill.size for fill in full.fills) == D("19.68807212")
         assert sum(fill.fee for fill in full.fills) == D("563.43509")
         assert sum(fill.exchange_ms for fill in full.fills) == 80742783826880
+        assert [fill.id for fill in full.fills if fill.margin] == ["TUI2JG-VOE36-SW7UJQ"]
         largest = max(full.fills, key=lambda fill: fill.fee)
         assert (largest.id, largest.side, largest.price) == ("TSALPW-Q3HPI-LEPCOA", "sell", D(30000))
         assert (largest.size, largest.fee, largest.exchange_ms) == (D(5), D(150), 1616521990742)
