@@ -294,7 +294,7 @@ class TestAnswers:
             maker=True,
             exchange_ms=1688667796880,
         )
-        assert (first.price, first.size, first.fee) == (D(30010), D("0.01"), 0)
+        assert (first.price, first.size, first.fee, first.margin) == (D(30010), D("0.01"), 0, False)
         assert (first.order_id, first.exchange_ms) == (second.order_id, 1688667769639)
 
     @pytest.mark.parametrize(
