@@ -1,5 +1,6 @@
 """What is told of a market beside its book: best prices, 24 h figures, mark price, prints and bars."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from feeds.domain import Bbo, Candle, Level, MarkPrice, Ticker, Trade
@@ -7,7 +8,7 @@ from feeds.markets.tape import Tape
 from feeds.markets.watched import Watched
 
 
-class Prices:
+class Prices(ABC):
     """To be built upon by :class:`feeds.markets.market.MarketFeed`, which has the book and knows what is newer.
 
     ``changed`` is called with each topic whose content is new. ``streamed``: candle intervals that come by stream; the
@@ -30,13 +31,13 @@ class Prices:
         self.long_bars = self.tape.long
         self._topics = Watched(changed)
 
+    @abstractmethod
     def best(self) -> tuple[Level | None, Level | None]:
         """Best bid and ask."""
-        raise NotImplementedError("the market's own")
 
+    @abstractmethod
     def _want_history(self) -> None:
         """Bars are missing, of which longer ones are made."""
-        raise NotImplementedError("the market's own")
 
     def on_bbo(self, bbo: Bbo, recv_ns: int) -> None:
         if self.bbo is not None and bbo.seq is not None and self.bbo.seq is not None and bbo.seq < self.bbo.seq:

@@ -28,7 +28,7 @@ def undrawn(events: list[Event], markets: MarketIndex) -> str:
         if market is not None:
             try:
                 wrong = _draw(market, [event for event in events if getattr(event, "symbol", None) == symbol])
-            except Exception as error:
+            except Exception as error:  # of any kind: that nothing is raised is what is tested
                 return f"{type(error).__name__} when drawn: {error}"
             if wrong:
                 return wrong
