@@ -36,12 +36,16 @@ LATENCY_S = 0.1
 
 
 class Store:
-    """An account store in memory, as far as following needs one: which fills are new, cursors, the last rows."""
+    """An account store in memory, as far as following needs one: which fills are new, cursors, the last rows. All by
+    account. ``rewritten`` are transfers that were done and came again otherwise; ``findings`` is all that was found."""
 
     def __init__(self) -> None:
         self.fills: dict[int, dict[tuple[str, str], Fill]] = {}
         self.kept: dict[int, dict[str, str]] = {}
         self.balances: dict[int, dict[tuple[str, str], Balance]] = {}
+        self.transfers: dict[int, dict[tuple[str, str], Transfer]] = {}
+        self.rewritten: dict[int, list[Transfer]] = {}
+        self.findings: dict[int, list[Finding]] = {}
         self.states: dict[int, tuple[str, str]] = {}
         self.told_ns: dict[int, int] = {}  # when the exchange last answered, as the state was told
 
@@ -70,11 +74,18 @@ class Store:
 
     async def put_orders(self, account: int, orders: Sequence[Order], **_: Any) -> None: ...
 
-    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None: ...
+    async def put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
+        known = self.transfers.setdefault(account, {})
+        for transfer in transfers:
+            before = known.get((transfer.kind, transfer.id), transfer)
+            if before.status == "done" and before != transfer:
+                self.rewritten.setdefault(account, []).append(transfer)
+            known[transfer.kind, transfer.id] = transfer
 
     async def put_rights(self, account: int, rights: KeyRights | None) -> None: ...
 
-    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None: ...
+    async def put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
+        self.findings.setdefault(account, []).append(finding)
 
     async def resolve_finding(self, account: int, cause: str, sentence: str, *, now_ns: int) -> None: ...
 

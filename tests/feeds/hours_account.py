@@ -22,18 +22,8 @@ class Hours:
         self.here = here
         self.exchange = exchange
         self.account: Account = here.server.accounts[exchange].by_name["demo 1"]
-        self.transfers: dict[tuple[str, str], Transfer] = {}
-        self.findings: list[Finding] = []
-        here.store.put_transfers = self._put_transfers  # type: ignore[method-assign]  # the store of this test
-        here.store.put_finding = self._put_finding  # type: ignore[method-assign]
-
-    async def _put_transfers(self, account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
-        for transfer in transfers:
-            known = self.transfers.setdefault((transfer.kind, transfer.id), transfer)
-            assert known == transfer, "what is done changes no more"
-
-    async def _put_finding(self, account: int, finding: Finding, *, now_ns: int) -> None:
-        self.findings.append(finding)
+        self.transfers: dict[tuple[str, str], Transfer] = here.store.transfers.setdefault(1, {})
+        self.findings: list[Finding] = here.store.findings.setdefault(1, [])
 
     def markets(self, product: str) -> list[LiveMarket]:
         return list(self.here.server.market.of(self.exchange, product).values())
@@ -51,6 +41,7 @@ class Hours:
         raise AssertionError(f"not LIVE: {self.here.states()}")
 
     def told(self, kind: str) -> list[Transfer]:
+        assert not self.here.store.rewritten, "what is done changes no more"
         return sorted((row for row in self.transfers.values() if row.kind == kind), key=lambda row: row.exchange_ms)
 
     def requests(self, part: str) -> int:

@@ -107,25 +107,12 @@ def trade(here: World, exchange: str, account: Account, until_ms: int) -> None:
             account.desk_of(market).place(market, buy=buy, size=max(1, size), price=None, type="MARKET")
 
     trades = itertools.count()
-    server.beat = beat_and_trade  # type: ignore[method-assign]
+    server.beat = beat_and_trade
 
 
 async def _live(
     here: World, exchange: str, wallet: str, others: Sequence[tuple[str, str, str]], payments: int
 ) -> Lived:
-    transfers: dict[tuple[str, str], Transfer] = {}
-    findings: list[Finding] = []
-
-    async def put_transfers(account: int, told: Sequence[Transfer], *, recv_ns: int) -> None:
-        for transfer in told:
-            known = transfers.setdefault((transfer.kind, transfer.id), transfer)
-            assert known == transfer, "a transfer changed"
-
-    async def put_finding(account: int, finding: Finding, *, now_ns: int) -> None:
-        findings.append(finding)
-
-    here.store.put_transfers = put_transfers  # type: ignore[method-assign]
-    here.store.put_finding = put_finding  # type: ignore[method-assign]
     true = here.server.accounts[exchange].by_name["demo 1"]
     here.server.traders[exchange].paused = True
     true.cancel_all()
@@ -138,10 +125,11 @@ async def _live(
         true.desks["spot"].transfer(asset, Decimal(amount), name)
     await asyncio.sleep((until_ms - begun_ms) / 2000 + TO_AN_END_S)
     cash = true.cash[wallet]
+    assert not here.store.rewritten, "what is done changes no more"
     return Lived(
-        transfers=list(transfers.values()),
+        transfers=list(here.store.transfers[1].values()),
         fills=list(here.store.fills[1].values()),
-        findings=findings,
+        findings=here.store.findings.get(1, []),
         moved=list(true.movements),
         traded=list(true.fills),
         cash={asset: cash.total(asset) for asset in cash.assets()},

@@ -3,7 +3,6 @@ real sockets."""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from bench import hours
 from bench.ccxt_clients import client as client_of
 from bench.limits_world import world as hours_world
-from feeds.account_domain import Finding, Transfer
+from feeds.account_domain import Transfer
 from feeds.accounts.alpaca import bookings
 from feeds.errors import ParseError
 from feeds.exchange import Request
@@ -249,18 +248,7 @@ def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: py
     monkeypatch.setattr(bookings, "PAGE", 3)
 
     async def main() -> None:
-        kept: list[Transfer] = []
-        found: list[Finding] = []
         async with hours_world(["alpaca"], trader=False) as here:
-
-            async def put_transfers(account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
-                kept.extend(transfers)
-
-            async def put_finding(account: int, finding: Finding, *, now_ns: int) -> None:
-                found.append(finding)
-
-            here.store.put_transfers = put_transfers  # type: ignore[method-assign]
-            here.store.put_finding = put_finding  # type: ignore[method-assign]
             true = here.server.accounts["alpaca"].by_name["demo"]
             coins, shares = true.desks["crypto"], true.desks["stocks"]
             for desk, asset, amount in ((shares, "AAPL", "10"), (shares, "USD", "5")):
@@ -286,15 +274,16 @@ def test_every_booking_is_stored_once_and_nothing_is_unexplained(monkeypatch: py
             for n in range(4):
                 execute_once(coins, market, buy=n % 2 == 0)
             await asyncio.sleep(40)
+            kept = here.store.transfers[1].values()
             moved = {t.id.partition("/")[0]: t for t in kept}
             told_of = [each for each in true.movements if each.asset == "USD" or each.name]  # no coins deposited
-            assert len(moved) == len({(t.kind, t.id) for t in kept}) == len(told_of)
+            assert len(moved) == len(kept) == len(told_of)
             for each in told_of:
                 told = moved[rows.activity_id("money", each.id, each.ms)]
                 share = each.wallet == "stocks" and each.asset != "USD"
                 assert (told.asset, told.amount) == (f"{each.asset}.US" if share else each.asset, each.amount)
                 assert told.exchange_ms == each.ms and told.note == ("" if each.name in ("", "JNLS") else each.name)
-            assert [(f.cause, f.sentence) for f in found] == []
+            assert (here.store.findings, here.store.rewritten) == ({}, {})
             assert len(here.store.fills[1]) == len(true.fills) == 8
             asked = [r for r in here.received if "category=non_trade" in r.asked.query]
             assert sum("page_token" in r.asked.query for r in asked) > 5

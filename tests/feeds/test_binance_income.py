@@ -19,7 +19,7 @@ from bench.ccxt_clients import BinanceUsdm
 from bench.ccxt_clients import client as client_of
 from bench.limits_world import World
 from bench.limits_world import world as hours_world
-from feeds.account_domain import Finding, Transfer
+from feeds.account_domain import Transfer
 from feeds.accounts.binance import income
 from feeds.errors import ParseError
 from feeds.exchange import Request
@@ -216,20 +216,11 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT", "ETH/USDT:USDT", "SOL/USDT:U
 
 
 @contextlib.asynccontextmanager
-async def funded_world(kept: dict[tuple[str, str], Transfer], found: list[Finding]) -> AsyncIterator[World]:
+async def funded_world() -> AsyncIterator[World]:
     usdm = msgspec.structs.replace(TERMS.products["usdm"], funding_ms=EVERY_MS)
     terms = msgspec.structs.replace(TERMS, products={**TERMS.products, "usdm": usdm})
     with patch.object(Binance, "terms", terms):
         async with hours_world(["binance"], symbols=SYMBOLS) as here:
-
-            async def put_transfers(account: int, transfers: Sequence[Transfer], *, recv_ns: int) -> None:
-                kept.update({(each.kind, each.id): each for each in transfers})
-
-            async def put_finding(account: int, finding: Finding, *, now_ns: int) -> None:
-                found.append(finding)
-
-            here.store.put_transfers = put_transfers  # type: ignore[method-assign]
-            here.store.put_finding = put_finding  # type: ignore[method-assign]
             yield here
 
 
@@ -237,9 +228,7 @@ def test_every_funding_is_stored_once_and_nothing_is_unexplained() -> None:
     """Through three of them, with positions in three contracts, the demo trader at work, and answers of many pages."""
 
     async def main() -> None:
-        kept: dict[tuple[str, str], Transfer] = {}
-        found: list[Finding] = []
-        async with funded_world(kept, found) as here:
+        async with funded_world() as here:
             true = here.server.accounts["binance"].by_name["demo"]
             desk = true.desks["usdm"]
             for n, market in enumerate(m for m in here.server.market.of("binance", "usdm").values()):
@@ -255,6 +244,7 @@ def test_every_funding_is_stored_once_and_nothing_is_unexplained() -> None:
             paid = [each for each in true.movements if each.kind == "funding"]
             assert len({each.ms // EVERY_MS for each in paid}) >= 3
             assert len({each.market for each in paid}) == 3
+            kept = here.store.transfers[1]
             fundings = [t for t in kept.values() if t.kind == "funding"]
             assert sorted((t.exchange_ms, t.symbol, t.amount, t.asset, t.product) for t in fundings) == sorted(
                 (each.ms, each.market.instrument.symbol, each.amount, "USDT", "usdm")
@@ -267,7 +257,7 @@ def test_every_funding_is_stored_once_and_nothing_is_unexplained() -> None:
                 ("other", "TRANSFER", D(-750)),
                 ("other", "INSURANCE_CLEAR", D("-12.5")),
             }
-            assert found == []
+            assert (here.store.findings, here.store.rewritten) == ({}, {})
             fills = [fill for fill in here.store.fills[1].values() if fill.product == "usdm"]
             assert len(fills) == len(desk.fills) > 20
             # once: what fills and transfers tell is what the wallet has

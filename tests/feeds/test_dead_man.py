@@ -221,7 +221,7 @@ async def test_one_switch_of_a_whole_account_is_renewed_without_any_list(monkeyp
     )
     api: Any = REGISTRY["kraken"](spec, MarketIndex(), adapter.endpoints)
     log = structlog.get_logger()
-    dead_man = module.DeadMan(60, api, api, Rest(), Upkeep(log, str), log=log, clock=SYSTEM)  # type: ignore[arg-type]
+    dead_man = module.DeadMan(60, api, api, Rest(), Upkeep(log, str), log=log, clock=SYSTEM)
     dead_man.start()
     dead_man.arm("BTC/USD")
     await until(lambda: len(asked) == 3, what="renewed")

@@ -14,7 +14,6 @@ from bench import hours
 from bench.ccxt_clients import client as client_of
 from bench.limits_world import world as hours_world
 from feeds.account import AccountSpec, Credentials
-from feeds.account_domain import Finding
 from feeds.accounts import REGISTRY
 from feeds.domain import StreamState
 from feeds.errors import CredentialsError, ExchangeError, TransportError
@@ -248,12 +247,6 @@ def test_who_follows_crypto_alone_is_told_of_his_shares_too():
 
     async def main() -> None:
         async with hours_world(["alpaca"]) as here:
-            found: list[Finding] = []
-
-            async def put_finding(account: int, finding: Finding, *, now_ns: int) -> None:
-                found.append(finding)
-
-            here.store.put_finding = put_finding
             await here.follow("alpaca", 1)
             traded = here.server.accounts["alpaca"].by_name["demo 1"].fills
             await asyncio.sleep(600)
@@ -261,7 +254,7 @@ def test_who_follows_crypto_alone_is_told_of_his_shares_too():
             await asyncio.sleep(60)
             stocks = [each for each in traded if each.order.market.instrument.product == "stocks"]
             assert stocks and len(here.store.fills[1]) == len(traded)
-            assert found == []
+            assert here.store.findings == {}
 
     hours.run(main())
 
