@@ -32,6 +32,8 @@ KEPT_MS = 180 * DAY_MS
 PAGE = 500
 WIDENING = 4
 """A narrowed window is followed by one so much wider."""
+NARROWEST_MS = 2
+"""Whether its bounds belong to a window is not said, so this one surely holds one millisecond."""
 PATHS = {"spot": "/spot/api/v3.2/user/wallet_history", "futures": "/futures/api/v2.3/user/wallet_history"}
 CROSS = "CROSS@"
 
@@ -143,10 +145,10 @@ def next_page(request: Request, raw: bytes, now_ms: int) -> Request | None:
     with reading(raw, request.path):
         full = len(decode_rows(raw, _Row)) >= PAGE
     if full:
-        middle_ms = (begin_ms + min(end_ms, max(now_ms, begin_ms))) // 2
-        if middle_ms - begin_ms < 2:
+        until_ms = min(end_ms, now_ms + 1)  # there is nothing later
+        if until_ms - begin_ms <= NARROWEST_MS:
             raise ParseError(f"LMEX, {request.path}: {PAGE} at {begin_ms} ms, and no way to ask for more", raw)
-        return _request(request.product, begin_ms, middle_ms)
+        return _request(request.product, begin_ms, max(begin_ms + NARROWEST_MS, (begin_ms + until_ms) // 2))
     if end_ms > now_ms:
         return None
     width_ms = min((end_ms - begin_ms) * WIDENING, WINDOW_MS)
