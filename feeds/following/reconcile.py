@@ -14,6 +14,8 @@ from feeds.account_domain import Finding, Order
 LATE_MS = 5_000
 """An order's end may reach us by stream so much later than REST lists it no more."""
 NAMED = 3
+MOST_ENDED = 2_000
+"""So many ended orders are remembered, longer than any answer is on its way."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -31,18 +33,25 @@ class OrderCheck:
         self._product = product
         self._open: dict[tuple[str, str], Order] = {}
         self._gone: dict[tuple[str, str], int] = {}  # not in the list of this moment
+        self._ended: dict[tuple[str, str], None] = {}  # the newest; none of them opens again
         self.lost = False
 
     def streamed(self, order: Order) -> None:
         key = order.symbol, order.id
-        known = self._open.get(key)
-        if known is not None and not supersedes(order, known):
-            return
         if order.status in OPEN_STATUSES:
-            self._open[key] = order
+            self._opened(key, order)
         else:
             self._open.pop(key, None)
             self._gone.pop(key, None)
+            self._ended[key] = None
+            if len(self._ended) > MOST_ENDED:
+                self._ended.pop(next(iter(self._ended)))
+
+    def _opened(self, key: tuple[str, str], order: Order) -> None:
+        """Unless it has ended: a list that was made before may be answered after that."""
+        known = self._open.get(key)
+        if key not in self._ended and (known is None or supersedes(order, known)):
+            self._open[key] = order
 
     def told(self, orders: Sequence[Order], asof_ms: int) -> Outcome:
         """A complete list of the open ones."""
@@ -52,8 +61,7 @@ class OrderCheck:
                 self._gone.setdefault(key, asof_ms)
         for key, order in listed.items():
             self._gone.pop(key, None)
-            if key not in self._open or supersedes(order, self._open[key]):
-                self._open[key] = order
+            self._opened(key, order)
         resolved = []
         if self.lost and not self._gone:
             self.lost = False

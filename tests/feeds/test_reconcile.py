@@ -402,6 +402,15 @@ class TestOrders:
             ("orders:spot", "Streams and REST list the same open orders again.")
         ]
 
+    def test_a_list_that_was_made_before_the_end_and_answered_after_it(self) -> None:
+        check = self.check()
+        check.streamed(order("1"))
+        check.streamed(order("1", "filled", 9010))
+        check.told([order("1")], 9000)
+        check.streamed(order("1", updated_ms=9005))  # nor does news that is late open it again
+        check.told([], 70_000)
+        assert check.judge(70_000 + LATE_MS) == NOTHING
+
     def test_an_end_that_is_a_moment_late(self) -> None:
         check = self.check()
         check.streamed(order("1"))
