@@ -129,10 +129,16 @@ function transferColumns(app) {
         class: row.status === "failed" ? "dim" : "",
       }),
     },
-    { id: "fee", label: "Fee", num: true, cell: ({ row }) => feeCell({ fee: row.fee, fee_asset: row.asset }) },
+    { id: "fee", label: "Fee", num: true, cell: ({ row }) => transferFee(row) },
     { id: "status", label: "Status", cell: ({ row }) => statusCell(row.status) },
     { id: "number", label: "Number", wide: true, cell: ({ row }) => numbers(row.id) },
   ];
+}
+
+/** Only what comes from outside or goes there may cost one that is not told; the others are what they are. */
+function transferFee({ fee, kind, asset }) {
+  if (fee === null && !["deposit", "withdrawal"].includes(kind)) return { text: format.NONE, class: "dim" };
+  return feeCell({ fee, fee_asset: asset });
 }
 
 function market(app) {

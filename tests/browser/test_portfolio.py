@@ -120,6 +120,7 @@ def test_funding_stands_among_what_came_and_went(open_page: Any, fake: Any) -> N
     until(page, f"{rows('#transfers')} === 1")
     assert page.locator("#transfers td.col-kind").inner_text().split() == ["Funding", "spot", "·", "BTC/USDT:USDT"]
     assert page.locator("#transfers td.col-amount .cell-main").inner_text() == "−1.8342 USDT"
+    assert page.locator("#transfers td.col-fee .cell-main").inner_text() == "–"
     page.locator("#transfers [data-filter=kind]").select_option("interest")
     nothing = "No transfers, funding or interest with these filters"
     until(page, f"document.querySelector('#transfers').innerText.includes('{nothing}')")
