@@ -65,9 +65,18 @@ export class Matrix {
   /** The keyboard goes to the matrix: to the chosen pair, or the first. */
   focus() {
     this.#app.layout.open("matrix");
-    const chosen = this.#table.querySelector("[aria-pressed=true]") ?? this.#table.querySelector("button");
-    chosen?.focus();
-    if (chosen) this.#point(chosen);
+    const button = this.#chosen() ?? this.#table.querySelector("button");
+    button?.focus();
+    if (button) this.#point(button);
+  }
+
+  /** By the choice itself: what is drawn is a frame older, so a key right after a click would go to the pair before. */
+  #chosen() {
+    const legs = (this.#topic && this.#app.store.data(this.#topic)?.legs) || [];
+    const pair = this.#app.choice.among(legs);
+    if (!pair) return null;
+    this.#build(legs);
+    return this.#rows[pair[0]].cells[pair[1]].button;
   }
 
   #watch() {

@@ -11,6 +11,11 @@ pytestmark = pytest.mark.browser
 
 ACROSS = "across:BTC/USDT"
 MATRIX = "matrix@0.1:BTC/USDT"
+# Both in one task of the page: nothing is drawn between the click and the key.
+CHOOSE_AND_FOCUS = """() => {
+  document.querySelector(".matrix-table button[data-at='0 1']").click();
+  document.dispatchEvent(new KeyboardEvent("keydown", { key: "m", bubbles: true }));
+}"""
 PREFS = {"view": "across", "sizes": {"BTC/USDT": "0.1"}}
 BEST = "#across-body .ladder-row[data-side=ask][data-index='0'] .ladder-price"
 DRAWN = f"document.querySelector({BEST!r}).textContent !== ''"
@@ -261,8 +266,9 @@ class TestMatrix:
         page.keyboard.press("a")
         until(page, f"{LIVE} && {DRAWN}")
         until(page, "document.querySelectorAll('.matrix-table button').length === 56")
-        page.locator(".matrix-table button[data-at='0 1']").click()
-        page.keyboard.press("m")
+        page.locator(".matrix-table button[data-at='5 6']").click()
+        until(page, "document.querySelector('.matrix-table [aria-pressed=true]')?.dataset.at === '5 6'")
+        page.evaluate(CHOOSE_AND_FOCUS)
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")  # over the diagonal
