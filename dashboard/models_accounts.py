@@ -62,6 +62,7 @@ class CheckedBalances(models.Model):
     totals = models.JSONField(default=dict)  # asset -> text
     asof_ms = models.BigIntegerField()
     booked = models.JSONField(default=list)  # pairs of texts
+    only_here = models.BooleanField(default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "product"), name="checked_once"),)

@@ -71,6 +71,7 @@ def put_checked(account_id: int, checked: account_domain.Checked) -> None:
         row = stored or CheckedBalances(account=account, product=checked.product)
         row.totals = {asset: canonical(total) for asset, total in checked.totals.items()}
         row.asof_ms, row.booked = checked.asof_ms, [list(key) for key in checked.booked]
+        row.only_here = checked.only_here
         row.save()
 
 
@@ -81,6 +82,7 @@ def checked(account_id: int) -> list[account_domain.Checked]:
             totals={asset: Decimal(text) for asset, text in row.totals.items()},
             asof_ms=row.asof_ms,
             booked=tuple((name, number) for name, number in row.booked),
+            only_here=row.only_here,
         )
         for row in CheckedBalances.objects.filter(account=account_id).order_by("product")
     ]

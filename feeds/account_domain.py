@@ -154,12 +154,14 @@ class Finding(Value, frozen=True, kw_only=True):
 
 class Checked(Value, frozen=True, kw_only=True):
     """A wallet that was held against everything told, and its balances as of ``asof_ms``: with this the check goes on
-    after a stop. ``booked`` names the fills and transfers of about that time which are in it: (symbol or kind, id)."""
+    after a stop. ``booked`` names the fills and transfers of about that time which are in it: (symbol or kind, id).
+    ``only_here``: the user had said by then that nobody else trades on the account."""
 
     product: str
     totals: dict[str, Decimal]
     asof_ms: int
     booked: tuple[tuple[str, str], ...] = ()
+    only_here: bool = False
 
 
 class Reply(Value, frozen=True, kw_only=True):

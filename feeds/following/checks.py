@@ -5,6 +5,7 @@ A finding is written when its content is new, and resolved when it holds again: 
 
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
@@ -56,6 +57,7 @@ class AccountChecks:
         self._log = log
         self._balances: dict[str, BalanceCheck] = {r.subject: BalanceCheck(r.subject) for r in api.balances_requests()}
         self._orders: dict[str, OrderCheck] = {r.subject: OrderCheck(r.subject) for r in api.orders_requests()}
+        self._only_here = spec.only_here
         self._foreign = ForeignCheck(own, only_here=spec.only_here)
         asked = [*api.balances_requests(), *api.orders_requests()]
         self._hosts = {r.subject: r.product for r in asked}  # whose clock tells the time of a product's figures
@@ -90,6 +92,9 @@ class AccountChecks:
         for each in ours:
             self._balances[each.product].begin(each)
             self._saved[each.product] = each.asof_ms
+        watched = [each.asof_ms for each in ours if each.only_here]
+        if watched:
+            self._foreign.begin(min(watched))
         self.fills(fills)
         self.transfers(transfers)
         return [
@@ -104,7 +109,7 @@ class AccountChecks:
             checked = wallet.checked()
             if checked is not None and checked.asof_ms > self._saved.get(product, -1) + every_ms:
                 self._saved[product] = checked.asof_ms
-                self._journal.checked(checked)
+                self._journal.checked(msgspec.structs.replace(checked, only_here=self._only_here))
 
     # What is told
 

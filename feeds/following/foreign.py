@@ -1,7 +1,8 @@
 """Orders that nobody here has placed, on an account of which the user said that only this machine trades on it. Pure.
 
 Whatever is told of an order is looked at: that it is listed or streamed, whether it is open or was filled at once, and
-each new fill since the account is followed. A stolen key trades at market, and such an order is never in a list.
+each new fill since the account is followed, or since a former life checked it last: what was sold while no worker ran
+is told, too. A stolen key trades at market, and such an order is never in a list.
 
 An order of ours may be streamed, and filled, before the answer to its placing has come. By its client id it is known
 from the moment on in which it was sent; what names only the exchange's number waits while an order of ours is under way
@@ -49,9 +50,13 @@ class ForeignCheck:
     def __init__(self, own: OwnOrders, *, only_here: bool) -> None:
         self._own = own
         self._only_here = only_here
-        self._begun_ms: int | None = None  # the account is followed since
+        self._begun_ms: int | None = None  # what happened since is looked at
         self._seen: dict[tuple[str, str], _Seen] = {}  # not known whose yet; by symbol and number
         self._products: dict[str, _Product] = {}
+
+    def begin(self, since_ms: int) -> None:
+        """Go on from there: only this machine was to trade on the account already then."""
+        self._begun_ms = since_ms
 
     def take_over(self, causes: Iterable[str]) -> None:
         """Notices that were open when we began."""
@@ -87,8 +92,8 @@ class ForeignCheck:
             seen.client_id = seen.client_id or client_id
 
     def judge(self, now_ms: int) -> Outcome:
-        """Now and then: what is told, and what is closed. What was filled or ended before the first time is not looked
-        at."""
+        """Now and then: what is told, and what is closed. What was filled or ended before the first time, or before
+        ``begin``, is not looked at."""
         self._begun_ms = now_ms if self._begun_ms is None else self._begun_ms
         new: set[str] = set()
         for (symbol, number), seen in list(self._seen.items()):

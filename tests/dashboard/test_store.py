@@ -86,7 +86,8 @@ async def test_how_far_balances_were_checked(store: DjangoAccountStore, account:
     """With all that is stored since, so that a check goes on where it ended."""
     fits: AccountStore = store
     assert await fits.checked(account.pk) == []
-    held = Checked(product="spot", totals={"BTC": Decimal("1.50")}, asof_ms=100, booked=(("BTC/USDT", "1"),))
+    booked = (("BTC/USDT", "1"),)
+    held = Checked(product="spot", totals={"BTC": Decimal("1.50")}, asof_ms=100, booked=booked, only_here=True)
     later = msgspec.structs.replace(held, totals={"USDT": Decimal("-0.1")}, asof_ms=200, booked=())
     margin = msgspec.structs.replace(held, product="usdm")
     for checked in (held, later, held, margin):

@@ -220,6 +220,37 @@ class TestOnlyHere:
         assert [cause for cause, _ in world.store.resolved] == ["foreign:spot"]
 
     @scenario
+    async def test_what_was_sold_while_no_worker_ran(self, world: World):
+        world.only_here = True
+        async with world.following():
+            world.exchange.trade("BTC/USDT", "2")
+            (bought,) = world.exchange.fills["spot", "BTCUSDT"]
+            world.own.placed("", "BTC/USDT", str(bought["orderId"]))
+            await asyncio.sleep(90)
+        world.exchange.trade("BTC/USDT", "-1")
+        (_, sold) = world.exchange.fills["spot", "BTCUSDT"]
+        await asyncio.sleep(3600)
+        async with world.following():
+            await world.until(lambda: world.store.findings)
+            finding = world.store.findings["foreign:spot"]
+            assert finding.count == 1
+            assert f"BTC/USDT {sold['orderId']}." in finding.sentence
+            assert world.agrees()
+
+    @scenario
+    async def test_what_was_traded_before_others_were_shut_out_is_not(self, world: World):
+        """The user says so only now: it is not said of the stop before."""
+        async with world.following():
+            await asyncio.sleep(90)
+        world.exchange.trade("BTC/USDT", "-1")
+        await asyncio.sleep(3600)
+        world.only_here = True
+        async with world.following():
+            await asyncio.sleep(120)
+            assert world.agrees()
+            assert world.store.findings == {}
+
+    @scenario
     async def test_what_only_rest_tells(self, world: World):
         world.only_here = True
         async with world.following():

@@ -118,6 +118,17 @@ def test_what_was_before_is_not_looked_at(check: ForeignCheck) -> None:
     assert told(check.judge(NOW)) == [("foreign:spot", 1)]
 
 
+def test_what_happened_while_no_worker_ran_is_looked_at(own: OwnOrders) -> None:
+    check = ForeignCheck(own, only_here=True)
+    check.begin(BEGUN)
+    check.fills([fill("1", "web_x", exchange_ms=BEGUN - 1), fill("2", "web_x", exchange_ms=BEGUN)])
+    check.orders([order("3", "web_x", "filled", updated_ms=BEGUN - 1)])
+    outcome = check.judge(BEGUN + 3_600_000)
+    assert told(outcome) == [("foreign:spot", 1)] and "BTC/USDT 2." in outcome.found[0].sentence
+    check.fills([fill("4", "web_x", exchange_ms=BEGUN + 1)])  # a history that is read late
+    assert told(check.judge(BEGUN + 3_600_001)) == [("foreign:spot", 2)]
+
+
 def test_a_notice_stays_for_a_day_after_the_last(check: ForeignCheck) -> None:
     check.orders([order("1", "web_x")])
     check.judge(NOW)
