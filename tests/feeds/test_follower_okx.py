@@ -1,7 +1,9 @@
 """An OKX account followed over real sockets, against the simulated OKX: every figure, and what goes wrong."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
@@ -47,6 +49,29 @@ async def test_every_figure_is_the_exchanges(account):
     await account.client.post("/__sim/funding", {"exchange": "okx", "account": "test"})
     await account.must_agree()
     await account.live()
+
+
+async def test_what_isolated_positions_set_aside_is_still_the_accounts():
+    """Each fill moves cash into the position or out of it; the wallet's total follows from fills all the same."""
+    async with simulator(instruments=FEW, connects={"okx": 1000}) as client:
+        desk = client.server.accounts["okx"].by_name["test"].desks["swap"]
+        desk.switch(client.server.market.markets["okx", "swap", "BTC-USDT-SWAP"], isolated=True)
+        async with followed(client=client) as account:
+            await account.live()
+            await account.fills(31, product="swap")
+            await account.must_agree()
+            (told,) = json.loads(await account.ask(account.api.balances_requests()[0]))["data"]
+            (usdt,) = [row for row in told["details"] if row["ccy"] == "USDT"]
+            total = desk.futures.cash.total("USDT")
+            assert desk.futures.isolated_margin() > 0
+            assert Decimal(usdt["cashBal"]) == total - desk.futures.isolated_margin()
+            assert account.store.totals()["trading", "USDT"] == total
+            rest, read = account.follower.rest, account.follower.rest.last_answer_ns
+            await until(lambda: rest.last_answer_ns > read + 3_500_000_000, within_s=30, what="three readings")
+            await account.fills(30, product="swap")
+            await account.must_agree()
+            assert {held.apart for held in account.store.positions.values()} == {"isolated"}
+            assert account.store.findings == {}
 
 
 async def test_what_happened_before_is_read_once():

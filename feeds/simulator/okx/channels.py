@@ -87,11 +87,8 @@ class PrivateChannels:
             told = [self._position(account, each, now_ms) for each in rows.futures(account).open_positions()]
             self._send(connection, channel, told, eventType="snapshot", curPage=1, lastPage=True)
         elif channel == "balance_and_position":
-            money = [
-                {"ccy": row["ccy"], "cashBal": row["cashBal"], "uTime": row["uTime"]}
-                for row in rows.balance(account, account.cash[WALLET].assets(), now_ms)["details"]
-            ]
-            self._send(connection, channel, [self._both("snapshot", money, [], [], now_ms)])
+            row = rows.balance(account, account.cash[WALLET].assets(), now_ms)
+            self._send(connection, channel, [self._both("snapshot", _cash(row), [], [], now_ms)])
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -121,13 +118,10 @@ class PrivateChannels:
         held = [self._position(account, each, now_ms) for each in touched]
         if held:
             self._publish(listening, "positions", held, eventType="event_update")
-        money = [
-            {"ccy": asset, "cashBal": f"{account.cash[WALLET].total(asset):f}", "uTime": str(now_ms)}
-            for asset in event.assets
-        ]
         brief = ("posId", "instId", "instType", "mgnMode", "posSide", "pos", "ccy", "avgPx", "uTime", "tradeId")
         places = [{name: each[name] for name in brief} for each in held]
-        self._publish(listening, "balance_and_position", [self._both(_WHY[event.reason], money, places, [], now_ms)])
+        both = self._both(_WHY[event.reason], _cash(row), places, [], now_ms)
+        self._publish(listening, "balance_and_position", [both])
 
     def _position(self, account: Account, held: Any, now_ms: int) -> dict[str, Any]:
         return rows.position(account, held, self._quoted[held.market.instrument.native], now_ms)
@@ -145,3 +139,7 @@ class PrivateChannels:
     def _send(connection: Listening, channel: str, data: list[Any], **more: Any) -> None:
         arg = {name: value for name, value in connection.held[channel].items() if name != "extraParams"}
         connection.deliver(msgspec.json.encode({"arg": arg | {"uid": _UID}, **more, "data": data}).decode())
+
+
+def _cash(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in ("ccy", "cashBal", "uTime")} for row in told["details"]]

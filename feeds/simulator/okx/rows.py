@@ -39,7 +39,8 @@ def futures(account: Account) -> FuturesWallet:
 
 
 def balance(account: Account, assets: list[str], now_ms: int) -> dict[str, Any]:
-    """The trading account; currencies of which there is nothing are left out."""
+    """The trading account; currencies of which there is nothing are left out. What isolated positions have set aside
+    is no cash (``isoEq``, with their profit)."""
     cash, swaps = account.cash[WALLET], futures(account)
     details = []
     for asset in assets:
@@ -48,10 +49,12 @@ def balance(account: Account, assets: list[str], now_ms: int) -> dict[str, Any]:
         if not total and not upl:
             continue
         used = swaps.used() if mine else ZERO
+        aside = swaps.isolated_margin() if mine else ZERO
+        isolated_upl = upl - swaps.cross_unrealised() if mine else ZERO
         details.append(
             {
                 "ccy": asset,
-                "cashBal": number(total),
+                "cashBal": number(total - aside),
                 "eq": number(total + upl),
                 "availBal": number(cash.usable(asset)),
                 "availEq": number(cash.for_margin(asset)) if mine else "",
@@ -59,10 +62,12 @@ def balance(account: Account, assets: list[str], now_ms: int) -> dict[str, Any]:
                 "ordFrozen": number(cash.locked.get(asset, ZERO) + (swaps.order_margin() if mine else ZERO)),
                 "upl": number(upl),
                 "uTime": str(now_ms),
-                **dict.fromkeys(("liab", "interest", "isoEq", "stgyEq"), "0"),
+                "isoEq": number(aside + isolated_upl),
+                "isoUpl": number(isolated_upl),
+                **dict.fromkeys(("liab", "interest", "stgyEq"), "0"),
             }
         )
-    return {"uTime": str(now_ms), "totalEq": "", "isoEq": "0", "adjEq": "", "details": details}
+    return {"uTime": str(now_ms), "totalEq": "", "isoEq": "", "adjEq": "", "details": details}
 
 
 def bill(row: Movement, account: Account) -> dict[str, Any]:
