@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from channels.layers import get_channel_layer
 
+from dashboard.ending import ended
 from dashboard.outage import LAYER_ERRORS
 from feeds.engine import Engine
 from feeds.errors import FeedError
@@ -43,10 +44,7 @@ class Answers:
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._tasks)
 
     @staticmethod
     async def _answer(working: Awaitable[Any], channel: str, number: int) -> None:

@@ -18,6 +18,7 @@ import structlog
 from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 
+from dashboard.ending import ended
 from dashboard.groups import WORKERS_GROUP, group_of
 from dashboard.outage import LAYER_ERRORS, Outage
 
@@ -79,9 +80,7 @@ class ChannelSink:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("relays not told that the worker stops", waiting=len(self._line))
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
+        for result in await ended(tasks):
             if isinstance(result, Exception):
                 log.error("sink task failed", error=repr(result))
 

@@ -17,6 +17,7 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from dashboard.doorkeeper import Doorkeeper, Identity, UnknownTopic, header, own_origin
+from dashboard.ending import ended
 from dashboard.outbox import Bundle, Outbox
 from dashboard.relay import Relay
 from feeds.topics import Topic, parse_topic
@@ -88,9 +89,7 @@ class BrowserConsumer(AsyncConsumer):
                 raise
             finally:
                 self._leave()
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await ended(self._tasks)
 
     # -- coming and going --------------------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """What a web process needs once per event loop: it runs while somebody uses it, and leaves nothing behind."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 
-class PerLoop:
+class PerLoop(ABC):
     """Use by ``async with Subclass.running() as it``: the first inside starts it, the last one stops it."""
 
     _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[type, Any]]] = WeakKeyDictionary()
@@ -41,9 +42,9 @@ class PerLoop:
                 if it._users == 0 and mine.get(cls) is it:  # still: nobody came while it stopped
                     del mine[cls]
 
-    async def _start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _start(self) -> None: ...
 
+    @abstractmethod
     async def _stop(self) -> None:
         """Undo :meth:`_start`, also one that failed half-way."""
-        raise NotImplementedError

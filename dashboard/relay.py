@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from dashboard.ending import ended
 from dashboard.fanout import Fanout, Reader
 from dashboard.outage import LAYER_ERRORS
 from dashboard.outbox import Board
@@ -88,9 +89,7 @@ class Relay(PerLoop):
 
     async def _stop(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
+        for result in await ended(tasks):
             if isinstance(result, Exception):
                 log.error("relay task failed", error=repr(result))
         await self.uplink.stop()

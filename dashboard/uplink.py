@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from channels.layers import get_channel_layer
 
+from dashboard.ending import ended
 from dashboard.groups import FEEDS_CHANNEL, RELAY_PREFIX, WORKERS_GROUP, group_of
 from dashboard.outage import LAYER_ERRORS, Outage
 
@@ -51,9 +52,7 @@ class Uplink:
     async def stop(self) -> None:
         """End the lease, leave the groups and the channel. Idempotent."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
+        for result in await ended(tasks):
             if isinstance(result, Exception):
                 log.error("relay task failed", error=repr(result))
         channel, self._channel = self._channel, ""

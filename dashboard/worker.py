@@ -23,6 +23,7 @@ from django.db import DatabaseError
 from dashboard import logs, records, simulated, spreads
 from dashboard.answers import Answers
 from dashboard.bridge import ChannelSink
+from dashboard.ending import ended
 from dashboard.groups import FEEDS_CHANNEL
 from dashboard.outage import LAYER_ERRORS, Outage
 from dashboard.roster import Roster
@@ -148,10 +149,7 @@ class FeedsWorker:
         """Close every socket, write the state, let the lock go. Idempotent, within 5 s."""
         began_s = time.monotonic()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await self._answers.stop()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(ended(tasks), self._answers.stop())
         await self.sink.stop()
         if self._recorder is not None:
             self._recorder.finish()

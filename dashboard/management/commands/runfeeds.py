@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from dashboard.ending import ended
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import WorkerRuns
 from feeds.config import Config
@@ -114,7 +115,5 @@ async def run(config: Config, record: tuple[Path, Limits] | None = None) -> str:
             hosting.result()  # it only ends by an error
         return worker.failed.result() if worker.failed.done() else ""
     finally:
-        stopping.cancel()
-        hosting.cancel()
-        await asyncio.gather(stopping, hosting, return_exceptions=True)
+        await ended([stopping, hosting])
         await worker.stop()

@@ -15,6 +15,7 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 
 from dashboard import auth
+from dashboard.ending import ended
 from dashboard.management.commands.runfeeds import add_recording, read_configuration, recording, require_migrations
 from dashboard.worker import FeedsWorker, host_feeds
 from dashboard.worker_lock import WorkerRuns
@@ -144,11 +145,7 @@ class Embedded:
 
     async def _stop(self) -> None:
         """Called when the reactor is about to stop: worker first, so that its last words still go out."""
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(task for task in self._tasks if task is not asyncio.current_task())
         if self._worker is not None:
             await self._worker.stop()
 
