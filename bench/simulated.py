@@ -25,6 +25,7 @@ from feeds.engine import Engine
 from feeds.exchanges import create
 from feeds.rest import WAIT_429_S
 from feeds.simulator import DATA_KEY, DATA_SECRET, Settings, SimulatorServer, endpoints
+from feeds.simulator.faults import ONE_SHOT
 from feeds.simulator.venues import REGISTRY
 
 SETTLED_S = 0.7
@@ -160,6 +161,8 @@ async def run_trouble(
                     if struck_s == float("inf") and now_s - judge.began_s > first_live_s + SETTLED_S:
                         struck_s = now_s
                         await _strike(control, scene, trouble)
+                    if struck_s <= now_s < struck_s + grace_s and _waits(server):
+                        end_s = max(end_s, now_s + trouble.seconds - SETTLED_S)  # it strikes a frame, which is late
                     if now_s > struck_s + trouble.lasts_s and cleared_s == float("inf") and trouble.lasts_s:
                         cleared_s = now_s
                         await (await control.delete("/__sim/faults")).read()
@@ -171,6 +174,11 @@ async def run_trouble(
         finally:
             await engine.stop()
             await server.stop()
+
+
+def _waits(server: SimulatorServer) -> bool:
+    """Is there a fault that has struck nothing yet?"""
+    return any(fault.kind in ONE_SHOT for fault in server.faults.active())
 
 
 async def _strike(control: aiohttp.ClientSession, scene: Scene, trouble: Trouble) -> None:
