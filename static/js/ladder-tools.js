@@ -35,7 +35,9 @@ export class LadderTools {
   move(by) {
     const at = this.#steps.indexOf(this.#menu.value);
     const next = this.#steps[Math.min(this.#steps.length - 1, Math.max(0, at + by))];
-    if (next !== undefined && next !== this.#menu.value) this.actions.step(next);
+    if (next === undefined || next === this.#menu.value) return;
+    this.#menu.value = next; // a second press before the next picture goes on from here
+    this.actions.step(next);
   }
 
   draw({ steps, step, unit, base, quote, paused }) {

@@ -1,4 +1,8 @@
-"""Chromium and the stand-in server for the page's tests; skipped with a message where there is no Chromium."""
+"""Chromium and the stand-in server for the page's tests; skipped with a message where there is no Chromium.
+
+SPREADBOARD_LATE_FRAMES_MS=400 makes every picture of the page so much later, as on a machine that is busy: a test, or a
+control of the page, that looks at what is drawn instead of what is chosen fails then.
+"""
 
 import contextlib
 import json
@@ -33,6 +37,13 @@ def chromium() -> str:
     if not found:
         pytest.skip("the page's tests need Chromium (apt install chromium, or $CHROMIUM)")
     return found
+
+
+LATE_FRAMES_MS = int(os.environ.get("SPREADBOARD_LATE_FRAMES_MS", "0"))
+LATE_FRAMES = """
+const drawNext = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (draw) => setTimeout(() => drawNext(draw), %d);
+"""
 
 
 class Fake:
@@ -125,6 +136,8 @@ def open_page(browser: Any, fake: Fake) -> Iterator[Any]:
             # At the first load only: what the page itself keeps must survive a reload.
             script = "if (!localStorage.spreadboard) localStorage.spreadboard = " + json.dumps(json.dumps(prefs))
             context.add_init_script(script)
+        if LATE_FRAMES_MS:
+            context.add_init_script(LATE_FRAMES % LATE_FRAMES_MS)
         page = context.new_page()
         page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))

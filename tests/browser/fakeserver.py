@@ -37,7 +37,15 @@ class Browser:
         self.topics: set[str] = set()
         self.waiting: dict[str, dict[str, Any]] = {}
         self.bundle = 0
+        self.carried: defaultdict[str, list[tuple[int, int]]] = defaultdict(
+            list
+        )  # topic -> bundle, number of its frame
         self.drawn: list[tuple[float, int]] = []
+
+    def painted(self, topic: str) -> int:
+        """The newest frame of a topic that the page has confirmed as drawn; 0: none, or it is not known."""
+        drawn = self.drawn[-1][1] if self.drawn else 0
+        return max((number for bundle, number in self.carried[topic] if bundle <= drawn), default=0)
 
 
 class Server:
@@ -236,6 +244,8 @@ class Server:
             if browser.waiting and not self.mute:
                 frames, browser.waiting = list(browser.waiting.values()), {}
                 browser.bundle += 1
+                for frame in frames:
+                    browser.carried[frame["topic"]].append((browser.bundle, frame["n"]))
                 await browser.socket.send_json({"type": "bundle", "bundle": browser.bundle, "frames": frames})
 
     # -- the WebSocket -----------------------------------------------------------------------------------------------
@@ -421,6 +431,11 @@ class Server:
                 rows = [account.fill() for _ in range(given.get("count", 1))]
                 self.send("fills:7")
                 return web.json_response(rows)
+            case "painted":
+                topic = given["topic"]
+                painted = [browser.painted(topic) for browser in self.browsers if topic in browser.topics]
+                sent = self.newest.get(topic, {"n": 0})["n"]
+                return web.json_response({"sent": sent, "painted": min(painted, default=0)})
             case "frame":
                 return web.json_response(self.newest.get(given["topic"]))
             case "log":

@@ -1,6 +1,8 @@
 """How the page's tests look at a page, wait for it, and change frames."""
 
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 BOOK = "book:binance:BTC/USDT"
@@ -15,6 +17,34 @@ def until(page: Any, expression: str, timeout_s: float = 15.0) -> None:
     while not page.evaluate(f"Boolean({expression})"):
         assert time.monotonic() < end, f"after {timeout_s} s still not: {expression}"
         page.wait_for_timeout(40)
+
+
+def painted(page: Any, fake: Any, *topics: str, later: int = 0) -> None:
+    """Wait until the frames that are the newest now, or ``later`` ones, are on the page, as it confirms itself."""
+    end = time.monotonic() + 15
+    for topic in topics:
+        wanted = fake.tell("painted", topic=topic)["sent"] + later
+        while fake.tell("painted", topic=topic)["painted"] < wanted:
+            assert time.monotonic() < end, f"after 15 s frame {wanted} of {topic} is still not painted"
+            page.wait_for_timeout(40)
+
+
+def told(page: Any, condition: Callable[[], Any], timeout_s: float = 15.0) -> None:
+    """Wait for something that the page does not know, while it goes on."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout_s} s"
+        page.wait_for_timeout(40)
+
+
+def eventually(page: Any, check: Callable[[], None], timeout_s: float = 5.0) -> None:
+    """Wait until all that is asserted is so; where it never is, the last failure is told."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        with contextlib.suppress(AssertionError):
+            return check()
+        page.wait_for_timeout(40)
+    check()
 
 
 def live(page: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import plain, row, text_is, texts, until
+from tests.browser.looking import BOOK, eventually, painted, plain, row, text_is, texts, told, until
 
 pytestmark = pytest.mark.browser
 
@@ -48,8 +48,14 @@ def freeze(page: Any, fake: Any, topic: str = ACROSS, **market: Any) -> dict[str
     if market:
         fake.tell("market", **market)
     data: dict[str, Any] = fake.tell("frame", topic=topic)["data"]
-    page.wait_for_timeout(400)
+    painted(page, fake, *{ACROSS, MATRIX, topic}.intersection(asked(fake)))
     return data
+
+
+def asked(fake: Any) -> list[str]:
+    """The topics that the page watches."""
+    topics: list[str] = fake.tell("log")["topics"][0]
+    return topics
 
 
 def merged(data: dict[str, Any], side: str, without: tuple[str, ...] = ()) -> list[tuple[int, int, list[str]]]:
@@ -96,8 +102,7 @@ class TestLadder:
         data = freeze(page, pair)
         check_rows(page, data)
         page.locator("#across-chips [data-leg=kraken]").click()
-        until(page, f"document.querySelectorAll({'#across-body .ladder-where .ex-short'!r})[0].textContent === 'BIN'")
-        check_rows(page, data, ("kraken",))
+        eventually(page, lambda: check_rows(page, data, ("kraken",)))
         assert page.locator("[data-leg=kraken]").get_attribute("aria-pressed") == "false"
         page.reload()
         until(page, f"{LIVE} && {DRAWN}")
@@ -249,7 +254,7 @@ class TestMatrix:
         until(page, "document.querySelector('.size-input').value === '0.2'")
         page.get_by_role("button", name="Maker").click()
         until(page, "document.querySelector('.matrix-table thead th:nth-child(3)')?.textContent.includes('25')")
-        assert "matrix@0.2,maker:BTC/USDT" in eight.tell("log")["topics"][0]
+        assert "matrix@0.2,maker:BTC/USDT" in asked(eight)
         size.fill("500")
         size.press("Enter")
         until(page, "[...document.querySelectorAll('.cell-since')].some(one => one.textContent === 'depth')")
@@ -288,13 +293,11 @@ class TestMatrix:
 def test_what_is_not_seen_is_not_asked_for(open_page: Any, eight: Any) -> None:
     page = across(open_page)
     until(page, "document.querySelectorAll('.matrix-table button').length === 56")
-    assert {ACROSS, MATRIX} <= set(eight.tell("log")["topics"][0])
+    assert {ACROSS, MATRIX} <= set(asked(eight))
     page.keyboard.press("a")
     until(page, "document.querySelector('#ladder-state .badge')?.dataset.state === 'LIVE'")
-    page.wait_for_timeout(1600)  # topics given up linger for a second
-    topics = eight.tell("log")["topics"][0]
-    assert not [topic for topic in topics if topic.startswith(("across", "matrix"))]
-    assert "book:binance:BTC/USDT" in topics
+    told(page, lambda: not [topic for topic in asked(eight) if topic.startswith(("across", "matrix"))])
+    assert BOOK in asked(eight)
 
 
 def test_silence_makes_all_of_it_stale(open_page: Any, pair: Any) -> None:
@@ -319,10 +322,12 @@ def test_nothing_grows(open_page: Any, eight: Any) -> None:
     }"""
     page = across(open_page)
     until(page, "document.querySelectorAll('.matrix-table button').length === 56")
-    page.wait_for_timeout(1500)
+    painted(page, eight, ACROSS, MATRIX, later=3)
     before = page.evaluate(nodes)
     for round_ in range(6):
         eight.tell("market", key="okx:BTC/USDT", state="STALE" if round_ % 2 else "LIVE", reason="")
         page.keyboard.press("j" if round_ % 2 else "k")
-        page.wait_for_timeout(900)
+        until(page, f"{LIVE} && {DRAWN}")
+        symbol = page.locator("#market .market-pair").inner_text()
+        painted(page, eight, f"across:{symbol}", later=3)
     assert abs(page.evaluate(nodes) - before) < 60

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import live, text_is, texts, until
+from tests.browser.looking import eventually, live, text_is, texts, told, until
 from tests.browser.test_layout import NO_SCROLL, PANELS, SMALL
 
 pytestmark = pytest.mark.browser
@@ -37,10 +37,13 @@ class TestEvents:
         until(page, f"{EVENTS} === 4")
         first = "#arbitrage tbody tr:first-child"
         assert "RUNNING" in page.locator(first).inner_text()
-        before = float(page.locator(f"{first} .col-lasted .cell-main").inner_text().split("\u2009")[0])
-        page.wait_for_timeout(1500)
-        after = float(page.locator(f"{first} .col-lasted .cell-main").inner_text().split("\u2009")[0])
-        assert 0.9 <= after - before <= 3
+
+        def lasted() -> float:
+            return float(page.locator(f"{first} .col-lasted .cell-main").inner_text().split("\u2009")[0])
+
+        began, before = time.monotonic(), lasted()
+        told(page, lambda: lasted() - before >= 1.5)
+        assert abs(lasted() - before - (time.monotonic() - began)) < 1.2
         # A click shows its symbol, size and pair.
         page.locator(first).click()
         until(page, text_is("#market .market-pair", "ETH/USDT"))
@@ -129,9 +132,11 @@ def test_markets_fold_by_exchange_and_are_not_watched_then(open_page: Any, eight
     until(page, "document.querySelectorAll('.watch-row').length === 10")
     page.locator(".watch-fold[data-exchange=binance]").click()
     until(page, "document.querySelectorAll('.watch-row').length === 1")  # the selected one stays
-    page.wait_for_timeout(1600)
-    quotes = [topic for topic in eight.tell("log")["topics"][0] if topic.startswith("quote:")]
-    assert quotes == ["quote:binance:BTC/USDT"]
+
+    def quotes() -> list[str]:
+        return [topic for topic in eight.tell("log")["topics"][0] if topic.startswith("quote:")]
+
+    told(page, lambda: quotes() == ["quote:binance:BTC/USDT"])
     eight.tell("market", key="lmex:BTC/USDT", state="STALE", reason="silent")
     until(page, text_is(".watch-fold[data-exchange=lmex] .watch-count", "10 · 1 not live"))
     page.fill("#watchlist-filter", "sol")
@@ -150,8 +155,7 @@ def test_the_view_has_no_scroll_and_no_overlap(open_page: Any, eight: Any, tab: 
     until(page, "document.querySelectorAll('.matrix-table button').length === 56")
     for width, height in ((1440, 900), (1024, 768), (1920, 1080), (760, 900)):
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(200)
-        check_layout(page, width, height)
+        eventually(page, lambda width=width, height=height: check_layout(page, width, height))
 
 
 def check_layout(page: Any, width: int, height: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import BOOK, LIVE, STALE, change, live, plain, row, text_is, texts, until
+from tests.browser.looking import BOOK, LIVE, STALE, change, live, painted, plain, row, text_is, texts, told, until
 
 pytestmark = pytest.mark.browser
 
@@ -58,8 +58,13 @@ def test_grouping_keeps_the_rows_and_is_remembered(open_page: Any) -> None:
     page = live(open_page())
     assert page.locator(".ladder-row").count() == 50
     page.get_by_label("Group more").click()
-    assert page.locator("select[aria-label='Grouping step']").input_value() == "0.02"
-    page.keyboard.press("]")
+    until(page, "document.querySelector('.step-menu').value === '0.02'")
+    page.get_by_label("Group less").click()
+    until(page, "document.querySelector('.step-menu').value === '0.01'")
+    press = """() => {
+      for (const _ of [1, 2]) document.dispatchEvent(new KeyboardEvent("keydown", { key: "]", bubbles: true }));
+    }"""
+    page.evaluate(press)  # both before the next picture
     live(page)
     assert page.locator("select[aria-label='Grouping step']").input_value() == "0.05"
     prices = texts(page, ".ladder-price")
@@ -82,10 +87,10 @@ def test_change_of_market_clears_the_rows_at_once(open_page: Any, fake: Any) -> 
 
 def test_bundles_are_confirmed_once_a_second(open_page: Any, fake: Any) -> None:
     page = live(open_page())
-    page.wait_for_timeout(4500)
+    told(page, lambda: len(fake.tell("log")["drawn"]) >= 4)
     drawn = fake.tell("log")["drawn"]
     lasted_s = drawn[-1][0] - drawn[0][0]
-    assert 3 <= len(drawn) <= lasted_s + 2  # the page's own clock is held to a second in tests/js
+    assert len(drawn) <= lasted_s + 2  # the page's own clock is held to a second in tests/js
     assert [bundle for _, bundle in drawn] == sorted(bundle for _, bundle in drawn)
 
 
@@ -130,7 +135,7 @@ def test_the_list_of_markets_can_be_changed(open_page: Any) -> None:
     assert page.locator(".watch-row:visible").count() == 3
 
 
-def test_keys(open_page: Any) -> None:
+def test_keys(open_page: Any, fake: Any) -> None:
     page = live(open_page())
     page.keyboard.press("3")
     assert page.locator("[data-interval='15m']").get_attribute("aria-pressed") == "true"
@@ -139,7 +144,7 @@ def test_keys(open_page: Any) -> None:
     page.keyboard.press("p")
     page.locator("#ladder-paused").wait_for(state="visible")
     held = texts(page, ".ladder-size")
-    page.wait_for_timeout(600)
+    painted(page, fake, BOOK, later=3)
     assert texts(page, ".ladder-size") == held
     page.keyboard.press("p")
     page.locator("#ladder-paused").wait_for(state="hidden")

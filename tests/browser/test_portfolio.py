@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.browser.fakeportfolio import UNBEGUN, UNSOLD, UNTOLD
-from tests.browser.looking import text_is, texts, until
+from tests.browser.looking import text_is, texts, told, until
 
 pytestmark = pytest.mark.browser
 
@@ -109,8 +109,8 @@ def test_times_are_the_users_and_settings_are_kept(open_page: Any, fake: Any) ->
     assert [post["body"] for post in posted[:2]] == [{"zone": "Asia/Tokyo"}, {"title_profit": True}]
     assert all(post["csrf"] for post in posted)
     page.get_by_role("button", name="Close").click()
-    after = texts(page, "#transfers .col-time .cell-main")[0]
-    assert after > before and page.locator("#transfers .pager").inner_text().endswith("Asia/Tokyo")
+    told(page, lambda: texts(page, "#transfers .col-time .cell-main")[0] > before)
+    assert page.locator("#transfers .pager").inner_text().endswith("Asia/Tokyo")
 
 
 def test_funding_stands_among_what_came_and_went(open_page: Any, fake: Any) -> None:

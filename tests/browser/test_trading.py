@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import live, row, text_is, texts, until
+from tests.browser.looking import live, painted, row, text_is, texts, told, until
 
 pytestmark = pytest.mark.browser
 
@@ -75,7 +75,8 @@ def test_one_confirmation_is_one_order(open_page: Any, fake: Any) -> None:
     assert len(bodies[0]["key"]) == 36 and bodies[0]["time_in_force"] == "GTC"
     page.locator("#order-dialog").get_by_text("Close").click()
     mark = page.locator(".ladder-own[data-side=buy]:visible").filter(has_text="0.05")
-    assert mark.count() == 1 and "Own: Main buy 0.05 at" in mark.get_attribute("title")
+    told(page, lambda: mark.count() == 1)
+    assert "Own: Main buy 0.05 at" in mark.get_attribute("title")
     fill_in(page)
     assert page.evaluate(STATE) == ""
     page.locator("#order-dialog").get_by_text("Back").click()
@@ -167,7 +168,7 @@ def test_a_new_fill_is_told_once(open_page: Any, fake: Any) -> None:
     assert "SIMULATED" in page.evaluate("told[0][1]")
     until(page, "document.querySelectorAll('#fills tbody tr.fresh').length === 1")
     fake.tell("account", state="LIVE")  # the same fills in another frame
-    page.wait_for_timeout(300)
+    painted(page, fake, "fills:7")
     assert page.evaluate("[told.length, tones]") == [1, 2]
     fake.tell("wishes", title_profit=False)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
