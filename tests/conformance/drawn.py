@@ -72,8 +72,9 @@ def _draw(market: Market, events: list[Event]) -> str:
 
 def _inexact(feed: MarketFeed, picture: Any) -> str:
     data = picture.data
-    if picture.state == StreamState.DOWN:
-        return "" if feed.reason else "a book that cannot be drawn, and no reason told"
+    if feed.unshown or picture.state == StreamState.DOWN:
+        told = not picture.state.usable and feed.reason and not data["bids"] + data["asks"]
+        return "" if told else f"a book that cannot be drawn is {picture.state}, because of {feed.reason!r}"
     for side, best in (("bid", feed.sync.book.bid), ("ask", feed.sync.book.ask)):
         if best is not None:
             places = data["price_decimals"], data["size_decimals"]

@@ -5,9 +5,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from feeds.domain import Closing, LoggedIn, StreamState, Subscription
 from tests.feeds.peer import (
     BOOK,
+    QUICK,
     TRADES,
     Client,
     Delays,
@@ -56,7 +59,8 @@ async def test_subscriptions_wait_for_the_login() -> None:
         await client.answer(client.got[1])
         await client.send({"n": 1})
 
-    async with Peer(play) as peer, connected(peer.url, facts=KEYED, new_session=Login) as (connection, seen):
+    options = {"facts": KEYED, "new_session": Login, "timing": msgspec.structs.replace(QUICK, answer_s=5.0)}
+    async with Peer(play) as peer, connected(peer.url, **options) as (connection, seen):
         await until(lambda: peer.clients and peer.client.got)
         client = peer.client
         connection.add([TRADES])

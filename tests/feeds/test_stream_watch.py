@@ -4,11 +4,13 @@ import asyncio
 import time
 from typing import Any
 
+import msgspec
 from websockets.frames import Opcode
 
 from feeds.domain import StreamState
 from tests.feeds.peer import (
     BOOK,
+    QUICK,
     Client,
     Delays,
     Peer,
@@ -190,12 +192,13 @@ async def test_an_account_stream_resets_the_backoff_only_when_settled() -> None:
     async def hello_and_kick(client: Client) -> None:
         await until(lambda: client.got)
         await client.send({"ack": []})
-        await asyncio.sleep(0.2 if settle else 0)
+        await asyncio.sleep(1.2 if settle else 0)
         await client.ws.close(1001)
 
     settle = False
     delays = Delays()
     options = {"wanted": [], "may_be_silent": True, "delays": delays, "new_session": greeting}
+    options["timing"] = msgspec.structs.replace(QUICK, settled_s=1.0)
     async with Peer(hello_and_kick) as peer, connected(peer.url, **options):
         await until(lambda: len(peer.clients) == 4)
         assert delays.begun == 1
