@@ -67,10 +67,12 @@ export class AcrossLadder {
       step: (step) => this.#setStep(step),
       unit: (unit) => app.prefs.set("unit", unit),
       pause: () => this.pause(),
+      refresh: () => this.#drawTools(app.store.data(this.#topic)),
     });
-    this.#hover = new LadderHover(body, this.#rows, (text) =>
-      app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
-    );
+    this.#hover = new LadderHover(body, this.#rows, {
+      take: () => false, // a row may be another exchange's, or its price converted: nothing for the ticket
+      copied: (text) => app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
+    });
     body.tabIndex = 0;
     body.append(this.#rows.element);
     body.after(this.#overlay);
@@ -174,7 +176,7 @@ export class AcrossLadder {
     if (!other) return;
     this.#paused = false;
     this.#rate.reset();
-    this.#hover.clear();
+    this.#hover.forget();
     this.#rows.draw(null, null);
     this.#rows.middle.draw(null, null);
   }

@@ -53,7 +53,10 @@ async function send(path, options) {
 
 async function answer(response) {
   if (response.status === 204) return null;
-  const body = await response.json().catch(() => null);
+  const body = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return null;
+  });
   if (response.ok && body !== null) return body;
   const { code = "failed", message = `The server answered ${response.status}.` } = body?.error ?? {};
   throw new ApiError(response.status, code, message);

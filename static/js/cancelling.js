@@ -4,6 +4,7 @@ import { accountName } from "./account-cells.js";
 import * as api from "./api.js";
 
 const LONG_MS = 8000;
+const GONE_MS = 3000; // so long a cancelled order may still be shown, and is not cancelled again
 
 export class Cancelling extends EventTarget {
   #app;
@@ -52,16 +53,23 @@ export class Cancelling extends EventTarget {
   /** @param order row of an `orders` frame */
   async one(order) {
     if (this.busy(order)) return;
-    this.#busy.add(keyOf(order));
+    const key = keyOf(order);
+    const name = `${order.side} ${order.size} ${order.symbol.split(":")[0]}${order.price ? ` at ${order.price}` : ""}`;
+    this.#busy.add(key);
     this.dispatchEvent(new Event("change"));
     try {
       const body = { symbol: order.symbol, order_id: order.id };
       await this.#post(`/api/accounts/${order.account}/orders/cancel/`, body);
-      this.#app.toast(`Cancelled: ${order.side} ${order.size} ${order.symbol.split(":")[0]}`);
+      this.#app.toast(`Cancelled: ${name}`);
+      setTimeout(() => this.#free(key), GONE_MS);
     } catch (error) {
-      this.#app.toast(`Not cancelled: ${error.message}`, LONG_MS);
+      this.#app.toast(`Not cancelled: ${name}. ${error.message}`, LONG_MS);
+      this.#free(key);
     }
-    this.#busy.delete(keyOf(order));
+  }
+
+  #free(key) {
+    this.#busy.delete(key);
     this.dispatchEvent(new Event("change"));
   }
 

@@ -78,6 +78,11 @@ export class EquityView {
     if (fit) this.#chart.timeScale().fitContent();
   }
 
+  clear() {
+    this.#shown = { curve: [], marks: [] };
+    this.#draw();
+  }
+
   restyle() {
     const colour = (name) => this.#theme.colour(name);
     this.#chart.applyOptions({

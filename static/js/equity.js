@@ -69,6 +69,7 @@ export class Equity {
     select.replaceChildren(el("option", { value: "", text: "All accounts" }));
     for (const { id, label } of this.#app.accounts.list) select.append(el("option", { value: String(id), text: label }));
     select.value = [...select.options].some((option) => option.value === chosen) ? chosen : "";
+    if (select.value !== chosen) this.#open();
   }
 
   #showRange() {
@@ -76,10 +77,14 @@ export class Equity {
       setAttribute(button, "aria-pressed", String(button.dataset.range === this.#range));
   }
 
-  /** Something else is asked for. */
+  /** Something else is asked for: a curve of before must not stand under its name. */
   #open() {
     this.#showRange();
     this.#fit = true;
+    this.#answer = null;
+    this.#problem = "";
+    this.#view?.clear();
+    this.#app.scheduler.invalidate(this);
     if (this.#parts.body.getClientRects().length > 0) this.#load();
   }
 
@@ -141,7 +146,10 @@ export class Equity {
           : "";
     note.hidden = words === "";
     setText(note, words);
-    if (!answer) return;
+    if (!answer) {
+      this.#parts.legend.hidden = true;
+      return setText(state, "");
+    }
     const missing = model.incomplete(answer.points);
     setText(state, missing > 0 ? `${missing} of ${answer.points.length} points incomplete` : "");
     setClass(state, missing > 0 ? "num warn" : "num");

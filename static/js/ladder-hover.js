@@ -1,6 +1,8 @@
 /**
  * Pointing at a ladder row: shade everything to the middle and say what taking it would cost. Arrow keys do the same,
- * Enter or a click puts the price into the ticket or, where there is none, copies it.
+ * Enter or a click puts the price into the ticket or, where there is none, copies it. The cross of own orders cancels.
+ *
+ * Rows are patched while a button of the mouse is down. What counts is what stood there when it was pressed.
  */
 
 import * as decimal from "./decimal.js";
@@ -8,17 +10,21 @@ import { el, setStyle, setText } from "./dom.js";
 import * as format from "./format.js";
 import { sweep } from "./ladder-model.js";
 
+const STILL_PX = 6; // moved further, a press is taken back
+
 export class LadderHover {
   #scroller;
   #rows;
   #taken;
   #at = null; // {side, index}
+  #pressed = null; // {x, y, own, price}
   #shade = el("div", { class: "ladder-shade", hidden: true, "aria-hidden": "true" });
   #values = {};
   #tip;
 
   /**
-   * @param taken {take(text): whether somebody took the price, copied(text): the clipboard has it; null: that failed}
+   * @param taken {take(text): whether somebody took the price, copied(text): the clipboard has it; null: that failed,
+   *   cancel(own): of rows that have own orders}
    */
   constructor(scroller, rows, taken) {
     this.#scroller = scroller;
@@ -39,10 +45,8 @@ export class LadderHover {
     scroller.addEventListener("pointermove", (event) => this.#point(event));
     scroller.addEventListener("pointerleave", () => this.clear());
     scroller.addEventListener("blur", () => this.clear());
-    scroller.addEventListener("click", (event) => {
-      const row = event.target.closest("button") ? null : event.target.closest(".ladder-row");
-      if (row) this.#take(row.dataset.side, Number(row.dataset.index));
-    });
+    scroller.addEventListener("pointerdown", (event) => (this.#pressed = this.#under(event)));
+    scroller.addEventListener("click", (event) => this.#click(event));
     scroller.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -50,6 +54,13 @@ export class LadderHover {
     this.#at = null;
     this.#shade.hidden = true;
     this.#tip.hidden = true;
+  }
+
+  /** Another book: nothing of the one before may be taken any more. */
+  forget() {
+    this.#pressed = null;
+    this.draw(null, null, {});
+    this.clear();
   }
 
   /** Compute anew from the rows that are drawn. @param currency {base, quote} names */
@@ -96,7 +107,7 @@ export class LadderHover {
   #key(event) {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (event.key === "Escape") this.clear();
-    else if (event.key === "Enter" && this.#at) this.#take(this.#at.side, this.#at.index);
+    else if (event.key === "Enter" && this.#at) this.#take(this.#priceOf(this.#at));
     else if (step) {
       // Up is away from the middle on the asks' side, towards it on the bids'.
       const place = this.#at ? (this.#at.side === "ask" ? this.#at.index + 1 : -this.#at.index - 1) : 0;
@@ -109,10 +120,34 @@ export class LadderHover {
     }
   }
 
-  async #take(side, index) {
+  /** What a pointer or a key is on: own orders by their cross, or else a price. */
+  #under({ target, clientX, clientY }) {
+    const row = target.closest(".ladder-row");
+    const at = row && { side: row.dataset.side, index: Number(row.dataset.index) };
+    const cross = target.closest("button");
+    const own = (cross && at && this.#rows.at(at.side, at.index).own) ?? null;
+    return { x: clientX, y: clientY, own, price: cross || !at ? null : this.#priceOf(at) };
+  }
+
+  #click(event) {
+    const byPointer = event.detail > 0;
+    const pressed = byPointer ? this.#pressed : this.#under(event);
+    this.#pressed = null;
+    if (!pressed) return;
+    const { x, y, own, price } = pressed;
+    if (byPointer && Math.hypot(event.clientX - x, event.clientY - y) > STILL_PX) return;
+    // The second of two quick clicks is none on the order that has come to stand there meanwhile.
+    if (own && event.detail < 2) this.#taken.cancel(own);
+    if (price !== null) this.#take(price);
+  }
+
+  #priceOf({ side, index }) {
     const row = this.model?.[`${side}s`][index];
-    if (!row) return;
-    const text = decimal.text(row.price);
+    return row ? decimal.text(row.price) : null;
+  }
+
+  async #take(text) {
+    if (text === null) return;
     if (this.#taken.take(text)) return;
     try {
       await navigator.clipboard.writeText(text);

@@ -37,12 +37,6 @@ export class LadderRows {
     }
   }
 
-  /** The own orders of the row in which an element stands, or null. */
-  ownOf(element) {
-    const row = element.closest(".ladder-row");
-    return row ? this.at(row.dataset.side, Number(row.dataset.index)).own : null;
-  }
-
   at(side, index) {
     return (side === "ask" ? this.asks : this.bids)[index];
   }

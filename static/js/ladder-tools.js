@@ -14,7 +14,7 @@ export class LadderTools {
   #steps = [];
   #shown = "";
 
-  /** @param actions {step(text), unit(name), pause()} */
+  /** @param actions {step(text), unit(name), pause(), refresh(): draws the tools for what is chosen now} */
   constructor(element, actions) {
     this.actions = actions;
     element.append(
@@ -31,13 +31,12 @@ export class LadderTools {
     this.#pause.addEventListener("click", () => actions.pause());
   }
 
-  /** The next coarser (1) or finer (-1) step. */
+  /** The next coarser (1) or finer (-1) step. What is drawn may be of a choice before. */
   move(by) {
+    this.actions.refresh();
     const at = this.#steps.indexOf(this.#menu.value);
     const next = this.#steps[Math.min(this.#steps.length - 1, Math.max(0, at + by))];
-    if (next === undefined || next === this.#menu.value) return;
-    this.#menu.value = next; // a second press before the next picture goes on from here
-    this.actions.step(next);
+    if (next !== undefined && next !== this.#menu.value) this.actions.step(next);
   }
 
   draw({ steps, step, unit, base, quote, paused }) {

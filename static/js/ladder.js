@@ -45,9 +45,11 @@ export class Ladder {
       step: (step) => this.#setStep(step),
       unit: (unit) => app.prefs.set("unit", unit),
       pause: () => this.pause(),
+      refresh: () => this.#drawTools(this.#currency()),
     });
     this.#hover = new LadderHover(parts.body, this.#rows, {
       take: (price) => app.ticket.fill(price),
+      cancel: (own) => app.cancelling.some(own.orders),
       copied: (text) => app.toast(text === null ? "The browser does not let this page copy" : `Copied ${text}`),
     });
   }
@@ -62,10 +64,6 @@ export class Ladder {
     foot.append(this.#share, el("span", { class: "ladder-foot-text" }, this.#shareText, this.#depth));
     for (const event of ["wheel", "touchmove", "keydown"])
       body.addEventListener(event, () => this.#scrolled(), { passive: true });
-    body.addEventListener("click", (event) => {
-      const own = event.target.closest(".ladder-cancel") && this.#rows.ownOf(event.target);
-      if (own) this.#app.cancelling.some(own.orders);
-    });
     new ResizeObserver(() => this.#fit()).observe(body);
     this.#hover.start();
     this.#app.selection.addEventListener("change", () => this.#select());
@@ -171,7 +169,7 @@ export class Ladder {
     this.#quoteTopic = quoteTopic;
     this.#paused = false;
     this.#rate.reset();
-    this.#hover.clear();
+    this.#hover.forget();
     this.#rows.draw(null, null);
     changed();
   }

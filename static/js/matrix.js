@@ -24,11 +24,12 @@ export class Matrix {
   #table = el("table", { class: "matrix-table", "aria-label": "Net spread in basis points: rows buy, columns sell" });
   #heads = [];
   #rows = []; // {head, cells}
-  #keys = "";
+  #legs = []; // whose cells these are
   #seen = false;
   #topic = null;
   #stop = () => {};
   #at = null; // [row, column] that is pointed at
+  #called = false; // the keyboard is to come here
 
   /** @param parts {body, tools, state} elements of the template */
   constructor(app, parts) {
@@ -62,17 +63,23 @@ export class Matrix {
     this.#app.scheduler.ageing(this);
   }
 
-  /** The keyboard goes to the matrix: to the chosen pair, or the first. */
+  /** The keyboard goes to the matrix: to the chosen pair, or the first; from another view, once it is drawn again. */
   focus() {
     this.#app.layout.open("matrix");
-    const button = this.#chosen() ?? this.#table.querySelector("button");
+    this.#called = !this.#focus();
+  }
+
+  #focus() {
+    const legs = this.#topic && this.#app.store.data(this.#topic)?.legs;
+    if (!legs) return false;
+    const button = this.#chosen(legs) ?? this.#table.querySelector("button");
     button?.focus();
     if (button) this.#point(button);
+    return Boolean(button);
   }
 
   /** By the choice itself: what is drawn is a frame older, so a key right after a click would go to the pair before. */
-  #chosen() {
-    const legs = (this.#topic && this.#app.store.data(this.#topic)?.legs) || [];
+  #chosen(legs) {
     const pair = this.#app.choice.among(legs);
     if (!pair) return null;
     this.#build(legs);
@@ -119,6 +126,8 @@ export class Matrix {
         }),
       ),
     );
+    if (this.#called && document.activeElement === document.body) this.#focus();
+    this.#called = false;
     this.#drawTip(data, laterMs);
   }
 
@@ -129,9 +138,9 @@ export class Matrix {
 
   /** Heads and cells for these legs; nothing if they are the same as before. */
   #build(legs) {
-    const keys = legs.map(legKey).join("|");
-    if (keys === this.#keys) return;
-    this.#keys = keys;
+    const same = legs.map(legKey).join("|") === this.#legs.map(legKey).join("|");
+    this.#legs = legs;
+    if (same) return;
     this.#heads = legs.map(() => new Head("col"));
     this.#rows = legs.map((_, i) => ({
       head: new Head("row"),
@@ -179,9 +188,8 @@ export class Matrix {
 
   #choose(target) {
     const button = target.closest("button[data-at]");
-    const data = this.#topic && this.#app.store.data(this.#topic);
-    if (!button || !data) return;
-    const [buy, sell] = button.dataset.at.split(" ").map((i) => legKey(data.legs[Number(i)]));
+    if (!button) return;
+    const [buy, sell] = button.dataset.at.split(" ").map((i) => legKey(this.#legs[Number(i)]));
     this.#app.choice.setPair(buy, sell);
     this.#app.layout.open("pair");
   }

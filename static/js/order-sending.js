@@ -40,6 +40,16 @@ export class OrderSending {
     return WORDS[this.state][2];
   }
 
+  /** It was sent, and may stand, or not: that is not known. */
+  get isOpen() {
+    return ["sending", "sent", "unsure", "unanswered"].includes(this.state);
+  }
+
+  /** Is this what was asked for? @param order of ticket-model's read() */
+  means(order) {
+    return Object.entries(order).every(([name, value]) => this.body[name] === value);
+  }
+
   /** What to say of it: the state's words, then the exchange's own. */
   get words() {
     return [WORDS[this.state][0], this.sentence];

@@ -6,6 +6,7 @@ export class Pages {
   #query = null;
   #cursors = [null]; // where each page up to the one shown begins
   #asked = 0;
+  #again = false;
 
   rows = [];
   next = null;
@@ -40,7 +41,8 @@ export class Pages {
 
   /** The same page once more: there may be news. */
   refresh() {
-    return this.#query === null ? undefined : this.#load(this.#cursors);
+    this.#again = this.turning; // what is turned to now may be of before the news
+    return this.#query === null || this.turning ? undefined : this.#load(this.#cursors);
   }
 
   further() {
@@ -70,5 +72,6 @@ export class Pages {
     }
     this.loading = this.turning = false;
     this.#changed();
+    if (this.#again) return this.refresh();
   }
 }

@@ -11,6 +11,7 @@ export class PortfolioHead {
   #app;
   #element;
   #badge = new Badge();
+  #drawn = false; // figures stand there
   #total = el("span", { class: "worth-total num", text: format.NONE });
   #currency = el("select", { class: "step-menu worth-currency", "aria-label": "Currency of the portfolio" });
   #prices = el("p", { class: "worth-prices num", text: "" });
@@ -67,11 +68,13 @@ export class PortfolioHead {
     this.#badge.show({ state, reason, ageMs, restored: false });
     setText(this.#badge.element.children[1], word);
     setAttribute(this.#badge.element, "title", `${word}: ${reason}`);
-    toggleClass(this.#element, "stale", state === "STALE");
-    this.#trouble.hidden = !data || state === "LIVE";
-    setText(this.#trouble, word === "INCOMPLETE" ? `The total is incomplete. ${reason}` : reason);
+    toggleClass(this.#element, "stale", !data || state === "STALE");
+    this.#trouble.hidden = data ? state === "LIVE" : !this.#drawn;
+    const before = this.#drawn ? `These figures are of before. ${reason}` : reason;
+    setText(this.#trouble, !data ? before : word === "INCOMPLETE" ? `The total is incomplete. ${reason}` : reason);
     setAttribute(this.#trouble, "title", reason);
-    if (!data) return setText(this.#prices, reason);
+    if (!data) return setText(this.#prices, this.#drawn ? "" : reason);
+    this.#drawn = true;
     const { currency, day } = data;
     setText(this.#total, model.money(data.equity, currency));
     setText(this.#prices, pricesText(data, later));

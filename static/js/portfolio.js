@@ -49,7 +49,9 @@ export class Portfolio {
 
   /** The server has greeted: it is known who is signed in. */
   greeted(user) {
-    this.#topic = Number.isInteger(user) ? `portfolio:${user}` : null;
+    const topic = Number.isInteger(user) ? `portfolio:${user}` : null;
+    if (topic === this.#topic) return; // what is shown goes on, STALE until it has come again
+    this.#topic = topic;
     this.#follow();
   }
 
@@ -67,7 +69,7 @@ export class Portfolio {
     const status = store.status(this.#topic, this.#app.serverUs());
     const standing = model.standing(status, data, store.frame(this.#topic)?.state);
     this.#head.draw(data, standing, status.ageMs, this.#later());
-    toggleClass(this.#parts.body, "stale", data && standing.state === "STALE");
+    toggleClass(this.#parts.body, "stale", !data || standing.state === "STALE"); // without data: those of before
     if (data) for (const name of TABLES) this.#drawTable(name, ROWS[name](data));
   }
 

@@ -27,14 +27,16 @@ export class SleepGuard {
   }
 
   #hide() {
-    this.#hiddenAt ??= performance.now();
+    this.#hiddenAt ??= { now: performance.now(), wall: Date.now() };
     this.#timer ??= setTimeout(() => this.#socket.sleep(), GIVE_UP_MS);
   }
 
   #show() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    const ms = this.#hiddenAt === null ? 0 : performance.now() - this.#hiddenAt;
+    const at = this.#hiddenAt;
+    // The monotonic clock may stand still while the device sleeps, and the other one may be set.
+    const ms = at === null ? 0 : Math.max(performance.now() - at.now, Date.now() - at.wall);
     this.#hiddenAt = null;
     this.#socket.wake(ms);
   }

@@ -43,6 +43,7 @@ export class Socket {
   #failures = 0;
   #lastMessage = 0;
   #lastWatch = 0;
+  #lastWall = 0;
   #opened = 0;
   #received = null;
   #painted = null;
@@ -60,7 +61,10 @@ export class Socket {
     () => this.#nextId++,
   );
 
-  /** @param environment {WebSocket, now() in ms (monotonic), clockUs(), setTimeout, clearTimeout, random()} */
+  /**
+   * @param environment {WebSocket, now() in ms (monotonic), wall() in ms (the device's clock), clockUs(), setTimeout,
+   *   clearTimeout, random()}
+   */
   constructor(url, delegate, environment) {
     this.#url = url;
     this.#delegate = delegate;
@@ -73,6 +77,7 @@ export class Socket {
   start() {
     if (this.link.state !== "stopped" && this.link.state !== "asleep") return;
     this.#lastWatch = this.#now();
+    this.#lastWall = this.#environment.wall();
     this.#schedule("watch", () => this.#watch(), WATCH_MS);
     this.#connect();
   }
@@ -204,8 +209,10 @@ export class Socket {
 
   #watch() {
     const now = this.#now();
-    const slept = now - this.#lastWatch > SLEPT_MS;
+    const wall = this.#environment.wall(); // where the device sleeps, the monotonic clock may stand still
+    const slept = Math.max(now - this.#lastWatch, wall - this.#lastWall) > SLEPT_MS;
     this.#lastWatch = now;
+    this.#lastWall = wall;
     this.#schedule("watch", () => this.#watch(), WATCH_MS);
     const silent = now - this.#lastMessage;
     if (slept) this.reconnect("this device slept");
@@ -267,6 +274,7 @@ export function browserEnvironment() {
   return {
     WebSocket: globalThis.WebSocket,
     now: () => performance.now(),
+    wall: () => Date.now(),
     clockUs: () => (performance.timeOrigin + performance.now()) * 1000,
     setTimeout: (run, ms) => setTimeout(run, ms),
     clearTimeout: (timer) => clearTimeout(timer),

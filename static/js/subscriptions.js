@@ -33,6 +33,8 @@ export class Subscriptions {
   }
 
   want(topic, now) {
+    // One that only lingers is asked for anew: the server sends its newest frame, which the page has forgotten.
+    if (!this.#wanted.has(topic)) this.#asked.delete(topic);
     this.#wanted.add(topic);
     this.flush(now);
   }

@@ -1,6 +1,7 @@
 /**
  * The confirmation of an order: what it is worth and costs, where it stands against the book, then one POST. Opening it
- * makes the order's key, so whatever is pressed in it is one order.
+ * makes the order's key, so whatever is pressed in it is one order; the ticket opens it again while it is not known what
+ * has become of that order.
  */
 
 import { accountName } from "./account-cells.js";
@@ -18,8 +19,9 @@ export class TicketDialog {
   #app;
   #dialog;
   #csrf;
-  #asked = null; // {account, market, sending, topic, fees}
-  #ended;
+  #asked = null; // {account, market, sending, topic, fees, others}
+  #fresh = false; // opened, and not drawn since
+  #changed;
   #title = el("h2", { text: "" });
   #where = el("p", { class: "order-where" });
   #sim = el("span", { class: "tag tag-sim", text: "SIMULATED", title: "No real money" });
@@ -30,12 +32,12 @@ export class TicketDialog {
   #back = el("button", { class: "button", type: "button", text: "Back" });
   #send = el("button", { class: "button order-send", type: "button", text: "Send" });
 
-  /** @param csrf function -> token  @param ended (sending) called after every change of its state */
-  constructor(app, dialog, csrf, ended) {
+  /** @param csrf function -> token  @param changed (asked) called when it is sent, and when an answer has come */
+  constructor(app, dialog, csrf, changed) {
     this.#app = app;
     this.#dialog = dialog;
     this.#csrf = csrf;
-    this.#ended = ended;
+    this.#changed = changed;
   }
 
   start() {
@@ -56,12 +58,23 @@ export class TicketDialog {
     this.#app.scheduler.ageing(this);
   }
 
-  /** @param order of ticket-model's read() */
-  open(account, market, order, fees) {
+  /**
+   * @param order of ticket-model's read()  @param others sentences about orders of before, of which it is not known what
+   *   has become of them
+   */
+  open(account, market, order, fees, others) {
     const path = `/api/accounts/${account.id}/orders/`;
     const post = (body) => api.change("POST", path, this.#csrf(), body);
     const sending = new OrderSending(order, post, crypto.randomUUID());
-    this.#asked = { account, market, sending, fees, topic: `book:${market.exchange}:${market.symbol}` };
+    this.show({ account, market, sending, fees, others, topic: `book:${market.exchange}:${market.symbol}` });
+  }
+
+  /** The same confirmation once more: it is still the same order. */
+  show(asked) {
+    this.#asked = asked;
+    this.#fresh = true;
+    const { account, market, sending } = asked;
+    const order = sending.body;
     this.#sim.hidden = !(account.simulated || market.simulated);
     setText(this.#name, `${accountName(account)}${market.settle ? " · perpetual" : ""}`);
     setText(this.#title, sentenceOf(order, market.base, market.quote));
@@ -69,15 +82,16 @@ export class TicketDialog {
     setAttribute(this.#send, "data-side", order.side);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.draw();
-    this.#send.focus();
+    (sending.mayBeSent ? this.#send : this.#back).focus();
   }
 
   async #confirm() {
     const asked = this.#asked;
     const running = asked.sending.send();
+    this.#changed(asked);
     this.draw();
     await running;
-    this.#ended(asked.sending, asked.market);
+    this.#changed(asked);
     if (asked !== this.#asked) return;
     this.draw();
     if (!asked.sending.mayBeSent) this.#back.focus();
@@ -85,14 +99,16 @@ export class TicketDialog {
 
   draw() {
     if (!this.#dialog.open || !this.#asked) return;
-    const { account, market, sending, topic, fees } = this.#asked;
+    const { account, market, sending, topic, fees, others } = this.#asked;
     const status = this.#app.store.status(topic, this.#app.serverUs());
     const data = status.empty ? null : this.#app.store.data(topic);
     const order = sending.body;
-    if (sending.state === "ready") {
+    // Once it is sent, the figures are those of that moment.
+    if (sending.state === "ready" || this.#fresh) {
+      this.#fresh = false;
       const view = against(order, data, fees);
       this.#drawFigures(order, view, market, fees);
-      this.#drawWarnings(warnings(order, view, status));
+      this.#drawWarnings([...others, ...warnings(order, view, status)]);
     }
     const [word, sentence] = sending.words;
     setText(this.#state.firstChild, word);

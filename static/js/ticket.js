@@ -22,11 +22,14 @@ export class Ticket {
   #feesAt = -Infinity;
   #topic = null;
   #stops = [];
-  #last = null; // {sending, market} of the newest order sent from here
+  #sent = []; // {sending, market, account} of orders sent from here: the newest, and those that may stand or not
   #accounts = el("select", { class: "ticket-account", "aria-label": "Account of the order" });
   #shown = "";
   #note = el("p", { class: "note", text: "" });
-  #told = el("p", { class: "ticket-told", role: "status" }, el("strong", { text: "" }), el("span", { text: "" }));
+  #word = el("strong", { text: "" });
+  #sentence = el("span", { text: "" });
+  #seen = el("button", { class: "tool", type: "button", title: "Seen: what is ordered next is a new order", text: "Dismiss" });
+  #told = el("p", { class: "ticket-told", role: "status" }, el("span", {}, this.#word, this.#sentence), this.#seen);
   #cancel = el("button", {
     class: "tool",
     type: "button",
@@ -40,9 +43,9 @@ export class Ticket {
     this.#app = app;
     this.#parts = parts;
     this.#form = new TicketForm({ changed: () => app.scheduler.invalidate(this), submit: () => this.#ask() });
-    this.#dialog = new TicketDialog(app, parts.dialog, csrf, (sending, market) => {
-      this.#last = { sending, market };
-      if (sending.state === "placed") this.#form.clearSize();
+    this.#dialog = new TicketDialog(app, parts.dialog, csrf, (asked) => {
+      this.#sent = [...this.#sent.filter((one) => one !== asked && one.sending.isOpen), asked];
+      if (asked.sending.state === "placed" && this.#isTyped(asked)) this.#form.clearSize();
       app.scheduler.invalidate(this);
     });
   }
@@ -56,6 +59,7 @@ export class Ticket {
       this.#app.prefs.remember("tradeAccounts", this.#app.selection.exchange, Number(this.#accounts.value));
       this.#app.scheduler.invalidate(this);
     });
+    this.#seen.addEventListener("click", () => this.#dismiss());
     this.#cancel.addEventListener("click", () => this.#app.cancelling.account(this.#account.id));
     this.#fold.addEventListener("click", () => this.#app.prefs.set("ticket", !this.#open));
     const changed = () => this.#changed();
@@ -136,8 +140,27 @@ export class Ticket {
     const account = this.#account;
     const { order } = market && account ? read(this.#form.values, market) : {};
     if (!order || this.#app.store.replay) return;
+    const unknown = this.#sent.filter(({ sending }) => sending.isOpen);
+    const same = unknown.find((asked) => this.#isTyped(asked));
+    if (same) return this.#dialog.show(same); // by another key it would be a second order
     this.#readFees();
-    this.#dialog.open(account, market, order, this.#fee(market));
+    const sentence = (one) => sentenceOf(one.sending.body, one.market.base, one.market.quote);
+    const others = unknown.map((one) => `It is not known yet what has become of: ${sentence(one)}.`);
+    this.#dialog.open(account, market, order, this.#fee(market), others);
+  }
+
+  /** Is this order what stands in the ticket now? */
+  #isTyped({ sending, market, account }) {
+    const now = this.#app.selection.market;
+    if (!now || now.exchange !== market.exchange || now.symbol !== market.symbol) return false;
+    const { order } = this.#account?.id === account.id ? read(this.#form.values, now) : {};
+    return Boolean(order) && sending.means(order);
+  }
+
+  /** The trader has looked: what comes now is another order. */
+  #dismiss() {
+    this.#sent = [];
+    this.#app.scheduler.invalidate(this);
   }
 
   draw() {
@@ -194,13 +217,14 @@ export class Ticket {
   }
 
   #drawTold() {
-    const { sending, market } = this.#last ?? {};
+    const { sending, market } = this.#sent.at(-1) ?? {};
     this.#told.hidden = !sending;
     if (!sending) return;
+    this.#seen.hidden = this.#sent.some((one) => one.sending.state === "sending");
     const [word, sentence] = sending.words;
     const order = sentenceOf(sending.body, market.base, market.quote);
-    setText(this.#told.firstChild, word);
-    setText(this.#told.lastChild, `${order}${sentence ? `: ${sentence}` : ""}`);
+    setText(this.#word, word);
+    setText(this.#sentence, `${order}${sentence ? `: ${sentence}` : ""}`);
     setAttribute(this.#told, "data-colour", sending.colour || null);
     setAttribute(this.#told, "title", `${word}. ${order}. ${sentence}`);
   }

@@ -183,6 +183,11 @@ class TestLadder:
         until(page, "document.querySelector('#ladder-state .badge')?.dataset.state === 'LIVE'")
         assert page.locator("#book-all").is_hidden(), "it is remembered"
 
+    def test_a_price_is_copied(self, open_page: Any, pair: Any) -> None:
+        page = across(open_page)
+        page.locator(f"#across-body {row('ask', 2, '.ladder-price')}").click()
+        until(page, "/^(Copied [0-9.]+|The browser does not)/.test(document.querySelector('#toast').textContent)")
+
     def test_tied_quotes_say_their_rate(self, open_page: Any, pair: Any) -> None:
         pair.tell("together", ties={"ETH/USDT": ["0.9998", "0.9999"]})
         page = open_page(prefs=PREFS)
@@ -283,6 +288,15 @@ class TestMatrix:
         until(page, text_is(".pair-side[data-side=asks] .ex-long", "OKX"))
         page.keyboard.press("a")
         assert page.locator("#matrix").is_hidden() and page.locator("#chart").is_visible()
+
+    def test_its_key_goes_to_the_chosen_pair_from_another_view(self, open_page: Any, eight: Any) -> None:
+        page = across(open_page)
+        until(page, "document.querySelectorAll('.matrix-table button').length === 56")
+        page.locator(".matrix-table button[data-at='5 6']").click()
+        page.keyboard.press("a")
+        until(page, "document.querySelector('#matrix').checkVisibility() === false")
+        page.keyboard.press("m")
+        until(page, "document.activeElement?.dataset.at === '5 6'")
 
     def test_one_exchange_alone_says_so(self, open_page: Any) -> None:
         page = across(open_page)

@@ -45,6 +45,37 @@ def test_the_total_says_what_it_lacks(open_page: Any, fake: Any) -> None:
     assert page.locator("#overview").get_attribute("class").endswith("stale")
 
 
+def test_figures_of_before_are_not_shown_as_present(open_page: Any, fake: Any) -> None:
+    open_page.troubles.expect("WebSocket connection to", "failed: ws")
+    page = open_page(prefs={"view": "portfolio"})
+    until(page, text_is(TOTAL, "61,250.50"))
+    page.keyboard.press("w")
+    until(page, "!document.querySelector('#worth').checkVisibility()")
+    told(page, lambda: not [one for one in fake.tell("log")["topics"][0] if one.startswith("portfolio:")])
+    fake.tell("set", refusing=True)
+    fake.tell("kill")
+    until(page, "['DOWN', 'CONNECTING'].includes(document.querySelector('#link').dataset.state)")
+    page.keyboard.press("w")
+    until(page, "document.querySelector('#overview').classList.contains('stale')")
+    until(page, "document.querySelector('.worth-trouble').textContent.startsWith('These figures are of before.')")
+    assert page.locator(".worth-trouble").is_visible()
+    fake.tell("set", refusing=False)
+    until(page, "!document.querySelector('#overview').classList.contains('stale')", 20)
+
+
+def test_no_curve_stands_under_another_name(open_page: Any, fake: Any) -> None:
+    page = open_page(prefs={"view": "portfolio"})
+    until(page, "!document.querySelector('#equity-legend').hidden")
+    held: list[Any] = []
+    page.route("**/api/equity/**", lambda route: held.append(route))
+    page.locator("#equity-account").select_option("7")
+    told(page, lambda: held)
+    until(page, "document.querySelector('#equity-legend').hidden")
+    assert texts(page, "#equity-note") == ["Reading the curve"] and texts(page, "#equity-state") == [""]
+    held[0].continue_()
+    until(page, "!document.querySelector('#equity-legend').hidden")
+
+
 def stats(page: Any) -> dict[str, list[str]]:
     """Each figure beside the total, with the line below it."""
     told = texts(page, "#worth .worth-stat dt, #worth .worth-stat dd")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.looking import live, painted, row, text_is, texts, told, until
+from tests.browser.looking import BOOK, live, painted, row, text_is, texts, told, until
 
 pytestmark = pytest.mark.browser
 
@@ -87,6 +87,87 @@ def test_one_confirmation_is_one_order(open_page: Any, fake: Any) -> None:
     until(page, "!document.querySelector('.ladder-own:not([hidden])')")
     assert posted(fake, CANCEL) == [{"symbol": "BTC/USDT", "order_id": "4200000"}]
     assert len(posted(fake, PLACE)) == 3
+
+
+def test_a_confirmation_that_was_closed_is_still_the_same_order(open_page: Any, fake: Any) -> None:
+    """The page said that asking again is never a second order. Another order is one, and says what is not known."""
+    page = trader(open_page, fake)
+    lost = {"status": 503, "code": "unavailable", "message": "The worker does not answer."}
+    open_page.troubles.expect("503")
+    fake.tell("orders", answers=[lost, lost])
+    fill_in(page)
+    page.locator(".order-send").click()
+    until(page, f"{STATE} === 'No answer'")
+    page.keyboard.press("Escape")
+    until(page, f"!{DIALOG_OPEN}")
+    assert page.locator(".ticket-told strong").text_content() == "No answer"
+    page.locator("#ticket-size").press("Enter")
+    until(page, f"{DIALOG_OPEN} && {STATE} === 'No answer'")
+    assert page.locator(".order-send").text_content() == "Ask again"
+    page.locator(".order-send").click()
+    told(page, lambda: len(posted(fake, PLACE)) == 2)
+    until(page, f"{STATE} === 'No answer'")
+    page.keyboard.press("Escape")
+    page.locator("#ticket-size").fill("0.06")
+    page.locator("#ticket-size").press("Enter")
+    until(page, f"{DIALOG_OPEN} && {STATE} === ''")
+    assert texts(page, ".order-warnings li")[0].startswith("It is not known yet what has become of: Buy 0.05 BTC at ")
+    page.keyboard.press("Escape")
+    page.locator(".ticket-told button").click()
+    until(page, "document.querySelector('.ticket-told').hidden")
+    page.locator("#ticket-size").fill("0.05")
+    page.locator("#ticket-size").press("Enter")
+    until(page, f"{DIALOG_OPEN} && {STATE} === ''")
+    assert "It is not known" not in "".join(texts(page, ".order-warnings li"))
+    page.locator(".order-send").click()
+    until(page, f"{STATE} === 'Placed'")
+    first, again, new = (body["key"] for body in posted(fake, PLACE))
+    assert first == again != new
+
+
+def test_a_late_answer_leaves_what_is_typed_meanwhile(open_page: Any, fake: Any) -> None:
+    page = trader(open_page, fake)
+    held: list[Any] = []
+    page.route(f"**{PLACE}", lambda route: held.append(route))
+    fill_in(page)
+    page.locator(".order-send").click()
+    told(page, lambda: held)
+    page.keyboard.press("Escape")
+    assert page.locator(".ticket-told strong").text_content() == "Sending"
+    page.locator("#ticket-size").fill("0.")
+    held[0].continue_()
+    until(page, "document.querySelector('.ticket-told strong').textContent === 'Placed'")
+    assert page.locator("#ticket-size").input_value() == "0."
+
+
+def test_what_was_pressed_counts_though_the_rows_move(open_page: Any, fake: Any) -> None:
+    """A level vanishes while the button is down: another row stands under the pointer when it is released."""
+    page = trader(open_page, fake)
+    fill_in(page)
+    page.locator(".order-send").click()
+    until(page, f"{STATE} === 'Placed'")
+    page.keyboard.press("Escape")
+    own = f"document.querySelector({row('bid', 3, '.ladder-own')!r}).hidden"
+    until(page, f"!{own}")
+    bids = fake.tell("frame", topic=BOOK)["data"]["bids"]
+    assert len(bids) > 10
+    page.locator(row("bid", 3, ".ladder-cancel")).hover()
+    page.mouse.down()
+    fake.tell("market", key="binance:BTC/USDT", bids=bids[1:])
+    until(page, own)
+    page.mouse.up()
+    told(page, lambda: posted(fake, CANCEL) == [{"symbol": "BTC/USDT", "order_id": "4200000"}])
+    typed = page.locator("#ticket-price").input_value()
+    wanted = page.locator(row("bid", 5, ".ladder-price")).text_content().replace(",", "")
+    page.locator(row("bid", 5, ".ladder-price")).hover()
+    page.mouse.down()
+    fake.tell("market", key="binance:BTC/USDT", bids=bids[2:])
+    until(
+        page,
+        f"document.querySelector({row('bid', 5, '.ladder-price')!r}).textContent.replaceAll(',', '') !== {wanted!r}",
+    )
+    page.mouse.up()
+    assert page.locator("#ticket-price").input_value() == wanted != typed
 
 
 def test_refusals_are_shown_in_the_exchanges_words(open_page: Any, fake: Any) -> None:

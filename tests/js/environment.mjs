@@ -2,6 +2,7 @@
 
 export class Timeline {
   now = 1_000_000;
+  asleep = 0; // how much longer the device slept than its monotonic clock says
   #timers = new Map();
   #next = 1;
 
@@ -33,6 +34,11 @@ export class Timeline {
   /** The device sleeps: time passes, no timer runs until it wakes. */
   sleep(ms) {
     this.now += ms;
+  }
+
+  /** And its monotonic clock stands still meanwhile, as on most systems. */
+  sleepDeeply(ms) {
+    this.asleep += ms;
   }
 }
 
@@ -96,6 +102,7 @@ export function environment() {
     time,
     WebSocket: FakeWebSocket,
     now: () => time.now,
+    wall: () => time.now + time.asleep,
     clockUs: () => time.now * 1000,
     setTimeout: time.setTimeout,
     clearTimeout: time.clearTimeout,

@@ -132,6 +132,15 @@ describe("silence and sleep", () => {
     assert.match(socket.link.reason, /slept/);
   });
 
+  it("reconnects when the monotonic clock slept, too", () => {
+    live();
+    env.time.sleepDeeply(60_000);
+    env.time.pass(600);
+    assert.equal(FakeWebSocket.all.length, 2);
+    assert.equal(socket.link.usable, false);
+    assert.match(socket.link.reason, /slept/);
+  });
+
   it("sleeps with a hidden tab and wakes with a new connection", () => {
     live();
     socket.sleep();
@@ -223,6 +232,19 @@ describe("topics", () => {
     socket.drop("streams");
     talk(2000);
     assert.deepEqual(ws.of("unsubscribe")[0].topics, ["streams"]);
+  });
+
+  it("given up and wanted again are asked for anew: the page has forgotten their frames", () => {
+    socket.want("streams");
+    const ws = live();
+    const asked = ws.of("subscribe").length;
+    socket.drop("streams");
+    socket.want("streams");
+    talk(500);
+    assert.deepEqual(ws.of("subscribe").slice(asked).map(({ topics }) => topics), [["streams"]]);
+    socket.want("streams");
+    talk(500);
+    assert.equal(ws.of("subscribe").length, asked + 1);
   });
 
   it("stay below the flood limit however fast a trader clicks", () => {
