@@ -30,8 +30,12 @@ class PerLoop(ABC):
         try:
             async with it._turn:
                 if not it._started:
+                    try:
+                        await it._start()
+                    except BaseException:  # cancelled, too: who waits behind us must not get half of it
+                        await it._stop()
+                        raise
                     it._started = True
-                    await it._start()
             yield it
         finally:
             it._users -= 1

@@ -3,6 +3,7 @@ order of nonces. The budget of a host (:mod:`feeds.budget`) is another matter: a
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,13 +40,54 @@ class Counter:
         self._count = max(self.count(now_s), self._limits.most)
 
 
+class Turns:
+    """One at a time. What is urgent is next, before all that waits and is not; else the first to come is the first."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+
+    @asynccontextmanager
+    async def turn(self, *, urgent: bool) -> AsyncIterator[None]:
+        if self._taken:
+            mine = asyncio.get_running_loop().create_future()
+            self._waiting[urgent].append(mine)
+            try:
+                await mine
+            except asyncio.CancelledError:
+                if not mine.cancelled():  # it was given to us in this moment
+                    self._give()
+                elif mine in self._waiting[urgent]:
+                    self._waiting[urgent].remove(mine)
+                raise
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._give()
+
+    def _give(self) -> None:
+        """To the next; nobody else can come between."""
+        for waiting in self._waiting.values():
+            while waiting:
+                following = waiting.popleft()
+                if not following.done():  # else it was cancelled in this moment
+                    following.set_result(None)
+                    return
+        self._taken = False
+
+
 class KeyGate:
-    """Lets one key's requests through: as many as its counter allows and, if their order matters, one at a time."""
+    """Lets one key's requests through: as many as its counter allows and, if their order matters, one at a time.
+
+    One at a time means that a request waits for those before it, up to ten seconds each where the exchange is slow: so
+    cancelling and the dead man's switch, which are urgent, wait for the present one only.
+    """
 
     def __init__(self, name: str, limits: KeyLimits, *, max_wait_s: float = 70.0, clock: Clock = SYSTEM) -> None:
         self._name = name
         self._counter = Counter(limits)
-        self._turn = asyncio.Lock() if limits.one_at_a_time else None
+        self._turns = Turns() if limits.one_at_a_time else None
         self._max_wait_s = max_wait_s
         self._clock = clock
 
@@ -61,10 +103,10 @@ class KeyGate:
             await asyncio.sleep(wait_s + 0.001)
         self._counter.take(cost, now_s)
         try:
-            if self._turn is None:
+            if self._turns is None:
                 yield
                 return
-            async with self._turn:
+            async with self._turns.turn(urgent=urgent):
                 yield
         except RateLimited:
             self._counter.fill(self._clock.monotonic_s())

@@ -53,8 +53,8 @@ class BookKeeper:
         self._venue = venue
         self._clock = clock
         self._spawn = spawn
-        self._fetching: set[str] = set()  # symbols whose snapshot is being fetched
-        self._reading: set[str] = set()  # symbols whose history of short bars is being fetched
+        self._fetching: set[MarketFeed] = set()  # whose snapshot is being fetched
+        self._reading: set[MarketFeed] = set()  # whose history of short bars is being fetched
         self._faults: dict[str, deque[float]] = {}  # symbol, or connection -> times of its last rebuilds
         self._telling: set[str] = set()  # connections that will be asked to tell again what was lost
         self._probed_s: dict[str, float] = {}
@@ -84,11 +84,11 @@ class BookKeeper:
         if want is Want.RESUBSCRIBE:
             self._spawn(self._resubscribe_book(feed), f"resubscribe {symbol}")
         elif want is Want.HISTORY:
-            if symbol not in self._reading:
-                self._reading.add(symbol)
+            if feed not in self._reading:
+                self._reading.add(feed)
                 self._spawn(self._fetch_history(feed), f"history {symbol}")
-        elif symbol not in self._fetching:
-            self._fetching.add(symbol)
+        elif feed not in self._fetching:  # the task of a market that was closed and opened again ends for itself
+            self._fetching.add(feed)
             self._spawn(self._fetch_snapshot(feed), f"snapshot {symbol}")
 
     async def _pause_after_faults(self, name: str) -> None:
@@ -144,7 +144,7 @@ class BookKeeper:
                         # Too old: let the exchange's snapshot pass our first update. Wrong: it may stay so for long.
                         await asyncio.sleep(0.2 if feed.sync.resyncs == faults else next(delays))
         finally:
-            self._fetching.discard(symbol)
+            self._fetching.discard(feed)
 
     async def snapshot(self, market: Market) -> tuple[BookSnapshot, int]:
         """The book by REST, and when it was received (ns); a few at a time. Raises FeedError."""
@@ -171,7 +171,7 @@ class BookKeeper:
                 if feed.long_bars.wanted():
                     await asyncio.sleep(next(delays))
         finally:
-            self._reading.discard(symbol)
+            self._reading.discard(feed)
 
     # -- quiet or mute -----------------------------------------------------------------------------------------------
 

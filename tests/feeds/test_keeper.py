@@ -8,7 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from feeds.clock import SYSTEM
+from feeds.domain import StreamState
 from feeds.markets.keeper import LOOK_S, BookKeeper
+from feeds.sync import Want
+from tests.feeds.peer import until
 
 
 async def test_what_came_while_the_loop_was_held_up_is_read_before_a_market_is_looked_at() -> None:
@@ -120,3 +123,44 @@ class TestWhoIsAskedAbout:
         feeds[0].silent_s = lambda: 3.5  # data came six seconds ago
         keeper._ask_about(feeds, 10.0)
         assert asked == ["M0", "M0"]
+
+
+class Feed(SimpleNamespace):
+    """As much of a market as a snapshot needs. Each is another one."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+async def test_a_market_that_is_opened_again_asks_for_its_own_book() -> None:
+    """The request of its former life may wait for a minute, and what it brings is void."""
+    asked: list[str] = []
+
+    def feed(name: str) -> Any:
+        link = SimpleNamespace(state=StreamState.LIVE)
+        sync = SimpleNamespace(needs=Want.SNAPSHOT, resyncs=0)
+        market = SimpleNamespace(symbol="BTC/USDT", name=name)
+        return Feed(market=market, state=StreamState.SYNCING, sync=sync, book_link=link, generation=0)
+
+    async def send(request: Any) -> Any:
+        asked.append(request.name)
+        await asyncio.Event().wait()
+
+    first, second = feed("first"), feed("second")
+    adapter = SimpleNamespace(snapshot_request=lambda market: market)
+    venue: Any = SimpleNamespace(
+        adapter=adapter, name="x", stopping=False, rest=SimpleNamespace(send=send), feeds={"BTC/USDT": first}
+    )
+    tasks: list[asyncio.Task[None]] = []
+    keeper = BookKeeper(venue, SYSTEM, lambda work, name: tasks.append(asyncio.create_task(work)))
+    keeper.wanted(first, Want.SNAPSHOT)
+    await until(lambda: asked == ["first"])
+    venue.feeds["BTC/USDT"] = second
+    keeper.wanted(first, Want.SNAPSHOT)
+    for _ in range(2):
+        keeper.wanted(second, Want.SNAPSHOT)
+    await until(lambda: asked == ["first", "second"])
+    assert len(tasks) == 2
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from feeds.account import KeyLimits
 from feeds.errors import RateLimited
 from feeds.exchange import Request
-from feeds.following.key_gate import Counter, KeyGate
+from feeds.following.key_gate import Counter, KeyGate, Turns
 from feeds.following.signed_rest import SignedRest
 from feeds.rest import Answer
 from tests.feeds import warp
@@ -61,6 +61,61 @@ def test_one_at_a_time_and_as_time_allows():
         assert len(log) == 20
         assert log[11][1] - begun_s == pytest.approx(1.2, abs=0.2)  # twelve at once, one after the other
         assert log[-1][1] - begun_s == pytest.approx((20 - 12) / 0.33, abs=1)
+
+    warp.run(main())
+
+
+@pytest.mark.parametrize("gone", [None, "urgent", "first", "both"])
+def test_what_is_urgent_is_next(gone):
+    """A cancel, and the dead man's switch, wait for the present request alone, however many polls are in the line."""
+
+    async def main():
+        limits = KeyLimits(most=1000, decay_per_s=1, one_at_a_time=True)
+        gate, log = KeyGate("x", limits, clock=LoopClock()), []
+
+        async def ask(name, *, urgent=False):
+            async with gate.passing(1, urgent=urgent):
+                log.append(name)
+                await asyncio.sleep(9.5)
+
+        polls = [asyncio.create_task(ask(n)) for n in range(5)]
+        await asyncio.sleep(1)
+        cancel = [asyncio.create_task(ask(name, urgent=True)) for name in ("cancel", "switch")]
+        await asyncio.sleep(1)
+        left = {None: [], "urgent": cancel[:1], "first": polls[:1], "both": [*polls[:2], cancel[0]]}[gone]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*polls, *cancel, return_exceptions=True)
+        before = [name for name in (0, "cancel", "switch", 1, 2, 3, 4) if name != "cancel" or cancel[0] not in left]
+        assert log == [name for name in before if name != 1 or polls[1] not in left]
+        async with asyncio.timeout(1), gate.passing(1, urgent=False):
+            pass  # it is free again
+
+    warp.run(main())
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.none() | st.integers(1, 60)), max_size=12))
+def test_turns_are_one_at_a_time_whoever_leaves(asked):
+    async def main():
+        turns, inside = Turns(), 0
+
+        async def ask(urgent, after, patience):
+            nonlocal inside
+            await asyncio.sleep(after)
+            try:
+                async with asyncio.timeout(patience), turns.turn(urgent=urgent):
+                    inside += 1
+                    try:
+                        assert inside == 1
+                        await asyncio.sleep(5)
+                    finally:
+                        inside -= 1
+            except TimeoutError:
+                pass
+
+        await asyncio.gather(*(ask(*each) for each in asked))
+        async with asyncio.timeout(1), turns.turn(urgent=False):
+            assert inside == 0
 
     warp.run(main())
 
