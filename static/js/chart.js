@@ -96,6 +96,7 @@ export class Chart {
     this.#queued = [];
     this.#pointed = null;
     this.#loaded = false;
+    this.#problem = "";
     const { key } = this.#app.selection;
     if (!key) return;
     this.#topic = `candles@${interval}:${key}`;

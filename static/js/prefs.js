@@ -46,7 +46,7 @@ export class Prefs {
   set(name, value) {
     if (!(name in DEFAULTS)) throw new Error(`no such preference: ${name}`);
     this.#values[name] = value;
-    this.#save();
+    this.#save(name, value);
     for (const listener of this.#listeners.get(name) ?? []) listener(value);
   }
 
@@ -66,7 +66,7 @@ export class Prefs {
 
   /** One more value of a preference that is kept by market or symbol; the oldest go when there are too many. */
   remember(name, key, value) {
-    const { [key]: _, ...others } = this.get(name);
+    const { [key]: _, ...others } = { ...this.get(name), ...this.#load()[name] };
     const kept = Object.entries(others).slice(-(MOST_REMEMBERED - 1));
     this.set(name, Object.fromEntries([...kept, [key, value]]));
   }
@@ -80,9 +80,10 @@ export class Prefs {
     }
   }
 
-  #save() {
+  /** Only what changed: another tab of this browser may have kept other things since. */
+  #save(name, value) {
     try {
-      this.#storage?.setItem(KEY, JSON.stringify(this.#values));
+      this.#storage?.setItem(KEY, JSON.stringify({ ...this.#load(), [name]: value }));
     } catch {
       // Full or forbidden: this visit keeps it, the next starts from what was kept before.
     }

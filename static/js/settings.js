@@ -19,6 +19,7 @@ export class Settings extends EventTarget {
   #put;
   #values = DEFAULTS;
   #timer = null;
+  #asked = 0;
 
   loaded = false;
   problem = "";
@@ -59,7 +60,14 @@ export class Settings extends EventTarget {
 
   /** Change some; what is held changes when the server has taken them. Throws what the request threw. */
   async put(changes) {
-    this.#take(await this.#put(PATH, changes));
+    const asked = (this.#asked += 1);
+    try {
+      const answer = await this.#put(PATH, changes);
+      if (asked === this.#asked) this.#take(answer); // else a later one tells more
+    } catch (error) {
+      if (asked > 1) this.load(); // the answer to the one before may have been passed over
+      throw error;
+    }
   }
 
   #take(answer) {

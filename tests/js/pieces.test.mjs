@@ -263,6 +263,14 @@ describe("preferences", () => {
     const kept = storage();
     new Prefs(kept).set("theme", "light");
     assert.equal(new Prefs(kept).get("theme"), "light");
+    const [one, other] = [new Prefs(kept), new Prefs(kept)]; // two tabs
+    one.setStep("binance:BTC/USDT", "0.5");
+    other.set("unit", "quote");
+    other.setStep("okx:BTC/USDT", "0.2");
+    one.set("view", "across");
+    const next = new Prefs(kept);
+    assert.deepEqual([next.get("unit"), next.get("view")], ["quote", "across"]);
+    assert.deepEqual(next.get("steps"), { "binance:BTC/USDT": "0.5", "okx:BTC/USDT": "0.2" });
   });
   for (const damaged of ["{", "null", "[]", '{"unknown": 1}']) {
     it(`fall back to the defaults from ${damaged}`, () =>
