@@ -35,9 +35,7 @@ def test_ladder_equals_the_frame(open_page: Any, fake: Any) -> None:
     fake.tell("set", frozen=True)
     fake.tell("market", key="binance:BTC/USDT", state="LIVE")
     data = fake.tell("frame", topic=BOOK)["data"]
-    last = data["bids"][24]
-    until(page, text_is(row("bid", 24, ".ladder-price"), plain(last[0], 2)))
-    until(page, text_is(row("ask", 0, ".ladder-size"), plain(data["asks"][0][1], 5)))
+    painted(page, fake, BOOK)
     for side in ("ask", "bid"):
         total = 0
         for index, (price, size) in enumerate(data[f"{side}s"]):

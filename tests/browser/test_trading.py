@@ -100,7 +100,7 @@ def test_a_confirmation_that_was_closed_is_still_the_same_order(open_page: Any, 
     until(page, f"{STATE} === 'No answer'")
     page.keyboard.press("Escape")
     until(page, f"!{DIALOG_OPEN}")
-    assert page.locator(".ticket-told strong").text_content() == "No answer"
+    until(page, text_is(".ticket-told strong", "No answer"))
     page.locator("#ticket-size").press("Enter")
     until(page, f"{DIALOG_OPEN} && {STATE} === 'No answer'")
     assert page.locator(".order-send").text_content() == "Ask again"
@@ -133,10 +133,10 @@ def test_a_late_answer_leaves_what_is_typed_meanwhile(open_page: Any, fake: Any)
     page.locator(".order-send").click()
     told(page, lambda: held)
     page.keyboard.press("Escape")
-    assert page.locator(".ticket-told strong").text_content() == "Sending"
+    until(page, text_is(".ticket-told strong", "Sending"))
     page.locator("#ticket-size").fill("0.")
     held[0].continue_()
-    until(page, "document.querySelector('.ticket-told strong').textContent === 'Placed'")
+    until(page, text_is(".ticket-told strong", "Placed"))
     assert page.locator("#ticket-size").input_value() == "0."
 
 
