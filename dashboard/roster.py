@@ -108,22 +108,23 @@ class Roster:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def refresh(self) -> None:
-        """Follow what is new or changed, and no longer what is gone."""
+        """Follow what is new or changed, and no longer what is gone.
+
+        The accounts side by side, as an exchange may take its time. It returns when all is done, so an account has one
+        change at a time: none is followed anew before its old follower has ended.
+        """
         async with self._turn:
             wanted: dict[int, AccountSpec] = {}
             for row in await self._store.run(records.accounts):
                 spec = await self._spec(row)
                 if spec is not None:
                     wanted[spec.id] = spec
-            for account in [account for account in self._followed if account not in wanted]:
-                await self._unfollow(account)
-            for account, spec in wanted.items():
-                if self._followed.get(account) != spec:
-                    await self._stop_starting(
-                        account
-                    )  # the engine itself ends what it follows, knowing what comes then
-                    self._followed[account] = spec
-                    self._starting[account] = asyncio.create_task(self._follow(spec), name=f"follow {account}")
+            changes = [self._unfollow(account) for account in self._followed if account not in wanted]
+            changes += [self._begin(spec) for spec in wanted.values() if self._followed.get(spec.id) != spec]
+            outcomes = await asyncio.gather(*changes, return_exceptions=True)  # one that fails ends no other
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
 
     async def _spec(self, row: ExchangeAccount) -> AccountSpec | None:
         """How to follow this account; None if it cannot be."""
@@ -159,6 +160,11 @@ class Roster:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _begin(self, spec: AccountSpec) -> None:
+        await self._stop_starting(spec.id)  # the engine itself ends what it follows, knowing what comes then
+        self._followed[spec.id] = spec
+        self._starting[spec.id] = asyncio.create_task(self._follow(spec), name=f"follow {spec.id}")
 
     async def _unfollow(self, account: int) -> None:
         self._followed.pop(account, None)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
-from channels.consumer import AsyncConsumer
+from channels.consumer import AsyncConsumer, get_handler_name
 from channels.layers import get_channel_layer
+from django import db
 from django.conf import settings
-from django.db import DatabaseError
 
 from dashboard import logs, records, simulated, spreads
 from dashboard.answers import Answers
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 REPORT_S = 1.0
 MARKETS_S = 60.0
-ACCOUNTS_S = 30.0
+CHANGES_S = 30.0
 STOP_S = 4.0
 RETRY_S = 1.0
 
@@ -86,6 +86,8 @@ class FeedsWorker:
         self._written: dict[str, tuple[int, float]] = {}  # exchange -> instruments written, when
         self._tasks: list[asyncio.Task[None]] = []
         self._answers = Answers()
+        self._accounts_changed = asyncio.Event()
+        self._across_changed = asyncio.Event()
         self._database = Outage(log, "database")
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class FeedsWorker:
             raise
         self._tasks = [
             asyncio.create_task(self._guarded(loop), name=f"worker {loop.__name__}")
-            for loop in (self._report, self._look_at_accounts)
+            for loop in (self._report, self._look_at_accounts, self._look_at_across)
         ]
         if self._recorder is not None:
             self._tasks.append(asyncio.create_task(self._recorder.keep(self.engine), name="worker recording"))
@@ -214,13 +216,11 @@ class FeedsWorker:
         assert self.engine is not None
         self._answers.begin(self.engine, question)
 
-    async def accounts_changed(self) -> None:
-        if self._roster is not None:
-            await self._roster.refresh()
+    def accounts_changed(self) -> None:
+        self._accounts_changed.set()
 
-    async def across_changed(self) -> None:
-        assert self.engine is not None
-        await self.engine.together.reload()
+    def across_changed(self) -> None:
+        self._across_changed.set()
 
     # -- what the web side reads -------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class FeedsWorker:
                 await self._store.run(records.put_report, self._health(self.engine))
                 await self._write_markets()
                 await asyncio.to_thread(self._lock.check)
-            except DatabaseError as error:
+            except db.Error as error:
                 self._database.broke(error)
             else:
                 self._database.works()
@@ -257,19 +257,38 @@ class FeedsWorker:
                 await self._store.run(records.put_markets, name, rows)
                 self._written[name] = (len(venue.markets), now_s)
 
+    # -- what the web side changes -----------------------------------------------------------------------------------
+
     async def _look_at_accounts(self) -> None:
+        if self._roster is not None:
+            await self._at_changes(self._accounts_changed, self._roster.refresh)
+
+    async def _look_at_across(self) -> None:
+        """Beside the accounts, whose exchanges may take their time: fees do not wait for those."""
+        assert self.engine is not None
+        await self._at_changes(self._across_changed, self.engine.together.reload)
+
+    async def _at_changes(self, changed: asyncio.Event, look: Callable[[], Awaitable[None]]) -> None:
         """The web side tells of changes; should that get lost, this finds them."""
         while True:
-            await asyncio.sleep(ACCOUNTS_S)
             try:
-                await self.accounts_changed()
-                await self.across_changed()
-            except DatabaseError as error:
+                async with asyncio.timeout(CHANGES_S):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+            changed.clear()  # first: what is told while we look is looked at again
+            try:
+                await look()
+            except db.Error as error:
                 self._database.broke(error)
 
 
 class FeedsConsumer(AsyncConsumer):
-    """The messages of docs/architecture.md section 4, handed to the worker of this process."""
+    """The messages of docs/architecture.md section 4, handed to the worker of this process.
+
+    They come one after another, so no handler waits for anything: behind it, leases would run out, and nobody could
+    cancel an order.
+    """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if FeedsWorker.current is not None:
@@ -282,11 +301,16 @@ class FeedsConsumer(AsyncConsumer):
             await worker.stop()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
+        """Instead of the base's, which looks after database connections before every message, in the thread that the
+        whole process has for that: a query that hangs there would stop the leases. The handlers need no database."""
         try:
-            await super().dispatch(message)
+            handler = getattr(self, get_handler_name(message), None)
+            if handler is None:
+                raise ValueError(f"no handler for messages of type {message['type']!r}")
+            await handler(message)
         except (KeyError, TypeError, ValueError):
             log.exception("message not understood", message_type=message.get("type"))
-        except DatabaseError as error:
+        except db.Error as error:
             log.error("message not handled, the database fails", message_type=message["type"], error=str(error))
 
     @property
@@ -307,10 +331,10 @@ class FeedsConsumer(AsyncConsumer):
         self.worker.answer(message)
 
     async def feeds_accounts_changed(self, message: dict[str, Any]) -> None:
-        await self.worker.accounts_changed()
+        self.worker.accounts_changed()
 
     async def feeds_across_changed(self, message: dict[str, Any]) -> None:
-        await self.worker.across_changed()
+        self.worker.across_changed()
 
 
 async def _start_in_stock_host() -> FeedsWorker:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError
 from django.test import AsyncClient
 
 from dashboard import auth, live, records, simulated
@@ -179,6 +181,41 @@ async def test_an_account_that_a_user_enters_and_removes(worker: FeedsWorker) ->
     await until(lambda: number not in set(worker.engine.followed()), "the end of following")
 
 
+async def test_an_exchange_that_takes_its_time_with_an_account_that_goes_holds_up_nobody(
+    worker: FeedsWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its orders are cancelled at the end: before, no lease, order or cancel of anybody was heard meanwhile."""
+    assert worker.engine is not None and worker._roster is not None
+    going, hang = [], asyncio.Event()
+
+    async def unfollow(account: int) -> None:
+        going.append(account)
+        await hang.wait()
+
+    monkeypatch.setattr(worker.engine, "unfollow", unfollow)
+    worker._roster._followed |= dict.fromkeys((901, 902))  # two that the database does not have any more
+    await sync_to_async(live.accounts_changed)()
+    await until(lambda: sorted(going) == [901, 902], "the end of both, side by side")
+    assert json.loads(await live.newest_frame("book:kraken:BTC/USD", 3))["topic"] == "book:kraken:BTC/USD"
+    reloaded = asyncio.Event()
+    monkeypatch.setattr(worker.engine.together._store, "user_fees", lambda: reloaded.set() or hang.wait())
+    await sync_to_async(live.across_changed)()
+    await asyncio.wait_for(reloaded.wait(), 3)
+    hang.set()
+
+
+async def test_a_query_that_hangs_in_the_process_stops_no_lease(worker: FeedsWorker) -> None:
+    """Pages ask the database in the one thread that asgiref has for a process."""
+    hang, hangs = threading.Event(), threading.Event()
+    query = asyncio.create_task(sync_to_async(lambda: (hangs.set(), hang.wait(20)))())
+    await until(hangs.is_set, "the query")
+    try:
+        assert json.loads(await live.newest_frame(BOOK, 3))["topic"] == BOOK
+    finally:
+        hang.set()
+        await query
+
+
 def KeyPair_other() -> str:
     from nacl.public import PrivateKey
 
@@ -231,13 +268,12 @@ async def test_a_lock_lost_to_another_worker_ends_this_one(
     assert await asyncio.wait_for(worker.failed, 5) == "A worker runs already: another one."
 
 
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 async def test_a_database_that_fails_for_a_while_is_no_end(
-    worker: FeedsWorker, monkeypatch: pytest.MonkeyPatch
+    worker: FeedsWorker, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django.db import OperationalError
-
     def fails(*_: Any) -> None:
-        raise OperationalError("away")
+        raise error("away")
 
     with monkeypatch.context() as patch:
         patch.setattr(records, "put_report", fails)
