@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 
 from dashboard.ending import ended
 from dashboard.groups import WORKERS_GROUP, group_of
-from dashboard.outage import LAYER_ERRORS, Outage
+from dashboard.outage import Outage
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +126,7 @@ class ChannelSink:
                 try:
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await self._send(key, message)
-                except LAYER_ERRORS as error:
+                except Exception as error:  # a layer may raise anything; without this loop all would stay STALE
                     self._outage.broke(error)
                     await asyncio.sleep(RETRY_S)
                     continue  # with what is newest then

@@ -5,11 +5,13 @@ never lets pass:
 
 * a frame that got lost on the way. Channel layers may drop messages and say nothing. The worker numbers what it sends,
   per topic, and tells these numbers every second; what is missing then is asked for again;
-* a worker that is silent. After 5 s everything held is shown as STALE, and is asked for again when it is back.
+* a worker that is silent. After 5 s everything held is shown as STALE, and is asked for again when it is back. So is
+  a topic that the beats of a worker that lives have lacked for 5 s: its lease is lost, and the worker sends nothing of
+  it, however much the market moves.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -21,13 +23,14 @@ from dashboard.outage import LAYER_ERRORS
 from dashboard.outbox import Board
 from dashboard.perloop import PerLoop
 from dashboard.uplink import Uplink
-from feeds.staleness import as_stale
+from feeds.staleness import SILENT, as_stale
 from feeds.topics import STREAMS
 
 log = structlog.get_logger(__name__)
 
 SILENT_S = 5.0
 LOOK_S = 0.5
+NOT_SENT = "The worker does not send this at the moment."
 
 
 class Browser(Reader, Protocol):
@@ -66,6 +69,8 @@ class Relay(PerLoop):
         self._heard_s = 0.0
         self._worker: int | None = None  # when the worker started, ms: tells one start from the next
         self._held: dict[str, _Held] = {}
+        self._lacking: dict[str, float] = {}  # held, but not in the worker's beats: since when
+        self._stale: dict[str, float] = {}  # held, and shown as STALE until a frame comes: since when nothing came
         self._waiting: dict[str, list[asyncio.Future[str]]] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
@@ -127,6 +132,8 @@ class Relay(PerLoop):
     def _forget(self, topics: Iterable[str]) -> None:
         for topic in topics:
             self._held.pop(topic, None)
+            self._lacking.pop(topic, None)
+            self._stale.pop(topic, None)
             self.board.forget(topic)
 
     # -- questions of this process's own -----------------------------------------------------------------------------
@@ -173,7 +180,7 @@ class Relay(PerLoop):
     def _take(self, message: dict[str, Any]) -> None:
         try:
             self._handlers[message["type"]](message)
-        except (KeyError, TypeError, ValueError, msgspec.MsgspecError):
+        except Exception:  # whatever is wrong with one message: the next ones must be heard
             log.exception("message of the worker not understood", message_type=message.get("type"))
 
     def _hear(self, worker: int) -> None:
@@ -195,6 +202,8 @@ class Relay(PerLoop):
         if held is not None and held.worker == worker and number < held.number:
             return  # overtaken by a newer one
         self._held[topic] = _Held(frame, number, worker)
+        self._lacking.pop(topic, None)
+        self._stale.pop(topic, None)
         self._show(topic, frame)
 
     def _show(self, topic: str, frame: str) -> None:
@@ -215,8 +224,9 @@ class Relay(PerLoop):
         unknown = [topic for topic in leased if topic not in numbers]  # the lease itself got lost
         missed = [topic for topic in leased if self._missed(topic, numbers.get(topic, 0), worker)]
         self.lost += len(missed)
-        if unknown or missed:
-            self.uplink.ask_again([*unknown, *missed])
+        if again := {*unknown, *missed, *self._stale}:  # also where the answer got lost: nothing else ends STALE
+            self.uplink.ask_again(again)
+        self._note_lacking(numbers)
 
     def _missed(self, topic: str, sent: int, worker: int) -> bool:
         held = self._held.get(topic)
@@ -253,17 +263,34 @@ class Relay(PerLoop):
                 browser.gave_up()
             if not self.silent and now_s - self._heard_s >= SILENT_S:
                 self._fall_silent(f"nothing for {now_s - self._heard_s:.1f} s")
-            elif self.silent and STREAMS in self._held:
-                self._show_stale(STREAMS)  # again and again, to show that at least this server lives
+            elif STREAMS in self._stale:
+                self._show_again(STREAMS)  # again and again, to show that at least this server lives
 
     def _fall_silent(self, why: str) -> None:
         if self.silent:
             return
         self.silent = True
         log.warning("worker is silent, everything is shown as stale", reason=why)
-        for topic in self._held:
-            self._show_stale(topic)
+        self._show_stale(dict.fromkeys(self._held, self._heard_s))
 
-    def _show_stale(self, topic: str) -> None:
-        silent_ms = int((asyncio.get_running_loop().time() - self._heard_s) * 1000)
-        self._show(topic, as_stale(self._held[topic].frame, silent_ms))
+    def _note_lacking(self, numbers: Container[str]) -> None:
+        """A lease that was lost, ran out, or is not renewed any more: what it brought is not of now, though the worker
+        lives. It is asked for again at once (and at every beat), and shown as STALE when that does not help."""
+        now_s = asyncio.get_running_loop().time()
+        self._lacking = {topic: self._lacking.get(topic, now_s) for topic in self._held if topic not in numbers}
+        lost = {topic: since_s for topic, since_s in self._lacking.items() if now_s - since_s >= SILENT_S}
+        if new := sorted(lost.keys() - self._stale.keys()):
+            log.warning("leases lost, shown as stale", topics=len(new), first=new[0])
+            self._show_stale({topic: lost[topic] for topic in new})
+
+    def _show_stale(self, since_s: Mapping[str, float]) -> None:
+        """These topics, of which nothing has come for so long."""
+        for topic in since_s:
+            self._stale.setdefault(topic, since_s[topic])
+            self._show_again(topic)
+
+    def _show_again(self, topic: str) -> None:
+        """The held frame, as STALE."""
+        silent_ms = int((asyncio.get_running_loop().time() - self._stale[topic]) * 1000)
+        reason = SILENT if self.silent else NOT_SENT
+        self._show(topic, as_stale(self._held[topic].frame, silent_ms, reason=reason))

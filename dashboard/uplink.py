@@ -10,7 +10,7 @@ from channels.layers import get_channel_layer
 
 from dashboard.ending import ended
 from dashboard.groups import FEEDS_CHANNEL, RELAY_PREFIX, WORKERS_GROUP, group_of
-from dashboard.outage import LAYER_ERRORS, Outage
+from dashboard.outage import Outage
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,9 @@ FAREWELL_S = 2.0
 class Uplink:
     """Keeps the worker told of what is wanted here, and hands every message that comes to ``take``.
 
-    The channel layer may be out of order for any time, from the start on: it is tried again until :meth:`stop`.
+    The channel layer may be out of order for any time, from the start on: it is tried again until :meth:`stop`. What
+    it raises may be anything (redis-py, while it reconnects: a RuntimeError), so the loops go on after any error: a
+    dead one would renew no lease, or hear nothing, and nobody would know why what is shown is old.
     """
 
     def __init__(self, take: Callable[[dict[str, Any]], None]) -> None:
@@ -39,6 +41,7 @@ class Uplink:
         self._open = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._outage = Outage(log, "channel layer")
+        self._deaf = Outage(log, "channel layer", way="receiving")
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -63,8 +66,8 @@ class Uplink:
                     await self.layer.send(FEEDS_CHANNEL, {"type": "feeds.release", "relay": channel})
                     for group in [WORKERS_GROUP, *map(group_of, self._joined)]:
                         await self.layer.group_discard(group, channel)
-            except LAYER_ERRORS as error:
-                self._outage.broke(error)  # the lease ends by itself
+            except Exception as error:  # see the class; the lease ends by itself
+                self._outage.broke(error)
         self._joined.clear()
         self._again.clear()
         self.leased = frozenset()
@@ -109,19 +112,21 @@ class Uplink:
             try:
                 channel = await self.layer.new_channel(RELAY_PREFIX)
                 await self.layer.group_add(WORKERS_GROUP, channel)
-            except LAYER_ERRORS as error:
-                self._outage.broke(error)
+            except Exception as error:  # see the class
+                self._deaf.broke(error)
                 await asyncio.sleep(RETRY_S)
             else:
+                self._deaf.works()
                 self._channel = channel
                 self._open.set()
         while True:
             try:
                 message = await self.layer.receive(self._channel)
-            except LAYER_ERRORS as error:
-                self._outage.broke(error)
+            except Exception as error:  # see the class
+                self._deaf.broke(error)
                 await asyncio.sleep(RETRY_S)
             else:
+                self._deaf.works()
                 self._take(message)
 
     async def _keep_leased(self) -> None:
@@ -136,7 +141,7 @@ class Uplink:
             self._changed.clear()
             try:
                 await self._lease()
-            except LAYER_ERRORS as error:
+            except Exception as error:  # see the class
                 self._outage.broke(error)
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)

@@ -117,7 +117,9 @@ async def test_a_relay_whose_channel_is_full_holds_up_nobody(layer: Layer, sink:
     await until(layer.frames, "the next frame")
 
 
-@pytest.mark.parametrize("error", [RedisConnectionError("gone"), OSError("unreachable"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error", [RedisConnectionError("gone"), OSError("unreachable"), TimeoutError(), RuntimeError("waits already")]
+)
 async def test_a_broken_layer_is_logged_once_and_the_newest_frame_sent_when_it_works(
     layer: Layer, sink: ChannelSink, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

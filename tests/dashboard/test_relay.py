@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 import dashboard.relay
 from dashboard import live
@@ -159,6 +162,91 @@ async def test_a_lost_lease_is_noticed_by_the_beat(worker: FakeWorker, relay: Re
     assert worker.leased == {BOOK}
 
 
+async def test_what_a_living_worker_does_not_send_any_more_is_stale_until_a_frame_comes(
+    worker: FakeWorker, relay: Relay, browser: FakeBrowser, soon_silent: None
+) -> None:
+    """The lease is lost for good: before, the last book stayed LIVE for ever."""
+    worker.frames |= {BOOK: frame(BOOK, markets=[{"state": "LIVE", "reason": "", "age_ms": 0}]), QUOTE: frame(QUOTE)}
+    relay.subscribe(browser, [BOOK, QUOTE])
+    await until(lambda: browser.state(BOOK) == browser.state(QUOTE) == "LIVE", "live frames")
+    relay.confirmed(browser, browser.bundles[-1]["bundle"])
+    renew, worker._lease = worker._lease, lambda message: None  # type: ignore[method-assign]
+    worker.sink.leased = frozenset({QUOTE})
+    began_s = asyncio.get_running_loop().time()
+    await until(lambda: browser.state(BOOK) == "STALE", "the stale book")
+    assert asyncio.get_running_loop().time() - began_s >= 1.4, "not at the first beat: a renewal mends most"
+    [row] = (browser.newest(BOOK) or {})["data"]["markets"]
+    assert (row["reason"], row["age_ms"] >= 1400) == ("The worker does not send this at the moment.", True)
+    assert (relay.silent, browser.state(QUOTE)) == (False, "LIVE")
+    assert json.loads(relay.board.get(BOOK) or "")["state"] == "STALE", "for browsers that come now, too"
+    relay.confirmed(browser, browser.bundles[-1]["bundle"])
+    worker._lease = renew  # type: ignore[method-assign]
+    await until(lambda: browser.state(BOOK) == "LIVE", "the book by the lease that is renewed")
+
+
+async def test_a_stale_topic_is_asked_for_until_its_frame_comes(
+    worker: FakeWorker, relay: Relay, browser: FakeBrowser, soon_silent: None
+) -> None:
+    """The lease stands again, but the answer got lost, and of a quiet topic nothing else would come."""
+    worker.frames[BOOK] = frame(BOOK)
+    relay.subscribe(browser, [BOOK])
+    await until(lambda: browser.state(BOOK) == "LIVE", "a live frame")
+    relay._fall_silent("the test says so")
+    worker.frames.clear()
+    await until(lambda: not relay.silent, "the beat")
+    leases = len(worker.leases)
+    await until(lambda: len(worker.leases) >= leases + 2, "two more questions")
+    assert browser.state(BOOK) == "STALE"
+    relay.confirmed(browser, browser.bundles[-1]["bundle"])
+    worker.frames[BOOK] = frame(BOOK)
+    await until(lambda: browser.state(BOOK) == "LIVE", "the answer")
+
+
+class Fails:
+    """A channel layer that raises what redis-py does while it reconnects, which is none of its own errors."""
+
+    def __init__(self) -> None:
+        self.tried: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def fails(*_: Any) -> Any:
+            self.tried[name] += 1
+            raise RuntimeError("readuntil() called while another coroutine is already waiting for incoming data")
+
+        return fails
+
+
+async def test_a_layer_that_raises_anything_ends_neither_hearing_nor_leases(
+    worker: FakeWorker, relay: Relay, browser: FakeBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.uplink.RETRY_S", 0.02)
+    await until(lambda: worker.leases, "the first lease")
+    worker.frames[BOOK] = frame(BOOK)
+    fails = Fails()
+    with capture_logs() as logs:
+        relay.uplink.layer = fails
+        relay.subscribe(browser, [BOOK])
+        await until(lambda: fails.tried["receive"] > 2 and fails.tried["group_add"] > 2, "several tries of both")
+        relay.uplink.layer = worker.layer
+        await until(lambda: browser.state(BOOK) == "LIVE", "the frame")
+    assert [line["event"] for line in logs].count("channel layer broken") == 2, "once for each of the two"
+
+
+async def test_a_relay_that_cannot_say_farewell_begins_anew(worker: FakeWorker) -> None:
+    """Before, an error of the layer there left the next relay out of the groups that it had been in."""
+    worker.frames[BOOK] = frame(BOOK)
+    for fails in (True, False):
+        async with Relay.running() as relay:
+            browser = FakeBrowser()
+            relay.attach(browser)
+            relay.subscribe(browser, [BOOK])
+            await until(lambda browser=browser: browser.state(BOOK) == "LIVE", "the frame")
+            assert len(worker.layer.groups[group_of(BOOK)]) == (1 if fails else 2)
+            relay.detach(browser)
+            if fails:
+                relay.uplink.layer = Fails()
+
+
 async def test_an_overtaken_frame_is_not_shown(worker: FakeWorker, relay: Relay, browser: FakeBrowser) -> None:
     relay.subscribe(browser, [BOOK])
     await until(lambda: BOOK in worker.leased, "the lease")
@@ -177,6 +265,7 @@ async def test_a_message_that_is_not_understood_ends_nothing(
     relay.subscribe(browser, [BOOK])
     await until(lambda: BOOK in worker.leased, "the lease")
     await worker.layer.group_send(WORKERS_GROUP, {"type": "relay.worker"})
+    await worker.layer.group_send(WORKERS_GROUP, {"type": "relay.worker", "state": "up", "worker": 1, "numbers": []})
     await worker.layer.group_send(WORKERS_GROUP, {"type": "relay.unheard_of"})
     worker.publish(BOOK, frame(BOOK))
     await until(lambda: browser.newest(BOOK), "the frame")

@@ -10,10 +10,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from feeds.config import load_config
 from tests.dashboard.deployment import Child, Client, environment, free_port, in_time, manage, migrated
 
 pytestmark = pytest.mark.slow
@@ -178,6 +180,42 @@ async def test_a_browser_hears_why_it_is_closed_by_daphne_too(standing: tuple[Ch
             await client.socket.send(json.dumps({"type": "drawn", "bundle": 0, "id": n}))
         await client.until(lambda: client.closed, "the close")
         assert client.closed == (4429, "More than 50 messages in 5 s.")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ends", ["the messages", "the worker"])
+async def test_a_worker_that_hears_nothing_any_more_ends_the_process(
+    ends: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the place of the reactor and the worker: pages that nobody answers would look alive."""
+    from dashboard.management.commands import serve
+
+    failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    class Worker:
+        def __init__(self) -> None:
+            self.failed = failed
+
+        async def start(self) -> None:
+            pass
+
+    async def host_feeds() -> None:
+        if ends == "the messages":
+            raise RuntimeError("waits already")
+        failed.set_result("The worker failed: so it is.")
+        await asyncio.Event().wait()
+
+    stopped: list[str] = []
+    monkeypatch.setattr(serve, "host_feeds", host_feeds)
+    monkeypatch.setattr(serve, "reactor", SimpleNamespace(stop=lambda: stopped.append(embedded._failure)))
+    embedded = await asyncio.to_thread(serve.Embedded, serve.Command(), load_config(None, {}), "127.0.0.1", 1)
+    monkeypatch.setattr(embedded, "make_worker", Worker)
+    await asyncio.wait_for(embedded._work(), 5)
+    why = "RuntimeError('waits already')." if ends == "the messages" else "so it is."
+    assert stopped == [f"The worker failed: {why}"]
+    for task in embedded._tasks:
+        task.cancel()
+    await asyncio.gather(*embedded._tasks, return_exceptions=True)
 
 
 def test_a_killed_serve_starts_again_at_once(serve: Child, env: dict[str, str], tmp_path: Path) -> None:

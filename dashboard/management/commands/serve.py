@@ -115,9 +115,14 @@ class Embedded:
         try:
             self._worker = self.make_worker()
             await self._worker.start()
-            self._tasks.append(asyncio.ensure_future(host_feeds()))
+            hosting = asyncio.ensure_future(host_feeds())
+            self._tasks.append(hosting)
             self._announce()
-            self._failure = await self._worker.failed
+            ends: list[asyncio.Future[Any]] = [hosting, self._worker.failed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if hosting.done():
+                hosting.result()  # it only ends by an error
+            self._failure = self._worker.failed.result()
         except (ConfigError, WorkerRuns) as error:
             self._failure = str(error)
         except Exception as error:
