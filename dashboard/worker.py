@@ -368,7 +368,7 @@ async def host_feeds() -> None:
         while True:
             try:
                 message = await layer.receive(FEEDS_CHANNEL)
-            except LAYER_ERRORS as error:
+            except Exception as error:  # a layer may raise anything while it reconnects, as ``Uplink`` says
                 outage.broke(error)
                 await asyncio.sleep(RETRY_S)
             else:
