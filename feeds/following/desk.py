@@ -58,6 +58,8 @@ class Desk:
         self._clock = clock
         self.followers: dict[int, AccountFollower] = {}
         self._traders: dict[int, Trader] = {}
+        self._between: dict[int, Trader] = {}  # stopped; the account goes on, but another has not taken over yet
+        self._leaving: dict[asyncio.Task[None], int] = {}  # -> account
         self._content: dict[str, dict[str, Any]] = {}  # topic -> the store's answer
         self._recv_ns: dict[str, int] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
@@ -98,6 +100,7 @@ class Desk:
         self.followers[spec.id] = follower
         self._share(spec.exchange)
         if tickets is not None:
+            self._between.pop(spec.id, None)
             self._traders[spec.id] = Trader(
                 spec,
                 api,
@@ -111,6 +114,8 @@ class Desk:
                 clock=self._clock,
             )
         await venue.wait_for_markets(10.0)
+        if self.followers.get(spec.id) is not follower:
+            return  # it was ended meanwhile
         await follower.start()
         if spec.id in self._traders:
             self._traders[spec.id].start()
@@ -123,14 +128,34 @@ class Desk:
         return trader
 
     async def unfollow(self, account_id: int, then: AccountSpec | None = None) -> None:
-        """``then``: how it is followed at once again."""
-        trader = self._traders.pop(account_id, None)
+        """``then``: how it is followed at once again. What has begun to end does so, whoever waits for it no more:
+        streams must not run on unknown, and orders that shall not outlast the account must be cancelled."""
+        before = [task for task, account in self._leaving.items() if account == account_id]
+        task = asyncio.create_task(self._leave(account_id, then, before), name=f"end of account {account_id}")
+        self._leaving[task] = account_id
+        task.add_done_callback(self._has_left)
+        await asyncio.shield(task)
+
+    async def _leave(self, account_id: int, then: AccountSpec | None, before: list[asyncio.Task[None]]) -> None:
+        """Over when those ``before`` are, too. Where they thought that the account goes on, its trader is told that it
+        does not; that waits for no stream of theirs."""
+        trader = self._traders.pop(account_id, None) or self._between.get(account_id)
         if trader is not None:
+            self._between[account_id] = trader
             await trader.stop(then)
+            if then is None:
+                self._between.pop(account_id, None)
         follower = self.followers.pop(account_id, None)
         if follower is not None:
             self._share(follower.spec.exchange)
             await follower.stop()
+        if before:
+            await asyncio.wait(before)
+
+    def _has_left(self, task: asyncio.Task[None]) -> None:
+        account = self._leaving.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # perhaps nobody waits for it
+            log.error("account not ended", account=account, exc_info=error)
 
     def _share(self, exchange: str) -> None:
         """The accounts of an exchange share what it allows."""
@@ -139,13 +164,21 @@ class Desk:
             follower.share(len(together))
 
     async def stop(self) -> None:
-        """Stop every follower. Idempotent."""
+        """Stop every follower, and wait for what is ending already. Idempotent. Cancelled, it leaves nothing ending."""
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
         if self.wealth is not None:
             await self.wealth.stop()
-        await asyncio.gather(*(self.unfollow(account_id) for account_id in list(self.followers)))
+        known = {*self.followers, *self._traders, *self._between, *self._leaving.values()}
+        try:
+            await asyncio.gather(*(self.unfollow(account_id) for account_id in known))
+        except asyncio.CancelledError:
+            leaving = list(self._leaving)
+            for each in leaving:
+                each.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+            raise
 
     def states(self) -> dict[int, tuple[str, str]]:
         return {account: (str(f.state), f.sentence) for account, f in self.followers.items()}

@@ -93,6 +93,9 @@ class Trader:
         self._log = log.bind(exchange=spec.exchange, account=spec.id)
         self._at_work: dict[str, asyncio.Task[Ticket]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Lock()
+        self._cancel_on_stop = spec.cancel_on_stop
+        self._left = False  # for good
         self._begun_s = clock.monotonic_s()
         self._sent_s: dict[str, float] = {}  # by key: nothing of ours was sent after that
         self._upkeep = Upkeep(self._log, self._said)
@@ -105,35 +108,40 @@ class Trader:
     def start(self) -> None:
         """Find out what became of what was under way; keep the dead man's switch. Idempotent."""
         if self._task is None:
+            self._left = False
             self._task = asyncio.create_task(self._look_after(), name=f"orders of account {self._spec.id}")
             if self._dead_man is not None:
                 self._dead_man.start()
 
     async def stop(self, then: AccountSpec | None = None) -> None:
-        """End; what is under way is found out at the next start. Idempotent.
+        """End, begun or not; what is under way is found out at the next start. Idempotent.
 
         ``then``: how the account goes on at once; orders are left alone if it still trades. Else they are cancelled if
-        so configured.
+        so configured: also by a later call, when it does not go on after all.
         """
-        task, self._task = self._task, None
-        if task is None:
-            return
-        tasks = [task, *self._at_work.values()]
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._dead_man is not None:
-            await self._dead_man.stop()
-        if self._spec.trading:
-            await self._leave(goes_on=then is not None and then.trading, held=then is not None and then.dead_man_s > 0)
+        async with self._stopping:
+            tasks = [*([self._task] if self._task is not None else []), *self._at_work.values()]
+            self._task = None
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._dead_man is not None:
+                await self._dead_man.stop()
+            if self._spec.trading and not self._left:
+                goes_on = then is not None and then.trading
+                await self._leave(goes_on=goes_on, held=then is not None and then.dead_man_s > 0)
+                self._left = not goes_on
+                self._cancel_on_stop = then.cancel_on_stop if then is not None else self._cancel_on_stop
 
     async def _leave(self, *, goes_on: bool, held: bool) -> None:
         """The account is not watched any more: its orders go if so wished, and its dead man's switch is put off. It
         stays set where orders could not be cancelled: it will. Where the account ``goes_on``, only a switch that is not
         ``held`` any more is put off."""
         try:
-            if self._spec.cancel_on_stop and not goes_on:
+            if self._cancel_on_stop and not goes_on:
                 self._log.info("orders cancelled at stop", orders=await self.cancel_all())
+                if not self._api.ready():  # the list may have named less than there is
+                    raise Refused("The exchange's list of markets is not loaded: orders may be open still.")
         except FeedError as error:
             self._log.error("orders not cancelled at stop", error=self._said(error))
             return

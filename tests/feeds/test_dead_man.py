@@ -172,7 +172,8 @@ async def test_what_was_placed_elsewhere_is_found(client: Client, monkeypatch: p
         assert await switches.renewed() == {"BTCUSDT"}
 
 
-async def test_a_former_workers_switch_is_put_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_former_workers_switch_is_put_off(client: Client, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
     async with trading(client, dead_man_s=60) as bench:
         own(bench)
         bench.trader.start()
@@ -184,7 +185,8 @@ async def test_a_former_workers_switch_is_put_off(client: Client, monkeypatch: p
         bench.trader._task = None  # as if killed
     async with trading(client, dead_man_s=60) as bench:
         switches = Switches(bench, monkeypatch)
-        bench.trader.start()
+        if begun:
+            bench.trader.start()
         await bench.trader.stop()  # before it had listed anything
         assert (switches.told, switches.active) == ([("BTCUSDT", 0)], 0)
 

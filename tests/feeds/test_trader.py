@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from feeds.account import AccountSpec, Credentials
 from feeds.account_domain import Order
@@ -485,6 +486,9 @@ async def test_orders_go_at_a_stop_if_so_wished(client: Client) -> None:
         await bench.trader.place("k2", bench.wish())
         await bench.trader.stop()
         assert len(bench.desk().open_orders()) == 1
+    async with trading(client, cancel_on_stop=True) as bench:
+        await bench.trader.stop()  # before it began
+        assert bench.desk().open_orders() == []
 
 
 @pytest.mark.parametrize(
@@ -497,6 +501,33 @@ async def test_settings_leave_orders_alone(client: Client, then: dict[str, Any],
         await bench.trader.place("k1", bench.wish())
         await bench.trader.stop(msgspec.structs.replace(SPEC, **{"cancel_on_stop": True, **then}))
         assert bool(bench.desk().open_orders()) is stays
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_an_account_that_does_not_go_on_after_all(client: Client, begun: bool) -> None:
+    """It was ended to go on with these settings, and then removed; also where it had not begun yet."""
+    async with trading(client, cancel_on_stop=True) as bench:
+        await bench.trader.place("k1", bench.wish())
+        if begun:
+            bench.trader.start()
+        goes_on = msgspec.structs.replace(SPEC, cancel_on_stop=True)
+        await bench.trader.stop(msgspec.structs.replace(goes_on, cancel_on_stop=False))
+        await bench.trader.stop()  # as was wished last
+        await bench.trader.stop(goes_on)
+        assert len(bench.desk().open_orders()) == 1
+        bench.trader.start()
+        await bench.trader.stop(goes_on)
+        first, second = bench.trader.stop(), bench.trader.stop()
+        await asyncio.gather(first, second)
+        assert bench.desk().open_orders() == []
+
+
+async def test_a_list_of_nothing_named_is_not_trusted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with trading(client, cancel_on_stop=True) as bench:
+        monkeypatch.setattr(bench.trader._api, "ready", lambda: False)
+        with structlog.testing.capture_logs() as logs:
+            await bench.trader.stop()
+        assert "orders not cancelled at stop" in [each["event"] for each in logs]
 
 
 # -- the market's rules ----------------------------------------------------------------------------------------------
