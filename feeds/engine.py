@@ -283,6 +283,8 @@ class Engine:
         self._unwanted_s.pop(text, None)
         self.publisher.close(text)
         self.together.close(topic)
+        if self.desk is not None:
+            self.desk.close(text)
         venue = self.venues.get(topic.exchange)
         if venue is not None and (feed := venue.feeds.get(topic.symbol)) is not None:
             feed.unwatch(topic)

@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 MARK_FRESH_S = 10.0
 
+AGAIN_S = 1.0
+"""What the store did not tell is read again so much later."""
+
 
 def _tells(store: AccountStore) -> TypeGuard[WealthStore]:
     return isinstance(store, WealthStore)
@@ -64,6 +67,10 @@ class Desk:
         self._recv_ns: dict[str, int] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._wanted: set[str] = set()  # topics that are open
+        self._later: dict[str, asyncio.TimerHandle] = {}  # topic -> when it is read again
+        self._failing: set[str] = set()
+        self._stopped = False
         self._mark_topics: set[str] = set()
         self._price_topics: set[str] = set()
         self.wealth = Wealth(store, venues, changed, self._lease_prices, self.mark, clock) if _tells(store) else None
@@ -165,6 +172,9 @@ class Desk:
 
     async def stop(self) -> None:
         """Stop every follower, and wait for what is ending already. Idempotent. Cancelled, it leaves nothing ending."""
+        self._stopped = True
+        for later in self._later.values():
+            later.cancel()
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
@@ -192,7 +202,8 @@ class Desk:
         self._read(f"{kind}:{account}")
 
     def renderer(self, topic: Topic) -> Render:
-        """How an account's or a user's topic is drawn; reading begins now and is told through ``changed``.
+        """How an account's or a user's topic is drawn; reading begins now and is told through ``changed``. What fails
+        is tried again until :meth:`close`.
 
         Raises ValueError with a sentence if it never can be.
         """
@@ -202,11 +213,22 @@ class Desk:
             if wealth is None:
                 raise ValueError("This worker knows no portfolios.")
             return lambda: wealth.draw(user)
+        self._wanted.add(name)
         self._read(name)
         return lambda: self._draw(name, topic.kind)
 
+    def close(self, name: str) -> None:
+        """Nobody watches this topic any more. Unknown ones are ignored."""
+        self._wanted.discard(name)
+        if (later := self._later.pop(name, None)) is not None:
+            later.cancel()
+
     def _read(self, name: str) -> None:
         """Read the store for one topic. A change that comes while it is read is read again, never missed."""
+        if (later := self._later.pop(name, None)) is not None:
+            later.cancel()
+        if self._stopped:
+            return
         if name in self._reading:
             self._again.add(name)
             return
@@ -224,13 +246,25 @@ class Desk:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            log.error("account not read", topic=name, exc_info=error)
+            self._failed(name, error)
         elif name.startswith("positions:"):
             self._lease_positions()
+        if error is None and name in self._failing:
+            self._failing.discard(name)
+            log.info("account read again", topic=name)
         self._changed(name)
         if name in self._again:
             self._again.discard(name)
             self._read(name)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        """Read it again later, news or not: what is stored is to be seen. An account that is gone does not come back.
+        What nobody watches is read when it is opened."""
+        if name not in self._failing:
+            log.error("account not read", topic=name, exc_info=error)
+        self._failing.add(name)
+        if name in self._wanted and not self._stopped and not isinstance(error, LookupError):
+            self._later[name] = asyncio.get_running_loop().call_later(AGAIN_S, self._read, name)
 
     def _lease_positions(self) -> None:
         self._mark_topics = {
