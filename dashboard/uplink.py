@@ -112,7 +112,7 @@ class Uplink:
             try:
                 channel = await self.layer.new_channel(RELAY_PREFIX)
                 await self.layer.group_add(WORKERS_GROUP, channel)
-            except Exception as error:  # see the class
+            except Exception as error:  # a layer may raise anything, and a dead loop renews nothing
                 self._deaf.broke(error)
                 await asyncio.sleep(RETRY_S)
             else:
@@ -122,7 +122,7 @@ class Uplink:
         while True:
             try:
                 message = await self.layer.receive(self._channel)
-            except Exception as error:  # see the class
+            except Exception as error:  # a layer may raise anything, and a dead loop renews nothing
                 self._deaf.broke(error)
                 await asyncio.sleep(RETRY_S)
             else:
@@ -141,7 +141,7 @@ class Uplink:
             self._changed.clear()
             try:
                 await self._lease()
-            except Exception as error:  # see the class
+            except Exception as error:  # a layer may raise anything, and a dead loop renews nothing
                 self._outage.broke(error)
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)

@@ -48,7 +48,7 @@ async def test_a_relay_whose_layer_loses_a_cancellation_stops() -> None:
     async def loses(channel: str, message: dict[str, object]) -> None:
         sending.set()
         try:
-            await asyncio.sleep(0.2 if not lost else 0.0)
+            await asyncio.sleep(0.2 if not lost else 0.0)  # under way when the relay ends
         except asyncio.CancelledError:
             lost.append(message["type"])
         await send(channel, message)

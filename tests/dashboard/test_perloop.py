@@ -17,7 +17,7 @@ class Thing(PerLoop):
 
     async def _start(self) -> None:
         self.log.append("start")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # a start takes its time: others come meanwhile
         if Thing.fails:
             Thing.fails -= 1
             raise OSError("no database")

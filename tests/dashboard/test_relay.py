@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -170,17 +171,16 @@ async def test_what_a_living_worker_does_not_send_any_more_is_stale_until_a_fram
     relay.subscribe(browser, [BOOK, QUOTE])
     await until(lambda: browser.state(BOOK) == browser.state(QUOTE) == "LIVE", "live frames")
     relay.confirmed(browser, browser.bundles[-1]["bundle"])
-    renew, worker._lease = worker._lease, lambda message: None  # type: ignore[method-assign]
-    worker.sink.leased = frozenset({QUOTE})
-    began_s = asyncio.get_running_loop().time()
-    await until(lambda: browser.state(BOOK) == "STALE", "the stale book")
-    assert asyncio.get_running_loop().time() - began_s >= 1.4, "not at the first beat: a renewal mends most"
-    [row] = (browser.newest(BOOK) or {})["data"]["markets"]
-    assert (row["reason"], row["age_ms"] >= 1400) == ("The worker does not send this at the moment.", True)
-    assert (relay.silent, browser.state(QUOTE)) == (False, "LIVE")
-    assert json.loads(relay.board.get(BOOK) or "")["state"] == "STALE", "for browsers that come now, too"
-    relay.confirmed(browser, browser.bundles[-1]["bundle"])
-    worker._lease = renew  # type: ignore[method-assign]
+    with patch.object(worker, "_lease", lambda message: None):
+        worker.sink.leased = frozenset({QUOTE})
+        began_s = asyncio.get_running_loop().time()
+        await until(lambda: browser.state(BOOK) == "STALE", "the stale book")
+        assert asyncio.get_running_loop().time() - began_s >= 1.4, "not at the first beat: a renewal mends most"
+        [row] = (browser.newest(BOOK) or {})["data"]["markets"]
+        assert (row["reason"], row["age_ms"] >= 1400) == ("The worker does not send this at the moment.", True)
+        assert (relay.silent, browser.state(QUOTE)) == (False, "LIVE")
+        assert json.loads(relay.board.get(BOOK) or "")["state"] == "STALE", "for browsers that come now, too"
+        relay.confirmed(browser, browser.bundles[-1]["bundle"])
     await until(lambda: browser.state(BOOK) == "LIVE", "the book by the lease that is renewed")
 
 

@@ -52,7 +52,8 @@ def engine() -> Slow:
 async def roster(engine: Slow) -> Roster:
     """It follows the accounts 1, 2 and 3."""
     nothing: Any = None
-    roster = Roster(nothing, engine, Rows(1, 2, 3), nothing)  # type: ignore[arg-type]
+    stand_ins: tuple[Any, Any] = engine, Rows(1, 2, 3)
+    roster = Roster(nothing, *stand_ins, nothing)
     roster._named["main"] = Credentials("k", "s")
     await roster.refresh()
     await until(lambda: len(engine.done) == 3, "all three")
@@ -61,7 +62,8 @@ async def roster(engine: Slow) -> Roster:
 
 
 def now_has(roster: Roster, *accounts: int) -> None:
-    roster._store = Rows(*accounts)  # type: ignore[assignment]
+    rows: Any = Rows(*accounts)
+    roster._store = rows
 
 
 async def test_those_that_go_end_side_by_side_and_a_new_one_does_not_wait_for_them(

@@ -15,10 +15,12 @@ from feeds.engine import Engine
 from feeds.following.desk import Desk
 from feeds.simulator import SimulatorServer
 from tests.feeds.account_store import MemoryStore, StoreHandle
-from tests.feeds.peer import no_task_left, until  # noqa: F401  # a fixture for every test here
+from tests.feeds.peer import no_task_left, until
 from tests.feeds.recordings import place, simulated
 from tests.feeds.test_engine import Sink
 from tests.feeds.test_trader import SPEC, Tickets
+
+__all__ = ["no_task_left"]  # a fixture for every test here
 
 MINE = msgspec.structs.replace(SPEC, products=("spot",), cancel_on_stop=True, poll_s=0.5)
 EDITED = msgspec.structs.replace(MINE, label="Renamed")
@@ -56,14 +58,15 @@ class Bench:
     async def edit_cancelled(self) -> asyncio.Event:
         """A restart that is cancelled while the old follower waits for its store; set the event, and that has it."""
         [follower] = self.desk.followers.values()
-        stop, reached, free = follower.journal.stop, asyncio.Event(), asyncio.Event()
+        journal: Any = follower.journal
+        stop, reached, free = journal.stop, asyncio.Event(), asyncio.Event()
 
         async def slow_stop() -> None:
             reached.set()
             await free.wait()
             await stop()
 
-        follower.journal.stop = slow_stop  # type: ignore[method-assign]
+        journal.stop = slow_stop
         edit = asyncio.create_task(self.engine.follow(EDITED))
         await reached.wait()
         edit.cancel()

@@ -123,23 +123,15 @@ describe("silence and sleep", () => {
     assert.equal(FakeWebSocket.all.length, 2);
   });
 
-  it("reconnects when the device slept, before anything counts as live", () => {
-    live();
-    env.time.sleep(60_000);
-    env.time.pass(600);
-    assert.equal(FakeWebSocket.all.length, 2);
-    assert.equal(socket.link.usable, false);
-    assert.match(socket.link.reason, /slept/);
-  });
-
-  it("reconnects when the monotonic clock slept, too", () => {
-    live();
-    env.time.sleepDeeply(60_000);
-    env.time.pass(600);
-    assert.equal(FakeWebSocket.all.length, 2);
-    assert.equal(socket.link.usable, false);
-    assert.match(socket.link.reason, /slept/);
-  });
+  for (const [name, way] of [["", "sleep"], [", its monotonic clock too", "sleepDeeply"]])
+    it(`reconnects when the device slept${name}, before anything counts as live`, () => {
+      live();
+      env.time[way](60_000);
+      env.time.pass(600);
+      assert.equal(FakeWebSocket.all.length, 2);
+      assert.equal(socket.link.usable, false);
+      assert.match(socket.link.reason, /slept/);
+    });
 
   it("sleeps with a hidden tab and wakes with a new connection", () => {
     live();
