@@ -116,3 +116,14 @@ def resolve_finding(account_id: int, cause: str, sentence: str, now_ns: int) -> 
 def open_causes(account_id: int) -> set[str]:
     found = AccountNotice.objects.filter(account=account_id, resolved_ns=None)
     return set(found.values_list("cause", flat=True))
+
+
+def begun_anew(exchanges: Sequence[str], now_ns: int) -> None:
+    """These exchanges are simulated, and know nothing of their former life: balances that were checked then are no
+    beginning, and its notices are void."""
+    accounts = ExchangeAccount.objects.filter(exchange__in=exchanges)
+    with transaction.atomic():
+        CheckedBalances.objects.filter(account__in=accounts).delete()
+        void = AccountNotice.objects.filter(account__in=accounts, resolved_ns=None)
+        sentence = "The simulated exchange began anew."
+        void.update(resolved_ns=now_ns, resolution=sentence, changed_ns=now_ns)

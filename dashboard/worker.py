@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 from django import db
 from django.conf import settings
 
-from dashboard import logs, records, simulated, spreads
+from dashboard import logs, notes, records, simulated, spreads
 from dashboard.answers import Answers
 from dashboard.bridge import ChannelSink
 from dashboard.ending import ended
@@ -98,6 +98,8 @@ class FeedsWorker:
         try:
             await asyncio.to_thread(self._lock.acquire)
             config, self._simulator = await asyncio.to_thread(simulated.start, self.config)
+            if built_in := [name for name, exchange in config.exchanges.items() if exchange.built_in]:
+                await self._store.run(notes.begun_anew, built_in, time.time_ns())
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:
                     logs.hide(exchange.credentials.key, exchange.credentials.secret)

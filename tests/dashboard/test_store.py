@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from structlog.testing import capture_logs
 
+from dashboard import notes
 from dashboard.models import ExchangeAccount, Fill
 from dashboard.store import DjangoAccountStore
-from feeds.account_domain import Checked, Transfer
+from feeds.account_domain import Checked, Finding, Transfer
 from feeds.account_store import AccountStore
 from tests.dashboard.values import balance, fill, order, position
 from tests.shared import in_time
@@ -94,6 +96,8 @@ async def test_how_far_balances_were_checked(store: DjangoAccountStore, account:
         await fits.put_checked(account.pk, checked)
     assert await fits.checked(account.pk) == [later, margin]
     await fits.put_checked(account.pk + 999, held)  # an account that was just removed
+    await sync_to_async(notes.begun_anew)(["kraken"], RECV_NS)
+    assert await fits.checked(account.pk) == [later, margin]
     told = fill("2", exchange_ms=7000, maker=True, client_id="mine", margin=True)
     without = msgspec.structs.replace(told, margin=False)  # as its stream told it
     await fits.add_fills(account.pk, [fill("1", exchange_ms=6999), without], source="stream")
@@ -101,6 +105,11 @@ async def test_how_far_balances_were_checked(store: DjangoAccountStore, account:
     paid = Transfer(product="usdm", id="9", kind="funding", asset="USDT", amount=Decimal("-0.5"), exchange_ms=7000)
     await fits.put_transfers(account.pk, [paid, msgspec.structs.replace(paid, id="8", exchange_ms=1)], recv_ns=RECV_NS)
     assert await fits.told_since(account.pk, 7000) == ([told], [paid])
+    finding = Finding(kind="unexplained_balance", cause="balance:spot:BTC", sentence="Less.", asof_ms=1)
+    await fits.put_finding(account.pk, finding, now_ns=RECV_NS)
+    await sync_to_async(notes.begun_anew)([account.exchange], RECV_NS)  # a simulated exchange, started once more
+    assert await fits.checked(account.pk) == []
+    assert await fits.open_causes(account.pk) == set()
 
 
 async def test_a_frame_holds_the_newest_fifty_fills(store: DjangoAccountStore, account: ExchangeAccount) -> None:
