@@ -98,7 +98,7 @@ class FeedsWorker:
         try:
             await asyncio.to_thread(self._lock.acquire)
             config, self._simulator = await asyncio.to_thread(simulated.start, self.config)
-            if built_in := [name for name, exchange in config.exchanges.items() if exchange.built_in]:
+            if built_in := [name for name, exchange in self.config.exchanges.items() if exchange.built_in]:
                 await self._store.run(notes.begun_anew, built_in, time.time_ns())
             for exchange in config.exchanges.values():
                 if exchange.credentials is not None:

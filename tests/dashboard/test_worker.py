@@ -20,7 +20,7 @@ from django.test import AsyncClient
 
 from dashboard import auth, live, records, simulated
 from dashboard.groups import FEEDS_CHANNEL
-from dashboard.models import ExchangeAccount, Fill, MarketRow, SealingKey, WorkerReport
+from dashboard.models import CheckedBalances, ExchangeAccount, Fill, MarketRow, SealingKey, WorkerReport
 from dashboard.relay import Relay
 from dashboard.worker import FeedsWorker, configuration, host_feeds
 from dashboard.worker_lock import FileLock, WorkerRuns
@@ -325,7 +325,7 @@ def test_the_demo_has_an_account_wherever_the_simulator_and_the_engine_have_one(
 async def test_what_the_configuration_calls_simulated_is_simulated(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The simulator is started for it, and ends with the worker."""
+    """The simulator is started for it, anew, and ends with the worker."""
     fresh_layer()
     settings.VAR = tmp_path
     monkeypatch.setenv("SPREADBOARD_VAR", str(tmp_path))
@@ -333,6 +333,11 @@ async def test_what_the_configuration_calls_simulated_is_simulated(
     settings.SPREADBOARD_CONFIG.write_text(
         '[exchanges.alpaca]\nsimulated = true\npinned = ["BTC/USD"]\n[exchanges.binance]\nenabled = false\n'
     )
+    owner = await sync_to_async(auth.first_user)()
+    before = await ExchangeAccount.objects.acreate(owner=owner, exchange="alpaca", label="Before", products=["crypto"])
+    real = await ExchangeAccount.objects.acreate(owner=owner, exchange="okx", label="Real", products=["spot"])
+    for account in (before, real):
+        await CheckedBalances.objects.acreate(account=account, product="x", totals={}, asof_ms=1)
     worker = FeedsWorker(configuration())
     await worker.start()
     try:
@@ -343,6 +348,8 @@ async def test_what_the_configuration_calls_simulated_is_simulated(
         }
         await until(lambda: engine.venues["alpaca"].feeds["BTC/USD"].state == "LIVE", "a simulated book", 20)
         assert await MarketRow.objects.filter(exchange="alpaca", symbol="BTC/USD", simulated=True).aexists()
+        kept = [row.account_id async for row in CheckedBalances.objects.filter(product="x")]
+        assert kept == [real.pk], "balances of a former life are no beginning"
     finally:
         await worker.stop()
     assert process.process.returncode is not None
